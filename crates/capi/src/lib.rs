@@ -1,0 +1,3 @@
+//! The C door.
+#![no_std]
+#[panic_handler] fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }

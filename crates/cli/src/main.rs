@@ -1,0 +1,2 @@
+//! cli
+fn main() { println!("{:?}", std::env::current_exe()); }
