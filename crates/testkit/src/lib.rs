@@ -1,1 +1,22 @@
-//! testkit
+//! testkit: what the tests of jemoxide stand on.
+//!
+//! The library under test is never linked into a test. It is built once, the way it ships, and
+//! child processes run on it: preloaded, linked, or linked in statically.
+//!
+//! ```text
+//!  tests/*.rs ---> artifacts   builds libjemoxide.so / .a in a target folder of its own
+//!        |-------> compiler    C and C++ programs under programs/ -> executables
+//!        |-------> child       runs one, under a watchdog and limits; reads how it ended
+//!        |-------> naive       random operations against a list of live ranges
+//!        '-------> facts       tables of the C surface, as data
+//! ```
+//!
+//! T1  A missing tool never skips silently: one loud line on standard error says what was not tested.
+//! T2  A child that hangs is killed and is a failure, shown with all it printed so far.
+//! T3  A child's environment holds no allocator setting that the test did not put there.
+
+pub mod artifacts;
+pub mod child;
+pub mod compiler;
+pub mod facts;
+pub mod naive;
