@@ -1,0 +1,3 @@
+//! What the allocator tells about itself.
+
+pub mod report;
