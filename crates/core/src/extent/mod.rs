@@ -1,0 +1,3 @@
+//! Pages: which are whose, which are idle, and when their memory goes back.
+
+pub(crate) mod page_map;

@@ -1,0 +1,198 @@
+//! Page map: address to class byte and to record.
+//!
+//! ```text
+//! address | 16 zero | 18 root | 18 page | 12 offset |
+//!              ROOT[root] ──> leaf of a GiB: classes 1 B a page | records 4 B a page | huge 4 B a 2 MiB
+//! ```
+//! P1  The class byte is class index + 1 on every page of a slab and on the first page of a cached large
+//!     object; 0 everywhere else, mapped or not.
+//! P2  The record number is set on every page of a slab and on the first page of a large object; it is
+//!     written before the memory is handed out and cleared after it came back.
+//! P3  An unmapped root word is 0 and leads to an all-zero leaf, so a look-up of any address below 2^48
+//!     needs no branch; higher ones are told apart by a compare, never by masking.
+//! P4  Leaves are never unmapped.
+//! The root holds distances from itself, as 0 must mean the zero leaf behind it.
+//! Writers hold the page heap's lock when they add leaves; entries are written by whoever owns the pages.
+
+use crate::meta::{self, MetaRef};
+use crate::size::{HUGE, LG_HUGE, LG_PAGE};
+use core::ptr;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+const LG_LEAF: u32 = 30;
+/// Addresses from here up are nobody's.
+const LG_SPACE: u32 = 48;
+const ROOTS: usize = 1 << (LG_SPACE - LG_LEAF);
+const LEAF_PAGES: usize = 1 << (LG_LEAF - LG_PAGE);
+const LEAF_HUGES: usize = 1 << (LG_LEAF - LG_HUGE);
+
+#[repr(C)]
+struct Leaf {
+    classes: [AtomicU8; LEAF_PAGES],
+    records: [AtomicU32; LEAF_PAGES],
+    huges: [AtomicU32; LEAF_HUGES],
+}
+
+#[repr(C, align(4096))]
+struct Root {
+    distances: [AtomicUsize; ROOTS],
+    zero_leaf: [AtomicU8; LEAF_PAGES],
+}
+
+static ROOT: Root = Root {
+    distances: [const { AtomicUsize::new(0) }; ROOTS],
+    zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
+};
+
+fn zero_leaf() -> usize {
+    (&raw const ROOT.zero_leaf).expose_provenance()
+}
+
+/// Class byte of the page that holds `addr`: class index + 1, or 0 for "look closer" (P1).
+#[inline(always)]
+pub(crate) fn class_byte(addr: *const u8) -> u8 {
+    let addr = addr.addr();
+    if addr >> LG_SPACE != 0 {
+        return 0;
+    }
+    let root = (&raw const ROOT).expose_provenance();
+    // SAFETY: 1. in bounds: the compare above; 2. a distance leads to a leaf's classes, or, being 0,
+    //         to the zero leaf (P3, P4).
+    unsafe {
+        let distance = ROOT.distances.get_unchecked(addr >> LG_LEAF).load(Ordering::Relaxed);
+        let leaf: *const AtomicU8 = ptr::with_exposed_provenance(
+            root.wrapping_add(distance).wrapping_add(core::mem::offset_of!(Root, zero_leaf)),
+        );
+        (*leaf.add((addr >> LG_PAGE) & (LEAF_PAGES - 1))).load(Ordering::Relaxed)
+    }
+}
+
+/// The leaf that covers `addr`, if any of its addresses is ours.
+#[inline]
+fn leaf(addr: usize) -> Option<&'static Leaf> {
+    if addr >> LG_SPACE != 0 {
+        return None;
+    }
+    // Acquire: pairs with the Release in `cover`.
+    match ROOT.distances[addr >> LG_LEAF].load(Ordering::Acquire) {
+        0 => None,
+        distance => {
+            let leaf = ptr::with_exposed_provenance::<Leaf>(zero_leaf().wrapping_add(distance));
+            // SAFETY: `cover` stored the distance of a whole leaf, mapped for good (P4), all atomics.
+            Some(unsafe { &*leaf })
+        }
+    }
+}
+
+const fn page_index(addr: usize) -> usize {
+    (addr >> LG_PAGE) & (LEAF_PAGES - 1)
+}
+
+/// Makes the map cover `[addr, addr + bytes)`. `None`: out of memory, nothing lost.
+///
+/// The caller holds the page heap's lock.
+pub(crate) fn cover(addr: usize, bytes: usize) -> Option<()> {
+    for index in addr >> LG_LEAF..=(addr + bytes - 1) >> LG_LEAF {
+        let word = ROOT.distances.get(index)?;
+        if word.load(Ordering::Relaxed) == 0 {
+            let leaf = meta::table(size_of::<Leaf>())?.as_ptr().expose_provenance();
+            // Release: pairs with the Acquire in `leaf`.
+            word.store(leaf.wrapping_sub(zero_leaf()), Ordering::Release);
+        }
+    }
+    Some(())
+}
+
+/// Record of the object or slab whose page holds `addr` (P2).
+#[inline]
+pub(crate) fn record(addr: *const u8) -> Option<MetaRef> {
+    let addr = addr.addr();
+    // Acquire: pairs with the Release in `set_record`, for the record's contents.
+    MetaRef::from_number(leaf(addr)?.records[page_index(addr)].load(Ordering::Acquire))
+}
+
+/// Names the record of the page at `addr`, which the map covers; `None` clears it.
+#[inline]
+pub(crate) fn set_record(addr: *const u8, record: Option<MetaRef>) {
+    if let Some(leaf) = leaf(addr.addr()) {
+        let number = record.map_or(0, MetaRef::number);
+        // Release: pairs with the Acquire in `record`.
+        leaf.records[page_index(addr.addr())].store(number, Ordering::Release);
+    }
+}
+
+/// Sets the class byte of the page at `addr`, which the map covers (P1).
+#[inline]
+pub(crate) fn set_class_byte(addr: *const u8, byte: u8) {
+    if let Some(leaf) = leaf(addr.addr()) {
+        leaf.classes[page_index(addr.addr())].store(byte, Ordering::Relaxed);
+    }
+}
+
+/// Descriptor of the huge page that holds `addr`.
+#[inline]
+pub(crate) fn huge(addr: usize) -> Option<MetaRef> {
+    let index = (addr >> LG_HUGE) & (LEAF_HUGES - 1);
+    // Acquire: pairs with the Release in `set_huge`.
+    MetaRef::from_number(leaf(addr)?.huges[index].load(Ordering::Acquire))
+}
+
+/// Names the descriptor of the huge page at `addr`, which the map covers.
+pub(crate) fn set_huge(addr: usize, descriptor: MetaRef) {
+    debug_assert!(addr % HUGE == 0);
+    if let Some(leaf) = leaf(addr) {
+        let index = (addr >> LG_HUGE) & (LEAF_HUGES - 1);
+        // Release: pairs with the Acquire in `huge`.
+        leaf.huges[index].store(descriptor.number(), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn at(addr: usize) -> *const u8 {
+        ptr::without_provenance(addr)
+    }
+
+    #[test]
+    fn addresses_that_are_nobodys_read_zero() {
+        for addr in [0, 1, 4095, 1 << 30, (1 << 47) - 1, (1 << 48) - 1, 1 << 48, usize::MAX] {
+            assert_eq!(class_byte(at(addr)), 0, "{addr:#x}");
+            assert_eq!(record(at(addr)), None);
+            assert_eq!(huge(addr), None);
+        }
+    }
+
+    #[test]
+    fn random_writes_agree_with_a_sorted_map() {
+        // Far from anything the process maps: three leaves around a boundary.
+        let start = (5usize << 40) - (8 << 20);
+        cover(start, 16 << 20).unwrap();
+        let mut naive: BTreeMap<usize, (u8, u32)> = BTreeMap::new();
+        let mut seed = 99u64;
+        for _ in 0..50_000 {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let page = start + ((seed >> 33) as usize % 4096) * 4096;
+            let byte = (seed >> 20) as u8;
+            let number = (seed >> 24) as u32 & 0xff;
+            set_class_byte(at(page), byte);
+            set_record(at(page), MetaRef::from_number(number));
+            naive.insert(page, (byte, number));
+            let probe = start + ((seed >> 11) as usize % (4096 * 4096));
+            let (byte, number) = naive.get(&(probe & !4095)).copied().unwrap_or((0, 0));
+            assert_eq!(class_byte(at(probe)), byte);
+            assert_eq!(record(at(probe)).map_or(0, MetaRef::number), number);
+        }
+    }
+
+    #[test]
+    fn a_refused_leaf_leaves_the_map_as_it_was() {
+        let start = 6usize << 40;
+        crate::sys::simulated::memory::refuse(0, 1);
+        assert!(cover(start, 4096).is_none());
+        assert_eq!(class_byte(at(start)), 0);
+        assert!(cover(start, 4096).is_some());
+    }
+}

@@ -1,0 +1,22 @@
+//! Locks, gates and lock-free stacks.
+//!
+//! | rank | lock | guards |
+//! |---|---|---|
+//! | 1 | registry | the list of thread caches |
+//! | 2 | bin | the slabs of one class in one arena |
+//! | 3 | page heap | descriptors, runs, decay |
+//! | 4 | metadata | bump and free lists of our own records |
+//!
+//! Locks are taken in rank order. Every holder is inside the fork gate, so no lock is held when a
+//! process forks.
+
+pub(crate) mod atomic;
+#[cfg(not(loom))]
+mod futex_word;
+pub mod gate;
+#[cfg(not(loom))]
+mod mutex;
+pub mod stack;
+
+#[cfg(not(loom))]
+pub(crate) use mutex::{Guard, Mutex};

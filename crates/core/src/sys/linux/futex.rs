@@ -1,0 +1,28 @@
+//! Sleeping on a word.
+
+use super::call::syscall;
+use core::sync::atomic::AtomicU32;
+
+/// Sleeps while `word` holds `value`, until woken. May return early.
+pub(crate) fn wait(word: &AtomicU32, value: u32) {
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word lives as long as the borrow; no time-out.
+    unsafe {
+        syscall(
+            libc::SYS_futex,
+            [word.as_ptr().expose_provenance(), operation as usize, value as usize, 0, 0, 0],
+        )
+    };
+}
+
+/// Wakes up to `count` sleepers of `word`.
+pub(crate) fn wake(word: &AtomicU32, count: u32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: only the address is used.
+    unsafe {
+        syscall(
+            libc::SYS_futex,
+            [word.as_ptr().expose_provenance(), operation as usize, count as usize, 0, 0, 0],
+        )
+    };
+}

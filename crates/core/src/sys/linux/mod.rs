@@ -1,0 +1,10 @@
+//! Linux on x86-64, through raw system calls.
+
+pub(crate) mod clock;
+pub(crate) mod cpu;
+pub(crate) mod futex;
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod thread;
+
+mod call;

@@ -1,0 +1,134 @@
+//! The thread word, the call at a thread's end, the calls around a fork.
+//!
+//! The word is the only thread-local storage we have: 8 bytes, initial-exec, defined in assembly because
+//! stable Rust has no `#[thread_local]`. Its first value is the address of [`UNSTARTED`], so the fast
+//! paths need no test for a new thread. The symbol carries the version, so that two builds in one
+//! process keep apart, and is hidden, so that none of them can be taken for the other's.
+
+use core::arch::{asm, global_asm};
+use core::ffi::{c_int, c_void};
+
+/// Room for the bins of a cache that looks empty and full at once: all zero.
+#[repr(C, align(64))]
+pub(crate) struct EmptyBins(pub(crate) [u64; 96]);
+
+/// What the word of a thread points at that has not allocated yet.
+pub(crate) static UNSTARTED: EmptyBins = EmptyBins([0; 96]);
+/// What the word of a thread points at that is past its end.
+pub(crate) static GONE: EmptyBins = EmptyBins([0; 96]);
+
+/// The word's symbol.
+macro_rules! word_symbol {
+    () => {
+        concat!(
+            "jemoxide_thread_word_",
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            "_",
+            env!("CARGO_PKG_VERSION_MINOR"),
+            "_",
+            env!("CARGO_PKG_VERSION_PATCH")
+        )
+    };
+}
+
+global_asm!(
+    ".pushsection .tdata,\"awT\",@progbits",
+    ".p2align 3",
+    concat!(".globl ", word_symbol!()),
+    concat!(".hidden ", word_symbol!()),
+    concat!(".type ", word_symbol!(), ",@object"),
+    concat!(".size ", word_symbol!(), ", 8"),
+    concat!(word_symbol!(), ":"),
+    ".quad {unstarted}",
+    ".popsection",
+    unstarted = sym UNSTARTED,
+);
+
+/// The calling thread's word.
+#[inline(always)]
+pub(crate) fn word() -> *mut u8 {
+    let word: *mut u8;
+    // SAFETY: reads the thread's own word at its initial-exec offset.
+    unsafe {
+        asm!(
+            concat!("mov {0}, qword ptr [rip + ", word_symbol!(), "@GOTTPOFF]"),
+            "mov {0}, qword ptr fs:[{0}]",
+            out(reg) word,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    word
+}
+
+/// Sets the calling thread's word.
+///
+/// # Safety
+/// `word` points at bins that stay valid until the word is set again or the thread ends.
+pub(crate) unsafe fn set_word(word: *mut u8) {
+    // SAFETY: writes the thread's own word; the caller vouches for the value.
+    unsafe {
+        asm!(
+            concat!("mov {offset}, qword ptr [rip + ", word_symbol!(), "@GOTTPOFF]"),
+            "mov qword ptr fs:[{offset}], {word}",
+            offset = out(reg) _,
+            word = in(reg) word,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// A number that tells living threads apart: the thread's control block.
+pub(crate) fn identity() -> usize {
+    let block: usize;
+    // SAFETY: the first word of the control block is its own address.
+    unsafe {
+        asm!("mov {0}, qword ptr fs:[0]", out(reg) block, options(pure, readonly, nostack, preserves_flags));
+    }
+    block
+}
+
+/// A key whose value is handed to a function when its thread ends.
+#[derive(Clone, Copy)]
+pub(crate) struct ExitKey(u32);
+
+impl ExitKey {
+    /// Makes a key. `None`: the process has none left.
+    pub(crate) fn create(at_exit: unsafe extern "C" fn(*mut c_void)) -> Option<Self> {
+        let mut key: libc::pthread_key_t = 0;
+        // SAFETY: plain call; the function takes what `set` stored.
+        (unsafe { libc::pthread_key_create(&mut key, Some(at_exit)) } == 0).then_some(Self(key))
+    }
+
+    /// Arms the key for the calling thread. May allocate from us: call it with no lock held and the
+    /// thread's cache in place. `false`: refused; the thread's end will go unnoticed.
+    pub(crate) fn set(self, value: *mut u8) -> bool {
+        // SAFETY: the key exists for good.
+        unsafe { libc::pthread_setspecific(self.0, value.cast::<c_void>()) == 0 }
+    }
+
+    /// The number of the key, for keeping it in an atomic.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The key with a number that [`ExitKey::number`] gave.
+    pub(crate) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// Has the three functions called around every fork. May allocate from us. `false`: refused.
+pub(crate) fn at_fork(
+    before: unsafe extern "C" fn(),
+    parent: unsafe extern "C" fn(),
+    child: unsafe extern "C" fn(),
+) -> bool {
+    // SAFETY: plain call; the functions live as long as the program.
+    let result: c_int = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
+    result == 0
+}
+
+/// Lets other threads run.
+pub(crate) fn relax() {
+    core::hint::spin_loop();
+}

@@ -1,0 +1,31 @@
+//! The only door to the operating system and the processor.
+//!
+//! Everything above calls these functions and nothing else of the system. Each system is a folder with
+//! the same file names; `simulated/` stands in front of the real one in unit tests: it can refuse, and
+//! its clock is turned by hand.
+//!
+//! | file | contract |
+//! |---|---|
+//! | `memory` | fresh memory reads zero; a refusal is `None` or `false`, never a signal or a message |
+//! | `clock` | nanoseconds since boot, coarse, never backwards |
+//! | `cpu` | what this process may use |
+//! | `futex` | sleep while a word has a value; may wake early |
+//! | `thread` | the thread word, the exit key, the fork handlers |
+//! | `process` | environment, messages, files, the end |
+//!
+//! Y1  No call here allocates from us, sets `errno` on success, or is a cancellation point, but for
+//!     the registration calls in `thread`, which say so.
+//! Y2  `cfg(target_*)` stands here and in the C door's stubs alone.
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("jemoxide runs on x86-64 Linux so far; ARCHITECTURE.md lists what another system needs");
+
+mod linux;
+#[cfg(test)]
+pub(crate) mod simulated;
+
+pub(crate) use linux::{cpu, futex, process, thread};
+#[cfg(not(test))]
+pub(crate) use linux::{clock, memory};
+#[cfg(test)]
+pub(crate) use simulated::{clock, memory};

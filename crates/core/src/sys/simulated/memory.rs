@@ -1,0 +1,90 @@
+//! Real memory behind a gate: every call may be refused, and the books are kept.
+
+use crate::sys::linux::memory as real;
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+pub(crate) use real::page_size;
+
+std::thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+    static REFUSED: Cell<(u64, u64)> = const { Cell::new((u64::MAX, 0)) };
+    static PURGED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Refuses `count` of this thread's calls, the first being call number `from` counted from now (0 = the next).
+pub(crate) fn refuse(from: u64, count: u64) {
+    let from = CALLS.get().saturating_add(from);
+    REFUSED.set((from, from.saturating_add(count)));
+}
+
+/// Calls made by this thread so far.
+pub(crate) fn calls() -> u64 {
+    CALLS.get()
+}
+
+/// Bytes purged by this thread so far.
+pub(crate) fn purged_bytes() -> u64 {
+    PURGED.get()
+}
+
+fn granted() -> bool {
+    let call = CALLS.get();
+    CALLS.set(call + 1);
+    let (from, to) = REFUSED.get();
+    !(from..to).contains(&call)
+}
+
+pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
+    if granted() { real::map(len) } else { None }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    granted() && unsafe { real::unmap(addr, len) }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    let done = granted() && unsafe { real::purge(addr, len) };
+    if done {
+        PURGED.set(PURGED.get() + len as u64);
+    }
+    done
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn purge_lazy(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    granted() && unsafe { real::purge_lazy(addr, len) }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn populate(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    granted() && unsafe { real::populate(addr, len) }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn allow_huge(addr: NonNull<u8>, len: usize, allowed: bool) -> bool {
+    // SAFETY: the caller's promise.
+    granted() && unsafe { real::allow_huge(addr, len, allowed) }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    granted() && unsafe { real::relocate(from, to, len) }
+}
+
+pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
+    if granted() { real::extend_break(len) } else { None }
+}
