@@ -96,8 +96,8 @@ static inline unsigned char pattern_byte(uint64_t key, size_t index) {
 
 /* Fills ends and one byte a page between them: enough to see overlap, cheap enough for storms. */
 static inline void *stamped(void *block, size_t size, uint64_t key) {
-    struct stamp *head = block;
-    unsigned char *bytes = block;
+    struct stamp *head = (struct stamp *)block;
+    unsigned char *bytes = (unsigned char *)block;
     head->size = size;
     head->key = key;
     for (size_t i = sizeof *head; i < size; i += (i > 256 && i + 512 < size) ? 509 : 1) {
@@ -107,8 +107,8 @@ static inline void *stamped(void *block, size_t size, uint64_t key) {
 }
 
 static inline void expect_stamp(const void *block) {
-    const struct stamp *head = block;
-    const unsigned char *bytes = block;
+    const struct stamp *head = (const struct stamp *)block;
+    const unsigned char *bytes = (const unsigned char *)block;
     for (size_t i = sizeof *head; i < head->size; i += (i > 256 && i + 512 < head->size) ? 509 : 1) {
         if (bytes[i] != pattern_byte(head->key, i)) {
             fail("block %p of %zu bytes, key %#llx: byte %zu is %#x", block, head->size,

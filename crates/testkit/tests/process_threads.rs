@@ -1,0 +1,82 @@
+//! Threads by the thousands: alive at once, born and dying, handing memory on; and what resident
+//! memory they leave behind. Bounds are wide: they catch a cost per dead thread, not a few pages.
+
+use jemoxide_testkit::child::Outcome;
+use jemoxide_testkit::{artifacts, child, compiler};
+
+const THREADS: usize = 10_000;
+
+/// While alive: two stack pages, the kernel's own, and a small cache with the pages its dozen
+/// sizes came from.
+const ALIVE_KIB_PER_THREAD: usize = 40;
+
+/// After all are gone: slabs kept dirty for reuse and a bounded number of orphaned caches.
+const LEFT_KIB: usize = 96 * 1024;
+
+/// Growth between the first tenth of the threads and the last.
+const CHURN_GROWTH_KIB: usize = 32 * 1024;
+
+#[test]
+fn ten_thousand_threads_are_alive_at_once() {
+    let Some(program) = compiler::c("process/many_threads.c", "many_threads", &[]) else {
+        return;
+    };
+    let outcome = child::Run::new(program)
+        .arg(THREADS.to_string())
+        .preload(artifacts::library())
+        .run()
+        .expect_success();
+    let threads = figure(&outcome, "threads");
+    if threads < THREADS {
+        compiler::announce_untested(&format!(
+            "{THREADS} threads at once, scaled down: {}",
+            outcome.stderr.trim()
+        ));
+    }
+    println!("{}", outcome.stdout);
+    let before = figure(&outcome, "before");
+    let alive = figure(&outcome, "alive") - before;
+    assert!(alive <= threads * ALIVE_KIB_PER_THREAD, "{outcome}");
+    assert!(figure(&outcome, "after") <= before + LEFT_KIB, "{outcome}");
+    assert!(
+        figure(&outcome, "trimmed") <= figure(&outcome, "after"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn dead_threads_leave_nothing_that_grows() {
+    let Some(program) = compiler::c("process/thread_churn.c", "thread_churn", &[]) else {
+        return;
+    };
+    let outcome = child::Run::new(program)
+        .arg("1000")
+        .preload(artifacts::library())
+        .run()
+        .expect_success();
+    println!("{}", outcome.stdout);
+    assert_eq!(figure(&outcome, "threads"), 8000, "{outcome}");
+    let growth = figure(&outcome, "end").saturating_sub(figure(&outcome, "warm"));
+    assert!(growth <= CHURN_GROWTH_KIB, "{growth} KiB: {outcome}");
+}
+
+#[test]
+fn memory_outlives_the_thread_that_made_it() {
+    let Some(program) = compiler::c("process/handover.c", "handover", &[]) else {
+        return;
+    };
+    let outcome = child::Run::new(program)
+        .preload(artifacts::library())
+        .run()
+        .expect_success();
+    assert_eq!(outcome.stdout, "600 generations\n", "{outcome}");
+}
+
+/// The number after the word `name` on standard output.
+fn figure(outcome: &Outcome, name: &str) -> usize {
+    let mut words = outcome.stdout.split_whitespace();
+    words
+        .find(|&word| word == name)
+        .and_then(|_| words.next()?.parse().ok())
+        .unwrap_or_else(|| panic!("no figure {name}: {outcome}"))
+}
