@@ -38,11 +38,14 @@ pub fn cxx(source: &str, out_name: &str, flags: &[&str]) -> Option<PathBuf> {
 
 /// Says on the real standard error that the running test could not test, and why.
 ///
-/// Goes round libtest's capture, which takes only what the print macros write.
+/// Goes round libtest's capture, which takes only what the print macros write. One write, begun with
+/// a line break, keeps it readable among libtest's own lines.
 pub fn announce_untested(reason: &str) {
     let current = thread::current();
     let test = current.name().unwrap_or("unnamed");
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: {reason}: {test}");
+    let line = format!("\nNOT TESTED: {reason}: {test}\n");
+    // Nobody is left to tell when standard error is closed.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Compiles one program; panics with the compiler's words if that fails.

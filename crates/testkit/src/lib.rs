@@ -6,6 +6,8 @@
 //! ```text
 //!  tests/*.rs ---> artifacts   builds libjemoxide.so / .a in a target folder of its own
 //!        |-------> compiler    C and C++ programs under programs/ -> executables
+//!        |-------> linkage     the ways a program gets the library
+//!        |-------> door        the C functions of this very process
 //!        |-------> child       runs one, under a watchdog and limits; reads how it ended
 //!        |-------> naive       random operations against a list of live ranges
 //!        '-------> facts       tables of the C surface, as data
@@ -18,5 +20,7 @@
 pub mod artifacts;
 pub mod child;
 pub mod compiler;
+pub mod door;
 pub mod facts;
+pub mod linkage;
 pub mod naive;
