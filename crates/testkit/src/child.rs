@@ -348,3 +348,109 @@ fn kill_group(child: &Child) {
     // call finds no such group.
     unsafe { libc::kill(-group, libc::SIGKILL) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    fn shell(script: &str) -> Run {
+        Run::new("/bin/sh").arg("-c").arg(script)
+    }
+
+    #[test]
+    fn a_hanging_child_is_killed_with_its_children_and_shown() {
+        let start = Instant::now();
+        let run = shell("echo so far; sleep 1000 & sleep 1000").timeout(Duration::from_millis(300));
+        let outcome = run.run();
+        assert!(
+            outcome.timed_out && outcome.stdout == "so far\n",
+            "{outcome}"
+        );
+        assert!(start.elapsed() < Duration::from_secs(100));
+        let panic = catch_unwind(|| outcome.expect_success()).expect_err("a hang is a failure");
+        assert!(
+            panic
+                .downcast_ref::<String>()
+                .is_some_and(|text| text.contains("watchdog"))
+        );
+    }
+
+    #[test]
+    fn a_forgotten_grandchild_does_not_hang_the_test() {
+        let outcome = shell("sleep 1000 & exit 0")
+            .timeout(Duration::from_millis(300))
+            .run();
+        assert!(outcome.timed_out, "{outcome}");
+    }
+
+    #[test]
+    fn every_end_is_told_from_every_other() {
+        assert_eq!(
+            shell("cat; exit 3").stdin("in").run().expect_code(3).stdout,
+            "in"
+        );
+        shell("echo last words >&2; kill -ABRT $$")
+            .run()
+            .expect_death("last words");
+        for script in ["exit 1", "kill -SEGV $$", "kill -ABRT $$"] {
+            assert!(
+                catch_unwind(|| shell(script).run().expect_success()).is_err(),
+                "{script}"
+            );
+        }
+        for script in [
+            "echo words >&2",
+            "echo words >&2; kill -SEGV $$",
+            "kill -ABRT $$",
+        ] {
+            assert!(
+                catch_unwind(|| shell(script).run().expect_death("words")).is_err(),
+                "{script}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_and_environment_reach_the_child() {
+        let script = "ulimit -v; echo ${MALLOC_CONF-unset}";
+        let limited = shell(script)
+            .limit_address_space(1 << 30)
+            .env("MALLOC_CONF", "given")
+            .run();
+        assert_eq!(limited.expect_success().stdout, "1048576\ngiven\n");
+        assert_eq!(
+            shell("echo ${MALLOC_CONF-unset}")
+                .run()
+                .expect_success()
+                .stdout,
+            "unset\n"
+        );
+    }
+
+    #[test]
+    fn a_test_that_does_not_exist_cannot_be_rerun() {
+        let outcome = rerun("no_such_test").expect("not inside it").run();
+        assert_eq!(
+            outcome.status,
+            Some(0),
+            "libtest itself is content: {outcome}"
+        );
+        assert!(catch_unwind(|| outcome.expect_success()).is_err());
+    }
+
+    #[test]
+    fn a_rerun_body_runs_once_in_a_process_of_its_own() {
+        if let Some(run) = rerun("child::tests::a_rerun_body_runs_once_in_a_process_of_its_own") {
+            let outcome = run.env("MARK", "here").run().expect_success();
+            assert_eq!(
+                outcome.stdout.matches("body with mark").count(),
+                1,
+                "{outcome}"
+            );
+            return;
+        }
+        assert_eq!(env::var("MARK").as_deref(), Ok("here"));
+        println!("body with mark");
+    }
+}
