@@ -21,5 +21,8 @@ fn success_leaves_errno_untouched() {
         .and_then(|rest| rest.split(' ').next())
         .and_then(|count| count.parse().ok())
         .expect("a count");
-    assert!(found >= OPTIONAL, "only {found} optional entry points: {outcome}");
+    assert!(
+        found >= OPTIONAL,
+        "only {found} optional entry points: {outcome}"
+    );
 }

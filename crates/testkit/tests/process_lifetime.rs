@@ -64,8 +64,7 @@ fn a_late_key_of_the_allocator_makes_its_start_reentrant() {
 }
 
 fn thread_keys(case: &str) {
-    let Some(program) =
-        compiler::c("process/thread_keys.c", &format!("thread_keys_{case}"), &[])
+    let Some(program) = compiler::c("process/thread_keys.c", &format!("thread_keys_{case}"), &[])
     else {
         return;
     };

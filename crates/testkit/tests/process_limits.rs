@@ -32,7 +32,9 @@ fn every_limit_on_address_space_is_survived() {
             .limit_address_space(mib * MIB)
             .run();
         let loader_failed = outcome.status == Some(LOADER_FAILED)
-            && outcome.stderr.contains("error while loading shared libraries");
+            && outcome
+                .stderr
+                .contains("error while loading shared libraries");
         // Nothing of the program ran when exec itself could not map it: the kernel kills it.
         let never_ran = outcome.signal == Some(libc::SIGKILL) && outcome.stdout.is_empty();
         if mib < SURELY_STARTS && (loader_failed || never_ran) {

@@ -18,7 +18,10 @@ fn trimming_gives_freed_memory_back() {
     println!("{}", outcome.stdout);
     let before = figure(&outcome, "before");
     assert!(figure(&outcome, "full") > before + 290_000, "{outcome}");
-    assert!(figure(&outcome, "trimmed") <= before + LEFT_KIB, "{outcome}");
+    assert!(
+        figure(&outcome, "trimmed") <= before + LEFT_KIB,
+        "{outcome}"
+    );
     assert_eq!(figure(&outcome, "effect"), 1, "{outcome}");
 }
 

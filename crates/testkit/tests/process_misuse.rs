@@ -94,7 +94,10 @@ fn complaint(outcome: &Outcome, words: &[&str]) -> Option<&'static str> {
         Some("not one line with the prefix")
     } else if !words.iter().any(|word| line.contains(word)) {
         Some("the fault is not named")
-    } else if !line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == pointer) {
+    } else if !line
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| word == pointer)
+    {
         Some("the pointer is not named")
     } else {
         None

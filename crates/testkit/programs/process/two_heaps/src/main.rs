@@ -16,7 +16,10 @@ const C_BLOCKS: usize = 400;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("maps") {
-        print!("{}", std::fs::read_to_string("/proc/self/maps").expect("readable"));
+        print!(
+            "{}",
+            std::fs::read_to_string("/proc/self/maps").expect("readable")
+        );
     }
     collections(1);
     println!("collections");
@@ -200,7 +203,9 @@ fn forks() {
             assert!(inherited.len() > 900);
             drop(inherited);
             both_heaps(round);
-            thread::spawn(move || collections(round)).join().expect("the child's thread holds");
+            thread::spawn(move || collections(round))
+                .join()
+                .expect("the child's thread holds");
             // SAFETY: 1. ends the child without its parent's exit handlers.
             unsafe { libc::_exit(0) };
         }
@@ -219,13 +224,20 @@ fn large() {
     for n in 0..4_000_000_u64 {
         numbers.push(n);
     }
-    assert!(numbers.iter().enumerate().all(|(index, &n)| index as u64 == n));
+    assert!(
+        numbers
+            .iter()
+            .enumerate()
+            .all(|(index, &n)| index as u64 == n)
+    );
     numbers.truncate(1000);
     numbers.shrink_to_fit();
     assert_eq!(numbers[999], 999);
 }
 
 fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     (*state ^ (*state >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
 }
