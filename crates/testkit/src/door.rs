@@ -64,7 +64,8 @@ pub unsafe fn usable_size(ptr: *mut u8) -> usize {
     unsafe { libc::malloc_usable_size(ptr.cast()) }
 }
 
-/// malloc, calloc, realloc, the aligned calls, free, free_sized, free_aligned_sized.
+/// malloc, calloc, realloc, the aligned calls, free, free_sized, free_aligned_sized; and, at one free in
+/// a few hundred, malloc_trim, which gives memory back underneath all that are at work.
 pub struct Standard {
     free_sized: unsafe extern "C" fn(*mut c_void, usize),
     free_aligned_sized: unsafe extern "C" fn(*mut c_void, usize, usize),
@@ -132,6 +133,10 @@ impl Heap for Standard {
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, size: usize, align: usize) {
+        if size % 499 == 0 {
+            // SAFETY: it touches no live block.
+            unsafe { libc::malloc_trim(0) };
+        }
         // SAFETY: the block is live, with this size and alignment, as the caller promises. A block
         //         that an aligned call made is given back by sized calls with its alignment only.
         unsafe {

@@ -1,6 +1,7 @@
 // All twenty operators new and delete: sizes, alignment, null, freeing by any of them.
 #include "door/check.h"
 
+#include <initializer_list>
 #include <new>
 
 using std::align_val_t;
@@ -115,9 +116,29 @@ static void too_large(void) {
   }
 }
 
+// An alignment that is no power of two, or beyond all memory: a failure like any other.
+static void bad_alignment(void) {
+  for (const New &get : NEWS) {
+    if (!get.is_aligned) continue;
+    for (size_t alignment : {(size_t)0, (size_t)3, (size_t)24, (size_t)4097, (size_t)1 << 62, (size_t)1 << 63}) {
+      CONTEXT("%s, alignment %zx", get.name, alignment);
+      void *ptr = nullptr;
+      bool caught = false;
+      try {
+        ptr = get.call(100, alignment);
+      } catch (const std::bad_alloc &) {
+        caught = true;
+      }
+      CHECK(ptr == nullptr && caught == (strstr(get.name, "nothrow") == nullptr));
+    }
+  }
+}
+
 int main(int argc, char **argv) {
   // Upstream's sized delete trusts the size even of a zero-sized aligned block, which it rounds
   // differently.
-  if (is_upstream()) RUN(argc, argv, TEST(delete_null), TEST(free_takes_what_new_gave), TEST(too_large));
-  RUN(argc, argv, TEST(every_pair), TEST(delete_null), TEST(free_takes_what_new_gave), TEST(too_large));
+  if (is_upstream()) RUN(argc, argv, TEST(delete_null), TEST(free_takes_what_new_gave), TEST(too_large),
+      TEST(bad_alignment));
+  RUN(argc, argv, TEST(every_pair), TEST(delete_null), TEST(free_takes_what_new_gave), TEST(too_large),
+      TEST(bad_alignment));
 }

@@ -126,6 +126,29 @@ static void realloc_of_aligned(void) {
   }
 }
 
+/* After realloc a block is an ordinary one: a sized free may name the plain size, so its class is that
+ * of the size alone, whatever alignment it once had. */
+static void realloc_gives_the_plain_class(void) {
+  static const size_t sizes[] = {1, 100, 1000, 4097, 14336, 20000, 100000};
+  for (size_t alignment = 64; alignment <= (size_t)1 << 21; alignment *= 8) {
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+      for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+        CONTEXT("alignment %zu, %zu -> %zu", alignment, sizes[i], sizes[j]);
+        void *ptr = aligned_alloc(alignment, sizes[i]), *plain = malloc(sizes[j]);
+        fill(ptr, sizes[i], 5);
+        ptr = realloc(ptr, sizes[j]);
+        CHECK(ptr != NULL && is_filled(ptr, sizes[i] < sizes[j] ? sizes[i] : sizes[j], 5));
+        CHECK(malloc_usable_size(ptr) == malloc_usable_size(plain));
+        if (!is_upstream())
+          free_sized(ptr, sizes[j]);
+        else
+          free(ptr);
+        free(plain);
+      }
+    }
+  }
+}
+
 static void page_aligned(void) {
   static const size_t sizes[] = {1, 8, 100, 4096, 4097, 14336, 14337, 100000, 1 << 21};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -161,7 +184,9 @@ static void page_aligned(void) {
 int main(int argc, char **argv) {
   /* jemalloc 5.3.0 leaves pvalloc to glibc. */
   if (is_upstream())
-    RUN(argc, argv, TEST(every_alignment), TEST(bad_alignment), TEST(too_large), TEST(realloc_of_aligned));
+    RUN(argc, argv, TEST(every_alignment), TEST(bad_alignment), TEST(too_large), TEST(realloc_of_aligned),
+      TEST(realloc_gives_the_plain_class));
   RUN(argc, argv, TEST(every_alignment), TEST(bad_alignment), TEST(too_large), TEST(realloc_of_aligned),
+      TEST(realloc_gives_the_plain_class),
       TEST(page_aligned));
 }

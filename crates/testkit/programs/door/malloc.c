@@ -136,7 +136,38 @@ static void calloc_zeroes_reused_memory(void) {
   }
 }
 
-/* A parent's blocks and a failing call beside them. */
+/* Memory that went back to the system and returns, in part or whole, is zero for calloc too. */
+static void calloc_zeroes_after_trim(void) {
+  enum { COUNT = 200 };
+  static void *blocks[COUNT];
+  static const size_t sizes[] = {64, 4000, 20000, 300000};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    for (int round = 0; round < 4; round++) {
+      CONTEXT("size %zu round %d", sizes[s], round);
+      for (int i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(sizes[s]);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], 0xa5, malloc_usable_size(blocks[i]));
+      }
+      for (int i = 0; i < COUNT; i += 2) free(blocks[i]);
+      if (round % 2) malloc_trim(0);
+      for (int i = 0; i < COUNT; i += 2) {
+        blocks[i] = calloc(1, sizes[s]);
+        CHECK(blocks[i] != NULL && is_zero(blocks[i], malloc_usable_size(blocks[i])));
+        memset(blocks[i], 0x5a, malloc_usable_size(blocks[i]));
+      }
+      for (int i = 1; i < COUNT; i += 2) {
+        unsigned char *bytes = (unsigned char *)blocks[i];
+        size_t room = malloc_usable_size(bytes);
+        CHECK(bytes[0] == 0xa5 && bytes[room / 2] == 0xa5 && bytes[room - 1] == 0xa5);
+      }
+      for (int i = 0; i < COUNT; i++) free(blocks[i]);
+      if (round == 2) malloc_trim(0);
+    }
+  }
+}
+
+/* A call that fails leaves all blocks alone. */
 static void failure_harms_nothing(void) {
   char *kept = (char *)malloc(100);
   fill(kept, 100, 9);
@@ -151,5 +182,6 @@ static void failure_harms_nothing(void) {
 int main(int argc, char **argv) {
   RUN(argc, argv, TEST(zero_sizes), TEST(too_large), TEST(calloc_overflow), TEST(success_leaves_errno),
       TEST(free_preserves_errno), TEST(alignment_by_size), TEST(usable_size_is_usable),
-      TEST(calloc_zeroes_reused_memory), TEST(failure_harms_nothing));
+      TEST(calloc_zeroes_reused_memory),
+      TEST(calloc_zeroes_after_trim), TEST(failure_harms_nothing));
 }
