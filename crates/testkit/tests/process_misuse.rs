@@ -6,6 +6,7 @@
 //!  interior or unaligned, large     the extent starts elsewhere: at once
 //!  interior or unaligned, small     no slot starts there: when the magazine reaches its slab
 //!  double free, large               the extent is idle: at once
+//!  size given with a free           its class is not the page's: at once
 //!  double free, small or cached     the slot's bit is clear: when the magazine reaches its slab
 //! ```
 //! A block that was handed out again between two frees is not seen: nothing tells it apart.
@@ -19,7 +20,7 @@ use jemoxide_testkit::{artifacts, compiler};
 const PREFIX: &str = "<jemoxide>: ";
 
 /// Case of the program, and words of which the message must hold one.
-const CASES: [(&str, &[&str]); 23] = [
+const CASES: [(&str, &[&str]); 26] = [
     ("stack", FOREIGN),
     ("static", FOREIGN),
     ("mapped", FOREIGN),
@@ -32,6 +33,7 @@ const CASES: [(&str, &[&str]); 23] = [
     ("unaligned-small", INTERIOR),
     ("interior-large", INTERIOR),
     ("unaligned-large", INTERIOR),
+    ("interior-cached-large", INTERIOR),
     ("interior-huge", INTERIOR),
     ("double-at-once", DOUBLE),
     ("double-delayed", DOUBLE),
@@ -43,13 +45,16 @@ const CASES: [(&str, &[&str]); 23] = [
     ("realloc-of-freed-large", FREED),
     ("realloc-of-foreign", FOREIGN),
     ("usable-size-of-foreign", FOREIGN),
+    ("wrong-size-small", SIZE),
+    ("wrong-size-large", SIZE),
 ];
 
-const FOREIGN: &[&str] = &["foreign", "not allocated here"];
-const INTERIOR: &[&str] = &["interior", "unaligned", "inside"];
-const DOUBLE: &[&str] = &["double free", "freed twice"];
+const FOREIGN: &[&str] = &["not from this allocator"];
+const INTERIOR: &[&str] = &["not the start of an allocation"];
+const DOUBLE: &[&str] = &["double free"];
+const SIZE: &[&str] = &["wrong size"];
 /// A large block's pages may have gone back to the system, or to another use, since.
-const FREED: &[&str] = &["double free", "freed", "foreign", "not allocated here"];
+const FREED: &[&str] = &["double free", "not from this allocator"];
 
 #[test]
 fn misuse_dies_with_one_line_that_names_it() {

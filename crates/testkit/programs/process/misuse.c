@@ -6,6 +6,7 @@
  * A program that survives all that says so and ends with status 3: the fault was not seen.
  */
 #include "expect.h"
+#include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -81,6 +82,14 @@ static void free_twice(size_t size, int delay) {
     commit_in_thread((struct plan){faulty(malloc(size)), size, delay, 1});
 }
 
+/* The size given belongs to another class, as with a missing virtual destructor. */
+static void free_with_size(size_t size, size_t given) {
+    void (*delete_sized)(void *, size_t);
+    *(void **)&delete_sized = dlsym(RTLD_DEFAULT, "_ZdlPvm");
+    EXPECT(delete_sized != NULL);
+    delete_sized(faulty(malloc(size)), given);
+}
+
 static void *mapped(void) {
     void *pages = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     EXPECT(pages != MAP_FAILED);
@@ -108,6 +117,7 @@ int main(int count, char **arguments) {
     CASE("unaligned-small") free_once((char *)malloc(640) + 1, 640);
     CASE("interior-large") free_once((char *)malloc(large) + 8192, large / 100);
     CASE("unaligned-large") free_once((char *)malloc(large) + 1, large / 100);
+    CASE("interior-cached-large") free_once((char *)malloc(20000) + 64, 20000);
     CASE("interior-huge") free_once((char *)malloc(huge) + (huge / 2), large / 100);
     CASE("double-at-once") free_twice(64, 0);
     CASE("double-delayed") free_twice(64, 10000);
@@ -143,6 +153,8 @@ int main(int count, char **arguments) {
         size_t usable = malloc_usable_size(faulty(in_static_memory));
         (void)usable;
     }
+    CASE("wrong-size-small") free_with_size(64, 200);
+    CASE("wrong-size-large") free_with_size(large, 64);
     else {
         fail("no case %s", name);
     }
