@@ -1,2 +1,42 @@
-//! cli
-fn main() { println!("{:?}", std::env::current_exe()); }
+//! The `jemoxide` command.
+//!
+//! ```text
+//! jemoxide run PROGRAM   run/       start it with the library preloaded, wait, show one screen
+//! jemoxide run           compare/   the built-in workload, on glibc's malloc and on jemoxide
+//! jemoxide classes       classes.rs the size-class table
+//! ```
+//!
+//! Beneath them: `launch/` (find the library, start a child, wait for it), `report/` (the figures a
+//! process left), `workload/` (the key-value store), `screen/` (numbers and tables as text).
+//!
+//! The command itself stays on the system's allocator: the built-in workload runs in child processes
+//! of this same binary, and only what is preloaded decides which allocator they get.
+
+mod arguments;
+mod classes;
+mod compare;
+mod failure;
+mod launch;
+mod report;
+mod run;
+mod screen;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(run) if run.command.is_empty() => compare::compare(&run),
+        Command::Run(run) => run::run(&run),
+        Command::Classes(classes) => classes::print(&classes),
+        Command::Workload(plan) => workload::serve_and_print(&plan),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}

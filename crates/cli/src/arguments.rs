@@ -1,0 +1,179 @@
+//! Arguments: everything a person can type, and the help they get back.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Run programs on the jemoxide memory allocator and see what they did with memory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "jemoxide",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 80,
+    after_help = "Examples:
+  jemoxide run                        compare glibc's malloc with jemoxide
+  jemoxide run python3 script.py      run a program on jemoxide
+  jemoxide classes                    which sizes the allocator hands out
+
+`jemoxide run --help` tells more."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program on jemoxide; without a program, compare glibc and jemoxide.
+    Run(RunArguments),
+    /// Print the table of size classes: the sizes that requests are rounded up to.
+    Classes(ClassesArguments),
+    /// One run of the built-in workload in this process, result as JSON.
+    #[command(hide = true)]
+    Workload(WorkloadArguments),
+}
+
+/// Run a program on jemoxide; without a program, compare glibc and jemoxide.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "jemoxide run [OPTIONS] [--] PROGRAM [ARGS]...\n       jemoxide run [OPTIONS]",
+    long_about = "\
+Run a program with libjemoxide.so preloaded, so that its malloc and free are
+jemoxide's. When it ends, one screen on standard error shows the time it took
+and the memory it used. The program needs no change and no rebuild; its input,
+output and exit status stay its own.
+
+Without a program, a built-in workload (a small key-value store under load from
+several threads) runs in turn on glibc's malloc and on jemoxide, and the two are
+shown side by side. That takes 15 to 20 seconds.",
+    after_help = "Examples:
+  jemoxide run                          the built-in comparison
+  jemoxide run sort big.txt             any program, with its arguments
+  jemoxide run -- make -j4              `--` may stand before the program
+  jemoxide run --no-count redis-server  measure speed, without counting calls
+
+Exit status: the program's own; 128 + n if signal n ended it; 2 if the library
+is missing; 126 or 127 if the program cannot be started or found.
+
+Programs that cannot be preloaded (statically linked, setuid) still run, on
+their own allocator, and the screen says so."
+)]
+pub(crate) struct RunArguments {
+    /// The program, followed by its arguments; none for the built-in comparison
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true, num_args = 0..)]
+    pub(crate) command: Vec<OsString>,
+
+    /// The library to preload [default: libjemoxide.so beside this command, or in ../lib]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) library: Option<PathBuf>,
+
+    /// Don't count every allocation and free (counting costs a few ns a call)
+    #[arg(long)]
+    pub(crate) no_count: bool,
+
+    #[command(flatten)]
+    pub(crate) comparison: ComparisonArguments,
+}
+
+/// How much the built-in comparison does.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Built-in comparison")]
+pub(crate) struct ComparisonArguments {
+    /// Runs on each allocator; medians are shown
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) rounds: u32,
+
+    /// Threads sending requests [default: one for each processor, 2 to 8]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Option<u32>,
+
+    /// Keys in the store before it grows; memory follows from it
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) keys: u64,
+
+    /// Steady requests in a run [default: as many as take about 0.6 s]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    pub(crate) requests: Option<u64>,
+}
+
+/// `jemoxide classes`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jemoxide classes                 the small classes and the first large ones
+  jemoxide classes --all           all of them
+  jemoxide classes --json | jq '.[] | select(.waste_percent > 1)'")]
+pub(crate) struct ClassesArguments {
+    /// All classes, up to the largest
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// All classes as JSON, for other programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One run of the workload; [`crate::workload::Plan`] explains the fields.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WorkloadArguments {
+    #[arg(long)]
+    pub(crate) threads: u32,
+    #[arg(long)]
+    pub(crate) keys: u64,
+    #[arg(long)]
+    pub(crate) requests: u64,
+    #[arg(long)]
+    pub(crate) seed: u64,
+    #[arg(long)]
+    pub(crate) rest_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run_of(line: &[&str]) -> RunArguments {
+        match Arguments::try_parse_from(line).expect("parses").command {
+            Command::Run(run) => run,
+            other => panic!("not a run: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_program_are_the_programs() {
+        let run = run_of(&[
+            "jemoxide",
+            "run",
+            "--no-count",
+            "ls",
+            "--library",
+            "x",
+            "-h",
+        ]);
+        assert!(run.no_count);
+        assert_eq!(run.library, None);
+        assert_eq!(run.command, ["ls", "--library", "x", "-h"]);
+    }
+
+    #[test]
+    fn a_double_dash_may_stand_before_the_program() {
+        let run = run_of(&["jemoxide", "run", "--", "-odd-name", "--", "x"]);
+        assert_eq!(run.command, ["-odd-name", "--", "x"]);
+        assert!(run_of(&["jemoxide", "run"]).command.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_option_is_not_taken_for_a_program() {
+        assert!(Arguments::try_parse_from(["jemoxide", "run", "--librar", "x"]).is_err());
+        assert!(Arguments::try_parse_from(["jemoxide", "run", "-x"]).is_err());
+    }
+}
