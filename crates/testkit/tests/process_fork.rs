@@ -1,7 +1,16 @@
 //! Fork against threads, and the other ways to start a process. Children hang rather than crash
 //! when a lock was forked in the wrong state, so each has an alarm and the whole run a watchdog.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use jemoxide_testkit::{artifacts, child, compiler};
+
+/// Storms run one after the other: together they would take each other's processors away.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Far above the seconds that a run takes on two processors.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[test]
 fn main_forks_while_eight_threads_allocate() {
@@ -45,7 +54,9 @@ fn storm(case: &str, workers: usize, forks: usize) {
     let Some(program) = compiler::c("process/fork_storm.c", &name, &[]) else {
         return;
     };
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let outcome = child::Run::new(program)
+        .timeout(TIMEOUT)
         .args([case, &workers.to_string(), &forks.to_string()])
         .preload(artifacts::library())
         .run()

@@ -34,7 +34,9 @@ static void churn(uint64_t *random, int steps) {
 static void *worker(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument;
     while (!is_stopping) {
-        churn(&random, 50);
+        churn(&random, 200);
+        /* Leaves the forking threads their share of the processors. */
+        usleep(300);
     }
     return NULL;
 }
