@@ -379,7 +379,7 @@ fn a_comparison_shows_both_sides() {
             "glibc",
             "jemoxide",
             "RSS, shrunk",
-            "equal content",
+            "content.",
             "no report",
         ],
     );
@@ -393,4 +393,24 @@ fn a_comparison_on_the_wrong_library_is_an_error() {
     let (code, stdout, stderr) = output(command);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     holds(&stderr, &["was loaded", "nothing can be compared"]);
+}
+
+#[test]
+fn a_small_programs_peak_is_its_own() {
+    // Started the quick way it would show the command's own peak, several MiB.
+    let (_, _, stderr) = output(run(&["true"]));
+    let line = stderr
+        .lines()
+        .find(|line| line.contains("peak RSS"))
+        .expect("shown");
+    let mut words = line.split_whitespace().skip(2);
+    let number: f64 = words
+        .next()
+        .and_then(|word| word.parse().ok())
+        .expect("a number");
+    match words.next() {
+        Some("KiB") => {}
+        Some("MiB") => assert!(number < 3.0, "{line}"),
+        other => panic!("{other:?} in {line}"),
+    }
 }

@@ -61,13 +61,14 @@ fn right_library(run: &Run, wanted: bool, library: &Library, place: &str) -> Res
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::launch::{Ended, HowEnded};
     use std::path::Path;
     use std::time::Duration;
 
-    fn run(code: &str) -> Run {
+    /// A run of which nothing is known but the code in it.
+    pub(in crate::compare) fn run(code: &str) -> Run {
         let outcome = Outcome {
             requests: 10,
             busy_ns: 1,

@@ -1,6 +1,5 @@
 //! The screen of the comparison: medians side by side, and jemoxide's own figures.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use anstyle::Style;
@@ -9,12 +8,16 @@ use crate::compare::{Run, Runs};
 use crate::report::Unreadable;
 use crate::screen::memory::memory_table;
 use crate::screen::numbers::{bytes, count, latency, of_them, seconds};
+use crate::screen::paragraph::paragraph;
 use crate::screen::style::{FAINT, GOOD, TITLE, WARNING};
 use crate::screen::table::{Side, Table};
 use crate::workload::Plan;
 
 /// Ratios nearer to 1 than this are noise, and stay without colour.
 const NOISE: f64 = 0.02;
+
+/// Percent by which runs may differ before the screen warns.
+const UNREST: u64 = 20;
 
 /// One measure of a run.
 struct Measure {
@@ -71,42 +74,59 @@ const MEASURES: [Measure; 7] = [
 
 /// The screen.
 pub(super) fn text(plan: Plan, runs: &Runs) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "\n{TITLE}A key-value store under load{TITLE:#}: {}, {} a run, {}",
+    let requests = runs.glibc.first().map_or(0, |run| run.outcome.requests);
+    let mut text = format!("\n{TITLE}A key-value store under load{TITLE:#}\n");
+    let what = format!(
+        "{}, {} a run, {}",
         of_them(plan.threads as u64, "thread", "threads"),
-        of_them(
-            runs.glibc.first().map_or(0, |run| run.outcome.requests),
-            "request",
-            "requests"
-        ),
-        if runs.glibc.len() == 1 {
-            "1 run each".to_owned()
-        } else {
-            format!("medians of {} runs", runs.glibc.len())
+        of_them(requests, "request", "requests"),
+        match runs.glibc.len() {
+            1 => "one run each".to_owned(),
+            rounds => format!("medians of {rounds} runs each"),
         },
     );
+    text.push_str(&paragraph(&what, FAINT));
     text.push('\n');
     text.push_str(&side_by_side(runs).text(2));
-    let _ = writeln!(
-        text,
-        "\n  {FAINT}The ratio is jemoxide's figure over glibc's. All {} runs ended with equal content.{FAINT:#}",
+    text.push('\n');
+    let checked = format!(
+        "The ratio is jemoxide's figure over glibc's. All {} runs ended with equal content.",
         runs.glibc.len() + runs.jemoxide.len()
     );
-    let last = runs.jemoxide.last().and_then(|run| run.figures.as_ref());
-    match last {
-        Some(Ok(figures)) => {
-            let _ = writeln!(text, "\n{TITLE}jemoxide's own figures{TITLE:#}, last run\n");
-            text.push_str(&memory_table(&figures.report).text(2));
-        }
-        Some(Err(why)) => {
-            let _ = writeln!(text, "\n  {WARNING}{}{WARNING:#}", without_figures(why));
-        }
-        None => {}
+    text.push_str(&paragraph(&checked, FAINT));
+    if let Some(percent) = unrest(runs) {
+        let busy = format!(
+            "Runs on the same allocator differ by up to {percent} % in requests/s: the machine is busy \
+             with other things. Memory and processor time say more here."
+        );
+        text.push_str(&paragraph(&busy, WARNING));
     }
+    text.push_str(&own_figures(runs));
     text
+}
+
+fn own_figures(runs: &Runs) -> String {
+    match runs.jemoxide.last().and_then(|run| run.figures.as_ref()) {
+        Some(Ok(figures)) => {
+            let table = memory_table(&figures.report).text(2);
+            format!("\n{TITLE}jemoxide's own figures{TITLE:#}, last run\n\n{table}")
+        }
+        Some(Err(why)) => format!("\n{}", paragraph(&without_figures(why), WARNING)),
+        None => String::new(),
+    }
+}
+
+/// How far the runs on one allocator lie apart, in percent, if that is too far to compare speed.
+fn unrest(runs: &Runs) -> Option<u64> {
+    let spread = |runs: &[Run]| {
+        let rates = || runs.iter().map(requests_per_second);
+        let (least, most) = (
+            rates().min().unwrap_or(1).max(1),
+            rates().max().unwrap_or(1),
+        );
+        most.saturating_sub(least).saturating_mul(100) / least
+    };
+    Some(spread(&runs.glibc).max(spread(&runs.jemoxide))).filter(|&percent| percent > UNREST)
 }
 
 fn side_by_side(runs: &Runs) -> Table {
@@ -196,4 +216,69 @@ fn glibc_version() -> String {
 #[cfg(not(target_env = "gnu"))]
 fn glibc_version() -> String {
     String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::check::tests::run;
+    use crate::screen::assert_fits;
+    use anstream::adapter::strip_str;
+
+    const PLAN: Plan = Plan {
+        threads: 8,
+        keys: 1,
+        requests: 1,
+        seed: 1,
+        rest_ms: 1,
+    };
+
+    fn runs(glibc: &[u64], jemoxide: &[u64]) -> Runs {
+        let of = |seconds: &[u64]| {
+            let each = seconds.iter().map(|seconds| {
+                let mut run = run("");
+                run.outcome.requests = 12_000_000;
+                run.outcome.busy_ns = seconds * 1_000_000_000;
+                run
+            });
+            each.collect()
+        };
+        Runs {
+            glibc: of(glibc),
+            jemoxide: of(jemoxide),
+        }
+    }
+
+    fn shown(runs: &Runs) -> String {
+        let text = text(PLAN, runs);
+        assert_fits(&text);
+        strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn medians_stand_side_by_side() {
+        let text = shown(&runs(&[4, 4, 4], &[3, 3, 3]));
+        assert!(text.contains("3,000,000  4,000,000   1.33"), "{text}");
+        assert!(
+            text.contains("medians of 3 runs each") && !text.contains("busy"),
+            "{text}"
+        );
+        assert!(shown(&runs(&[4], &[4])).contains("one run each"));
+    }
+
+    #[test]
+    fn runs_far_apart_are_told() {
+        let text = shown(&runs(&[4, 4, 8], &[3, 3, 3]));
+        assert!(text.contains("differ by up to 100 %"), "{text}");
+    }
+
+    #[test]
+    fn the_median_of_even_and_odd_numbers() {
+        let at = |seconds: &[u64]| {
+            median(&runs(seconds, &[]).glibc, |run| {
+                run.outcome.busy_ns / 1_000_000_000
+            })
+        };
+        assert_eq!((at(&[5, 1, 3]), at(&[4, 2]), at(&[])), (3, 3, 0));
+    }
 }

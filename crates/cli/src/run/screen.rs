@@ -14,6 +14,7 @@
 use std::cmp::Reverse;
 use std::fmt::Write;
 
+use anstyle::Style;
 use jemoxide::size::{SMALL_CLASSES, size_of_class};
 use jemoxide::stats::report::{Report, Snapshot};
 
@@ -21,6 +22,7 @@ use crate::launch::{Ended, HowEnded};
 use crate::report::{Figures, Others};
 use crate::screen::memory::memory_table;
 use crate::screen::numbers::{bytes, count, exact_bytes, of_them, seconds, share};
+use crate::screen::paragraph::paragraph;
 use crate::screen::style::{FAINT, TITLE, WARNING};
 use crate::screen::table::{Side, Table};
 use crate::screen::{WIDTH, fitted};
@@ -52,7 +54,8 @@ impl Shown<'_> {
             }
             Err(reason) => {
                 text.push('\n');
-                wrapped(&mut text, &format!("No allocator figures. {reason}"));
+                let reason = format!("No allocator figures. {reason}");
+                text.push_str(&paragraph(&reason, WARNING));
             }
         }
         others(&mut text, self.others);
@@ -94,7 +97,7 @@ fn allocator(text: &mut String, report: &Report) {
     text.push('\n');
     text.push_str(&memory_table(report).text(INDENT));
     text.push('\n');
-    wrapped(text, &calls(report));
+    text.push_str(&paragraph(&calls(report), Style::new()));
     let classes = class_table(&report.peak);
     if !classes.is_empty() {
         text.push('\n');
@@ -165,15 +168,15 @@ fn class_table(peak: &Snapshot) -> String {
 
 fn notes(text: &mut String, figures: &Figures, how: HowEnded) {
     if !figures.settled {
-        wrapped(
-            text,
+        text.push_str(&paragraph(
             "The process ended while it was writing its figures; they may not fit together.",
-        );
+            WARNING,
+        ));
     } else if figures.report.exited != 1 && matches!(how, HowEnded::Exit(_)) {
-        wrapped(
-            text,
+        text.push_str(&paragraph(
             "The process left without the usual clean-up (_exit); `at exit` is a little older.",
-        );
+            WARNING,
+        ));
     }
 }
 
@@ -197,7 +200,7 @@ fn others(text: &mut String, others: Others) {
         let _ = write!(told, " ({} still running)", count(others.still_running));
     }
     text.push('\n');
-    wrapped(text, &told);
+    text.push_str(&paragraph(&told, Style::new()));
 }
 
 fn end(how: HowEnded) -> String {
@@ -241,25 +244,6 @@ fn signal_name(number: u8) -> &'static str {
 fn line(text: &mut String, indent: usize, content: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{:indent$}{content}", "");
-}
-
-/// Plain text, broken at blanks.
-fn wrapped(text: &mut String, content: &str) {
-    let mut current = String::new();
-    for word in content.split(' ') {
-        let word = fitted(word, WIDTH - INDENT);
-        if !current.is_empty()
-            && INDENT + current.chars().count() + 1 + word.chars().count() > WIDTH
-        {
-            line(text, INDENT, &current);
-            current.clear();
-        }
-        if !current.is_empty() {
-            current.push(' ');
-        }
-        current.push_str(&word);
-    }
-    line(text, INDENT, &current);
 }
 
 #[cfg(test)]

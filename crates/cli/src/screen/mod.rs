@@ -6,6 +6,7 @@
 pub(crate) mod memory;
 pub(crate) mod numbers;
 pub(crate) mod output;
+pub(crate) mod paragraph;
 pub(crate) mod style;
 pub(crate) mod table;
 
