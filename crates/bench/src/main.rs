@@ -1,2 +1,147 @@
-//! bench
-fn main(){}
+//! The bench: jemoxide against other allocators, in instructions, memory and time.
+//!
+//! Every allocator is measured by preloading it under the same programs; the report names each one's
+//! exact version. See `docs/BENCH.md` for what each row means.
+
+mod compare;
+mod compile;
+mod goals;
+mod instructions;
+mod memory;
+mod output;
+mod peers;
+mod process;
+mod row;
+mod statistics;
+mod table;
+mod workload;
+
+use clap::{Args, Parser, Subcommand};
+use output::Output;
+use peers::Peer;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures jemoxide against the other allocators of this machine.
+///
+/// A peer that is not installed is shown as missing. Build the library first: cargo build --release.
+#[derive(Debug, Parser)]
+#[command(name = "jemoxide-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Count the instructions of single operations (needs valgrind and cc)
+    Instructions(TableArguments),
+    /// Measure resident memory: at start, with idle threads, after frees (needs cc)
+    Memory {
+        #[command(flatten)]
+        table: TableArguments,
+        /// Runs of each program that idles [default: 5; quick: 1]
+        #[arg(long)]
+        runs: Option<usize>,
+    },
+    /// Time whole workloads, all allocators in turn
+    Compare {
+        #[command(flatten)]
+        table: TableArguments,
+        #[command(flatten)]
+        plan: compare::Plan,
+    },
+    /// Name the workloads of `compare` and what each does
+    Workloads,
+    /// Name the file whose malloc this process runs on
+    #[command(hide = true)]
+    Owner,
+    /// Do one workload in this process and tell the result as a line of JSON
+    #[command(hide = true)]
+    Workload {
+        /// Name of the workload
+        name: String,
+        /// How much of it
+        amount: Option<u64>,
+    },
+}
+
+/// Arguments of all tables.
+#[derive(Args, Debug)]
+struct TableArguments {
+    /// Our library [default: libjemoxide.so beside this program]
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
+    /// Only these allocators, by name [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    peers: Vec<String>,
+    /// Folder for raw figures [default: target/bench]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Width of the tables [default: the terminal's]
+    #[arg(long)]
+    width: Option<usize>,
+    /// Shorter and coarser
+    #[arg(long)]
+    quick: bool,
+}
+
+impl TableArguments {
+    /// Finds the peers and says what will be measured.
+    fn prepare(&self) -> Result<(Vec<Peer>, Output), String> {
+        let dir = match &self.out {
+            Some(dir) => dir.clone(),
+            None => compile::build_dir()?,
+        };
+        let output = Output::new(self.width.unwrap_or_else(table::terminal_width), dir);
+        let peers = peers::discover(self.library.as_deref(), &self.peers)?;
+        println!("{}\n{}\n", output::machine_line(), peers::describe(&peers));
+        Ok((peers, output))
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("jemoxide-bench: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Instructions(table) => {
+            let (peers, output) = table.prepare()?;
+            instructions::run(&peers, &output, table.quick)
+        }
+        Command::Memory { table, runs } => {
+            let (peers, output) = table.prepare()?;
+            let runs = runs.unwrap_or(if table.quick { 1 } else { 5 });
+            memory::run(&peers, &output, runs)
+        }
+        Command::Compare { table, plan } => {
+            let (peers, output) = table.prepare()?;
+            compare::run(&peers, &output, &plan, table.quick)
+        }
+        Command::Workloads => {
+            for workload in workload::WORKLOADS {
+                println!("{:<18} {}", workload.name, workload.about);
+            }
+            Ok(())
+        }
+        Command::Owner => {
+            let owner = peers::owner_of_malloc().ok_or("the loader does not know")?;
+            println!("{}", owner.display());
+            Ok(())
+        }
+        Command::Workload { name, amount } => {
+            let workload = workload::find(&name).ok_or_else(|| format!("no workload {name}"))?;
+            let told = workload.run(amount.unwrap_or(workload.full));
+            let line = serde_json::to_string(&told).map_err(|error| error.to_string())?;
+            println!("{line}");
+            Ok(())
+        }
+    }
+}
