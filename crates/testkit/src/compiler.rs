@@ -3,12 +3,14 @@
 //! A compiler is needed by tests only. `CC` and `CXX` choose one; else the usual names are tried.
 //! Without one, the test that asked is told so, loudly, and gets `None` (rule T1).
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -48,13 +50,24 @@ pub fn announce_untested(reason: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Compiles one program; panics with the compiler's words if that fails.
+/// Compiles one program, once per test process; panics with the compiler's words if that fails.
 ///
 /// `flags` follow the source on the command line, so libraries may stand among them. Built-in
 /// knowledge of malloc is off: a compiler may otherwise drop a pair of calls that the test is
 /// about. The result appears by rename: two tests may build the same name at once.
 fn compile(compiler: &Path, source: &str, out_name: &str, std: &str, flags: &[&str]) -> PathBuf {
+    /// Results by everything they follow from.
+    static BUILT: Mutex<BTreeMap<Vec<String>, PathBuf>> = Mutex::new(BTreeMap::new());
     static SERIAL: AtomicUsize = AtomicUsize::new(0);
+    let key: Vec<String> = [source, out_name]
+        .iter()
+        .chain(flags)
+        .map(|&part| part.to_owned())
+        .collect();
+    // The lock is not held while compiling: two tests may do the same work, but none waits.
+    if let Some(out) = BUILT.lock().expect("nobody panics inside").get(&key) {
+        return out.clone();
+    }
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
     let folder = artifacts::target().join("programs");
     fs::create_dir_all(&folder).expect("target folder is writable");
@@ -86,6 +99,10 @@ fn compile(compiler: &Path, source: &str, out_name: &str, std: &str, flags: &[&s
         String::from_utf8_lossy(&output.stderr)
     );
     fs::rename(&fresh, &out).expect("target folder is writable");
+    BUILT
+        .lock()
+        .expect("nobody panics inside")
+        .insert(key, out.clone());
     out
 }
 
