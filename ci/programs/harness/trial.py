@@ -1,0 +1,83 @@
+"""A trial: one load on glibc's malloc, then on the library, and the facts of both compared."""
+
+import ctypes
+import difflib
+import os
+import shutil
+import time
+
+from .stage import Allocator, Failure, Stage
+
+
+class Trial:
+    """Runs loads in `folder`; `compare` off leaves out the reference run.
+
+    Both runs use the same folder, one after the other: what a program writes may hold its path.
+    """
+
+    def __init__(self, library, folder, compare=True, patience=1.0):
+        self.folder, self.patience = folder, patience
+        self.allocators = [Allocator("library", str(library))]
+        if compare:
+            self.allocators.insert(0, Allocator("glibc", libc_file()))
+
+    def run(self, name, module):
+        """Returns the seconds each run took; raises Failure."""
+        facts, seconds = [], []
+        for allocator in self.allocators:
+            begun = time.monotonic()
+            facts.append(self.facts_on(allocator, name, module))
+            seconds.append(time.monotonic() - begun)
+        for other in facts[1:]:
+            assert_same(facts[0], other)
+        return seconds
+
+    def facts_on(self, allocator, name, module):
+        """One run of the load, and what it computed."""
+        folder = self.folder / name
+        stage = Stage(allocator, folder, self.patience)
+        try:
+            try:
+                facts = module.run(stage)
+                stage.check_logs()
+            except (OSError, EOFError) as error:
+                # A connection that breaks is a server that died; say what it wrote.
+                raise Failure(f"{type(error).__name__}: {error}\n" + last_words(stage)) from error
+        except Failure as failure:
+            raise Failure(f"  on {allocator.name} ({allocator.file}):\n  {failure}") from failure
+        finally:
+            stage.close()
+            # The name is needed again by the next run; the logs stay for whoever asked to keep them.
+            kept = self.folder / f"{name}-on-{allocator.name}"
+            shutil.rmtree(kept, ignore_errors=True)
+            os.rename(folder, kept)
+        if not facts or not all(facts.values()):
+            raise Failure(f"  the load returned no facts: {facts}")
+        return facts
+
+
+def last_words(stage):
+    logs = sorted(p for p in stage.log_folder.iterdir() if p.suffix in (".err", ".log"))
+    return stage.describe("last words:", logs)
+
+
+def assert_same(reference, facts):
+    """Fails with the first differences between two dictionaries of facts."""
+    for key in sorted(reference.keys() | facts.keys()):
+        a, b = reference.get(key, ""), facts.get(key, "")
+        if a != b:
+            lines = difflib.unified_diff(a.splitlines(), b.splitlines(), "on glibc", "on the library", n=1, lineterm="")
+            shown = "\n".join("    " + line[:200] for line, _ in zip(lines, range(20)))
+            raise Failure(f"  {key} differs:\n{shown}")
+
+
+def libc_file():
+    """The C library this very process uses, free of symbolic links."""
+    class Info(ctypes.Structure):
+        _fields_ = [("file", ctypes.c_char_p), ("base", ctypes.c_void_p),
+                    ("symbol", ctypes.c_char_p), ("address", ctypes.c_void_p)]
+
+    libc, info = ctypes.CDLL("libc.so.6"), Info()
+    if not libc.dladdr(ctypes.cast(libc.malloc, ctypes.c_void_p), ctypes.byref(info)):
+        raise OSError("dladdr does not know malloc")
+    return os.path.realpath(info.file.decode())
