@@ -1,3 +1,29 @@
 //! Pages: which are whose, which are idle, and when their memory goes back.
+//!
+//! ```text
+//! heap ──> state: runs within a huge page ──> bits, descriptor
+//!   |        ├── free_runs: whole huge pages      span: across their borders
+//!   |        └── grow: more from the system       giant: runs of 1 GiB and more
+//!   └──> purge: memory back to the system ──> decay: when
+//! page_map: address to class, record, descriptor
+//! ```
+//! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
 
+mod bits;
+mod decay;
+mod descriptor;
+mod free_runs;
+mod giant;
+mod grow;
+mod heap;
 pub(crate) mod page_map;
+mod purge;
+mod span;
+mod state;
+
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use heap::HEAP;

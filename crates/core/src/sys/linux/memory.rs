@@ -2,7 +2,7 @@
 
 use super::call::{ok, syscall};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 const READ_WRITE: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
 const ANONYMOUS: usize = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
@@ -112,4 +112,36 @@ pub(crate) fn page_size() -> usize {
         }
         size => size,
     }
+}
+
+/// Whether the system backs fresh mappings by huge pages without being asked; read once.
+pub(crate) fn huge_by_default() -> bool {
+    const UNKNOWN: u8 = 2;
+    static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+    match ANSWER.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let answer = read_huge_by_default();
+            ANSWER.store(u8::from(answer), Ordering::Relaxed);
+            answer
+        }
+        answer => answer != 0,
+    }
+}
+
+fn read_huge_by_default() -> bool {
+    let path = c"/sys/kernel/mm/transparent_hugepage/enabled".as_ptr().expose_provenance();
+    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
+    // The file reads "[always] madvise never", with the brackets around what holds.
+    let mut text = [0u8; 8];
+    // SAFETY: the path is a C string; the kernel fills the array at most; the descriptor is closed.
+    unsafe {
+        let at = libc::AT_FDCWD as usize;
+        let Some(file) = ok(syscall(libc::SYS_openat, [at, path, flags, 0, 0, 0])) else {
+            return false;
+        };
+        let buffer = text.as_mut_ptr().expose_provenance();
+        syscall(libc::SYS_read, [file, buffer, text.len(), 0, 0, 0]);
+        syscall(libc::SYS_close, [file, 0, 0, 0, 0, 0]);
+    }
+    text == *b"[always]"
 }

@@ -4,7 +4,7 @@ use crate::sys::linux::memory as real;
 use core::cell::Cell;
 use core::ptr::NonNull;
 
-pub(crate) use real::page_size;
+pub(crate) use real::{huge_by_default, page_size};
 
 std::thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };

@@ -1,0 +1,161 @@
+//! Check: walks a heap and asserts its numbered rules.
+
+use super::bits::{self, WORDS};
+use super::descriptor::{Chain, HugeRef, Kind};
+use super::heap::PageHeap;
+use super::state::{State, free_words};
+use crate::size::{HUGE, HUGE_PAGES};
+use std::collections::{BTreeMap, HashSet};
+use std::vec::Vec;
+
+impl PageHeap {
+    /// Asserts the rules E, S and F. Nobody else may be using the heap.
+    pub(crate) fn check(&self) {
+        self.state.lock().check();
+    }
+}
+
+fn members(list: &super::descriptor::List, chain: Chain) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = list.head();
+    while let Some(huge) = next {
+        found.push(huge.number());
+        next = huge.next(chain);
+    }
+    found
+}
+
+impl State {
+    fn check(&self) {
+        let mut huges: BTreeMap<usize, HugeRef> = BTreeMap::new();
+        let mut next = HugeRef::from_link(self.all);
+        while let Some(huge) = next {
+            assert!(huges.insert(huge.base(), huge).is_none(), "described twice");
+            assert!(self.find(huge.base()) == Some(huge));
+            next = HugeRef::from_link(huge.all_next.get());
+        }
+        let mut in_bins: HashSet<u32> = HashSet::new();
+        let mut in_runs: HashSet<u32> = HashSet::new();
+        let mut queued: [HashSet<u32>; 2] = Default::default();
+        let mut run_queued: [HashSet<u32>; 2] = Default::default();
+        for kind in Kind::BOTH {
+            for number in members(&self.queues[kind as usize], kind.chain()) {
+                assert!(queued[kind as usize].insert(number));
+            }
+            for number in members(&self.run_queues[kind as usize], kind.chain()) {
+                assert!(run_queued[kind as usize].insert(number));
+            }
+        }
+        for (index, list) in self.bins.lists() {
+            for number in members(list, Chain::Place) {
+                assert!(in_bins.insert(number));
+                let huge = HugeRef::from_link(number).unwrap();
+                assert_eq!(usize::from(huge.longest.get()), index, "S1: wrong bin");
+            }
+        }
+        for (index, list) in self.runs.lists() {
+            for number in members(list, Chain::Place) {
+                assert!(in_runs.insert(number));
+                let head = HugeRef::from_link(number).unwrap();
+                let len = head.run_len.get() as usize;
+                assert_eq!(super::free_runs::bin_of(len), index, "wrong bin of runs");
+            }
+        }
+        let (mut idle, mut free_pages, mut holes) = ([0; 2], 0, 0);
+        for huge in huges.values().copied() {
+            let free = free_words(huge);
+            let mut counts = [0; 2];
+            for index in 0..WORDS {
+                let (used, touched) = (huge.used.word(index), huge.touched.word(index));
+                let (zero, muzzy) = (huge.zero.word(index), huge.muzzy.word(index));
+                assert_eq!(muzzy & !(touched & !used), 0, "E1: muzzy");
+                assert_eq!(zero & (used | muzzy), 0, "E1: zero");
+                counts[0] += (touched & !used & !muzzy).count_ones() as usize;
+                counts[1] += muzzy.count_ones() as usize;
+                holes += (used & !touched).count_ones() as usize;
+            }
+            let used = HUGE_PAGES - bits::count(&free);
+            free_pages += HUGE_PAGES - used;
+            assert_eq!(usize::from(huge.used_pages.get()), used);
+            assert_eq!(
+                usize::from(huge.longest.get()),
+                bits::longest_run(&free),
+                "E2: longest"
+            );
+            for kind in Kind::BOTH {
+                assert_eq!(
+                    usize::from(huge.idle[kind as usize].get()),
+                    counts[kind as usize]
+                );
+                idle[kind as usize] += counts[kind as usize];
+            }
+            let number = huge.number();
+            assert_eq!(
+                in_bins.contains(&number),
+                used > 0 && used < HUGE_PAGES,
+                "S1"
+            );
+            for kind in Kind::BOTH {
+                let expected = used > 0 && counts[kind as usize] > 0;
+                assert_eq!(queued[kind as usize].contains(&number), expected, "S2");
+            }
+            let run = (huge.run_len.get(), huge.run_back.get());
+            if used > 0 {
+                assert_eq!(run, (0, 0), "F2: a used huge page in a run");
+                continue;
+            }
+            let neighbour = |addr: usize| {
+                huges
+                    .get(&addr)
+                    .is_some_and(|huge| huge.used_pages.get() == 0)
+            };
+            let is_first = !neighbour(huge.base() - HUGE);
+            let is_last = !neighbour(huge.base() + HUGE);
+            assert_eq!((run.0 != 0, run.1 != 0), (is_first, is_last), "F2: ends");
+            assert_eq!(in_runs.contains(&number), is_first, "F1");
+            if is_first {
+                let len = run.0 as usize;
+                let run: Vec<HugeRef> = (0..len)
+                    .map(|index| huges[&(huge.base() + index * HUGE)])
+                    .collect();
+                assert!(
+                    run.iter().all(|huge| huge.used_pages.get() == 0),
+                    "F1: length"
+                );
+                assert_eq!(
+                    run[len - 1].run_back.get() as usize,
+                    len,
+                    "F2: lengths differ"
+                );
+                for kind in Kind::BOTH {
+                    let sum: u32 = run
+                        .iter()
+                        .map(|h| u32::from(h.idle[kind as usize].get()))
+                        .sum();
+                    assert_eq!(huge.run_idle[kind as usize].get(), sum, "F3: sum");
+                    let queue = &run_queued[kind as usize];
+                    assert_eq!(queue.contains(&number), sum > 0, "F3: queue");
+                }
+                let clean = huge.front_clean.get() as usize;
+                assert!(clean <= len);
+                assert!(
+                    run[..clean]
+                        .iter()
+                        .all(|huge| { huge.idle[0].get() == 0 && huge.idle[1].get() == 0 })
+                );
+            }
+        }
+        assert_eq!(idle, self.idle, "S4");
+        assert_eq!(self.transit, 0, "something is still on its way");
+        assert_eq!(self.transit_idle, [0; 2]);
+        assert_eq!(free_pages + self.active, self.owned, "S3");
+        assert_eq!(huges.len() * HUGE_PAGES - holes, self.owned, "G2");
+        let giants = members(&self.giants, Chain::Place);
+        let held = |&number: &u32| {
+            let giant = HugeRef::from_link(number).unwrap();
+            giant.giant_pages.get() - giant.giant_skipped.get()
+        };
+        assert_eq!(giants.iter().map(held).sum::<usize>(), self.giant_pages);
+        assert_eq!(members(&self.spares, Chain::Place).len(), self.spare_count);
+    }
+}

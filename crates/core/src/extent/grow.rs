@@ -1,0 +1,248 @@
+//! Growth: address space from the system.
+//!
+//! ```text
+//! mapping  aligned, an eighth of what we have, 4 MiB to 1 GiB
+//! exact    refused? what is needed, at whatever address
+//! break    the data segment, as the option `dss` says: before mappings, after them, or never
+//! ```
+//! G1  A refusal leaves nothing lost: what was mapped but could not be described is kept as `pending` and
+//!     described before anything else is asked for.
+//! G2  Pages inside our huge pages that are not ours are marked used and untouched for good, or until they
+//!     become ours.
+//! G3  Neighbouring regions join by themselves, as descriptors know only addresses.
+
+use super::descriptor::{HugeRef, UNITS, key_of};
+use super::page_map;
+use super::state::{Idle, State};
+use crate::meta;
+use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
+use crate::sys::memory;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of the first step.
+const STEP_MIN: usize = 4 << 20;
+/// Bytes of the largest step, but for a request that needs more.
+const STEP_MAX: usize = 1 << 30;
+/// What a step adds to what there is.
+const STEP_SHARE: usize = 8;
+/// Bytes of a step under the system's limits.
+const STEP_SHORT: usize = 256 << 10;
+
+/// Numbers of heaps, from 1.
+static IDENTITIES: AtomicUsize = AtomicUsize::new(1);
+
+impl State {
+    /// Maps `needed` whole huge pages in a row, or more.
+    pub(super) fn grow_mapping(&mut self, needed: usize) -> bool {
+        let Some(needed) = needed.checked_mul(HUGE) else {
+            return false;
+        };
+        if !self.add_pending() {
+            return false;
+        }
+        let share = self.owned / STEP_SHARE * PAGE;
+        let step = share.next_multiple_of(HUGE).clamp(STEP_MIN, STEP_MAX);
+        let region = match map_aligned(needed.max(step), HUGE) {
+            None if needed < step => map_aligned(needed, HUGE),
+            region => region,
+        };
+        region.is_some_and(|region| self.add(region, Idle::Zero))
+    }
+
+    /// Maps `pages` pages in a row, at whatever address.
+    pub(super) fn grow_exactly(&mut self, pages: usize) -> bool {
+        let Some(needed) = pages.checked_mul(PAGE) else {
+            return false;
+        };
+        if !self.add_pending() {
+            return false;
+        }
+        let system = memory::page_size();
+        let (needed, step) = (needed.next_multiple_of(system), STEP_SHORT.max(system));
+        let bytes = needed.max(step);
+        let region = match memory::map(bytes) {
+            Some(addr) => Some((addr, bytes)),
+            None if needed < bytes => memory::map(needed).map(|addr| (addr, needed)),
+            None => None,
+        };
+        region.is_some_and(|(addr, bytes)| {
+            avoid_huge(addr, bytes);
+            self.add((addr.as_ptr().expose_provenance(), bytes), Idle::Zero)
+        })
+    }
+
+    /// Extends the data segment by `pages` pages in a row.
+    pub(super) fn grow_break(&mut self, pages: usize) -> bool {
+        let Some(needed) = pages.checked_mul(PAGE) else {
+            return false;
+        };
+        if !self.add_pending() {
+            return false;
+        }
+        let system = memory::page_size();
+        let bytes = needed.max(STEP_SHORT).next_multiple_of(system);
+        // Others move the break too: if one did in between, what we got may start anywhere.
+        for _ in 0..2 {
+            let Some(end) = memory::extend_break(0) else {
+                return false;
+            };
+            let padding = end.addr().get().wrapping_neg() & (system - 1);
+            let Some(start) = memory::extend_break(padding + bytes) else {
+                return false;
+            };
+            let start = start.as_ptr().expose_provenance();
+            let first = start.next_multiple_of(system);
+            let last = (start + padding + bytes) & !(system - 1);
+            if first < last && self.add((first, last - first), Idle::Zero) && last - first >= needed
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Describes a region that is ours from now on, its pages free as `how` says. `false`: later, or given up.
+    pub(super) fn add(&mut self, region: (usize, usize), how: Idle) -> bool {
+        if !self.add_pending() {
+            lose(region);
+            return false;
+        }
+        self.pending = Some((region, how));
+        self.add_pending()
+    }
+
+    /// Describes the region that waits for it, if one does. `false`: it still waits.
+    pub(super) fn add_pending(&mut self) -> bool {
+        let Some(((addr, bytes), how)) = self.pending else {
+            return true;
+        };
+        if self.describe(addr, bytes).is_none() {
+            return false;
+        }
+        self.pending = None;
+        let end = addr + bytes;
+        let mut from = addr;
+        while from < end {
+            let to = end.min((from & !(HUGE - 1)) + HUGE);
+            if let Some(huge) = self.find(from) {
+                let pages = (to - from) >> LG_PAGE;
+                self.owned += pages;
+                self.give(huge, (from & (HUGE - 1)) >> LG_PAGE, pages, how);
+            }
+            from = to;
+        }
+        true
+    }
+
+    /// Gives the heap its number, with the first memory it asks for.
+    pub(super) fn identify(&mut self) {
+        if self.identity == 0 {
+            self.identity = IDENTITIES.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes sure that every huge page of a region has a descriptor; new ones say that nothing is ours.
+    fn describe(&mut self, addr: usize, bytes: usize) -> Option<()> {
+        page_map::cover(addr, bytes)?;
+        self.identify();
+        let bases = (addr & !(HUGE - 1)..addr + bytes).step_by(HUGE);
+        let missing = bases
+            .clone()
+            .filter(|&base| self.find(base).is_none())
+            .count();
+        self.prepare_spares(missing)?;
+        for base in bases {
+            if self.find(base).is_none() {
+                let huge = self.take_spare()?;
+                huge.used.fill(u64::MAX);
+                huge.used_pages.set(HUGE_PAGES as u16);
+                huge.longest.set(0);
+                huge.publish(key_of(base, self.identity));
+                huge.all_next.set(self.all);
+                self.all = huge.number();
+            }
+        }
+        Some(())
+    }
+
+    /// Sees to it that there are `count` spare descriptors.
+    pub(super) fn prepare_spares(&mut self, count: usize) -> Option<()> {
+        while self.spare_count < count {
+            let huge = HugeRef::create(meta::allocate(UNITS)?);
+            self.put_spare(huge);
+        }
+        Some(())
+    }
+
+    pub(super) fn put_spare(&mut self, huge: HugeRef) {
+        self.spares
+            .push_front(huge, super::descriptor::Chain::Place);
+        self.spare_count += 1;
+    }
+
+    pub(super) fn take_spare(&mut self) -> Option<HugeRef> {
+        let huge = self.spares.head()?;
+        self.spares.remove(huge, super::descriptor::Chain::Place);
+        self.spare_count -= 1;
+        Some(huge)
+    }
+}
+
+/// Gives a region that cannot be described back to the system.
+fn lose((addr, bytes): (usize, usize)) {
+    if let Some(addr) = NonNull::new(ptr::with_exposed_provenance_mut(addr)) {
+        // SAFETY: a region that nobody knows. Should the system refuse even this, with one region pending
+        //         already, its addresses stay unused and its memory goes.
+        unsafe {
+            let _ = memory::unmap(addr, bytes) || memory::purge(addr, bytes);
+        }
+    }
+}
+
+/// Maps `bytes`, whole huge pages, at a multiple of `align`, whole huge pages too. Where the system refuses to
+/// take the overhang back, the region is larger.
+pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<(usize, usize)> {
+    let system = memory::page_size();
+    if align == HUGE {
+        // Newer kernels align large mappings by themselves.
+        let addr = memory::map(bytes)?;
+        let start = addr.as_ptr().expose_provenance();
+        // SAFETY: just mapped, nobody knows it.
+        if start % align == 0 || !unsafe { memory::unmap(addr, bytes) } {
+            avoid_huge(addr, bytes);
+            return Some((start, bytes));
+        }
+    }
+    let total = bytes.checked_add(align - system)?;
+    let addr = memory::map(total)?;
+    let mut start = addr.as_ptr().expose_provenance();
+    let mut end = start + total;
+    let front = start.next_multiple_of(align) - start;
+    // SAFETY: just mapped, nobody knows it; whole system pages, as all of the numbers are.
+    if front > 0 && unsafe { memory::unmap(addr, front) } {
+        start += front;
+    }
+    let wanted = start.next_multiple_of(align) + bytes;
+    if wanted < end
+        && let Some(tail) = NonNull::new(ptr::with_exposed_provenance_mut(wanted))
+        // SAFETY: as above.
+        && unsafe { memory::unmap(tail, end - wanted) }
+    {
+        end = wanted;
+    }
+    avoid_huge(
+        NonNull::new(ptr::with_exposed_provenance_mut(start))?,
+        end - start,
+    );
+    Some((start, end - start))
+}
+
+/// Keeps the system from backing a fresh mapping by huge pages where it would do so for everyone: they are
+/// earned, not given.
+fn avoid_huge(addr: NonNull<u8>, bytes: usize) {
+    if memory::huge_by_default() {
+        // SAFETY: a fresh mapping of ours. A refusal costs memory at worst.
+        unsafe { memory::allow_huge(addr, bytes, false) };
+    }
+}

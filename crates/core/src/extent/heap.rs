@@ -1,0 +1,487 @@
+//! Page heap: the door to runs of pages.
+//!
+//! ```text
+//! alloc ──> lock, search ──found──> unlock [populate]
+//!              └──nothing──> grow, search again
+//! dealloc ──> lock, join, unlock [tell that more is idle than may be]
+//! tick ──> an epoch has passed, or too much is idle ──> one step of purging
+//! ```
+//! H1  System calls that take long (purging, populating, unmapping) run without the lock, over pages that are
+//!     marked taken meanwhile.
+//! H2  `zeroed` is said only of pages that the system gave or took and nobody wrote since; pages purged count
+//!     only where a trial has shown that purging zeroes (an emulator may lie).
+//! H3  A refusal by the system is `None`; nothing is lost, and the same call may succeed later.
+//! Lock: page heap, rank 3. Calls the metadata below it, never an arena.
+
+use super::descriptor::{HugeRef, Kind};
+use super::giant::{GIANT_PAGES, Remains};
+use super::purge::{Batch, STEP_PAGES};
+use super::state::{Idle, Place, State, Want, all_used};
+use crate::options::Dss;
+use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
+use crate::sync::Mutex;
+use crate::sys::memory;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// Pages that are populated at a time.
+const WINDOW_PAGES: usize = (64 << 10) / PAGE;
+/// Active pages from which on a heap counts as growing.
+const GROWING_PAGES: usize = (1 << 20) / PAGE;
+/// Refusals in a row after which populating is not tried again.
+const POPULATE_REFUSALS: u8 = 8;
+/// No address space is larger.
+const PAGES_MAX: usize = 1 << 36;
+
+/// The heap of all automatic arenas.
+pub(crate) static HEAP: PageHeap = PageHeap::new();
+
+/// A run of pages handed out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Where it is.
+    pub(crate) addr: NonNull<u8>,
+    /// Whether all of it reads zero.
+    pub(crate) zeroed: bool,
+}
+
+/// What purging of one kind did so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PurgeFigures {
+    /// Steps.
+    pub(crate) npurge: usize,
+    /// System calls.
+    pub(crate) nmadvise: usize,
+    /// Pages whose memory was given back.
+    pub(crate) purged_pages: usize,
+}
+
+impl PurgeFigures {
+    pub(super) const ZERO: Self = Self {
+        npurge: 0,
+        nmadvise: 0,
+        purged_pages: 0,
+    };
+}
+
+/// The heap's figures: bytes, but for the counts of purging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// In pages handed out.
+    pub(crate) active: usize,
+    /// Idle, the memory still there.
+    pub(crate) dirty: usize,
+    /// Idle, the system may take the memory.
+    pub(crate) muzzy: usize,
+    /// Address range without memory.
+    pub(crate) retained: usize,
+    /// Active, dirty and muzzy.
+    pub(crate) mapped: usize,
+    /// Purging of dirty pages.
+    pub(crate) dirty_purges: PurgeFigures,
+    /// Purging of muzzy pages.
+    pub(crate) muzzy_purges: PurgeFigures,
+}
+
+/// A heap of pages.
+pub(crate) struct PageHeap {
+    pub(super) state: Mutex<State, 3>,
+    /// When `tick` has something to do, by the clock.
+    next_epoch_ns: AtomicU64,
+    /// More is idle than may be.
+    pressed: AtomicBool,
+    /// Somebody is in `tick`.
+    ticking: AtomicBool,
+    /// See [`Trust`].
+    trust: AtomicU8,
+    /// The system knows no lazy purging.
+    no_lazy: AtomicBool,
+    populate_refusals: AtomicU8,
+    /// Pages in a group that is purged as one; 0: the system's page decides. Set in tests.
+    pub(super) grain: AtomicU8,
+}
+
+/// What is known about purging: whether it zeroes (H2).
+enum Trust {
+    Untried = 0,
+    Zeroes = 1,
+    Lies = 2,
+}
+
+impl PageHeap {
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: Mutex::new(State::new()),
+            next_epoch_ns: AtomicU64::new(0),
+            pressed: AtomicBool::new(false),
+            ticking: AtomicBool::new(false),
+            trust: AtomicU8::new(Trust::Untried as u8),
+            no_lazy: AtomicBool::new(false),
+            populate_refusals: AtomicU8::new(0),
+            grain: AtomicU8::new(0),
+        }
+    }
+
+    /// Hands out a run of `pages` pages at a multiple of `align` bytes, a power of two (up to a page: none).
+    ///
+    /// `populate`: the caller will touch the run at once, page by page. `None`: the system refused memory, or
+    /// no address space could hold it.
+    #[inline]
+    pub(crate) fn alloc(&self, pages: Pages, align: usize, populate: bool) -> Option<Run> {
+        if pages.0 == 0 || pages.0 > PAGES_MAX || align > PAGES_MAX * PAGE {
+            return None;
+        }
+        let want = Want {
+            pages: pages.0,
+            align: (align >> LG_PAGE).max(1),
+        };
+        let mut state = self.state.lock();
+        let place = match state.search(want) {
+            Some(place) => place,
+            None => alloc_growing(&mut state, want)?,
+        };
+        if populate && place.taken.untouched && want.is_small() && state.active >= GROWING_PAGES {
+            let window = borrow_window(&mut state, place.addr, want.pages);
+            drop(state);
+            self.populate(place.addr, want.pages, window);
+        }
+        let addr = NonNull::new(ptr::with_exposed_provenance_mut(place.addr))?;
+        Some(Run {
+            addr,
+            zeroed: place.taken.zeroed,
+        })
+    }
+
+    /// Provides memory for a run and the free pages right behind it, of which there are `window.1`.
+    #[cold]
+    fn populate(&self, addr: usize, pages: usize, window: Option<(HugeRef, usize)>) {
+        let behind = window.map_or(0, |(_, len)| len);
+        let mut done = false;
+        if self.populate_refusals.load(Ordering::Relaxed) < POPULATE_REFUSALS {
+            let system = memory::page_size();
+            let (from, to) = (addr & !(system - 1), addr + (pages + behind) * PAGE);
+            if let Some(from) = NonNull::new(ptr::with_exposed_provenance_mut(from)) {
+                let len = (to - from.addr().get()).next_multiple_of(system);
+                // SAFETY: mapped, ours, and whole system pages; contents stay.
+                done = unsafe { memory::populate(from, len) };
+            }
+            if done {
+                self.populate_refusals.store(0, Ordering::Relaxed);
+            } else {
+                self.populate_refusals.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if let Some((huge, len)) = window {
+            let at = ((addr & (HUGE - 1)) >> LG_PAGE) + pages;
+            let how = if done { Idle::Populated } else { Idle::Zero };
+            self.state.lock().give_back_borrowed(huge, at, len, how);
+        }
+    }
+
+    /// Takes a run back.
+    ///
+    /// # Safety
+    /// `addr` is the start of a run of `pages` pages, or of the head or the tail of one, that `alloc` or
+    /// `expand` gave; nobody uses it from now on.
+    #[inline]
+    pub(crate) unsafe fn dealloc(&self, addr: NonNull<u8>, pages: Pages) {
+        let mut state = self.state.lock();
+        if !state.dealloc(addr.addr().get(), pages.0) {
+            drop(state);
+            self.dealloc_giant(addr.addr().get(), pages.0);
+            return;
+        }
+        let over = state.is_over_bound();
+        let at_once = state.decay[Kind::Dirty as usize].decay_ms() == 0;
+        drop(state);
+        if over && !self.pressed.load(Ordering::Relaxed) {
+            self.pressed.store(true, Ordering::Relaxed);
+        }
+        if at_once {
+            self.purge_due();
+        }
+    }
+
+    #[cold]
+    fn dealloc_giant(&self, addr: usize, pages: usize) {
+        let remains = self.state.lock().dealloc_giant(addr, pages);
+        if let Some(region) = remains.and_then(Remains::give_back) {
+            // Not taken: it serves smaller runs from now on.
+            self.state.lock().add(region, Idle::Refused);
+        }
+    }
+
+    /// Grows a run in place from `old` to `new` pages into free pages right behind it. `Some(zeroed)`: done, and
+    /// whether what was added reads zero.
+    ///
+    /// # Safety
+    /// `addr` is the start of a run of `old` pages that the caller holds.
+    pub(crate) unsafe fn expand(&self, addr: NonNull<u8>, old: Pages, new: Pages) -> Option<bool> {
+        self.state.lock().expand(addr.addr().get(), old.0, new.0)
+    }
+
+    /// Whether `addr` lies in a page that the heap has handed out.
+    pub(crate) fn owns(&self, addr: *const u8) -> bool {
+        let state = self.state.lock();
+        let at = (addr.addr() & (HUGE - 1)) >> LG_PAGE;
+        match state.find(addr.addr()) {
+            Some(huge) => all_used(huge, at, 1),
+            None => state.giant_at(addr.addr()).is_some(),
+        }
+    }
+
+    /// Purges what is due by `now_ns`, one bounded step at a time; cheap when nothing is.
+    #[inline]
+    pub(crate) fn tick(&self, now_ns: u64) {
+        if now_ns >= self.next_epoch_ns.load(Ordering::Relaxed)
+            || self.pressed.load(Ordering::Relaxed)
+        {
+            self.tick_due(now_ns);
+        }
+    }
+
+    #[cold]
+    fn tick_due(&self, now_ns: u64) {
+        // Acquire: pairs with the Release below; one at a time is enough.
+        if self.ticking.swap(true, Ordering::Acquire) {
+            return;
+        }
+        self.advance(now_ns);
+        for kind in [Kind::Muzzy, Kind::Dirty] {
+            self.step(kind, Amount::Due);
+        }
+        let state = self.state.lock();
+        let more = Kind::BOTH.iter().any(|&kind| state.excess(kind) > 0);
+        drop(state);
+        self.pressed.store(more, Ordering::Relaxed);
+        self.ticking.store(false, Ordering::Release);
+    }
+
+    /// Passes the epochs that ended by `now_ns`.
+    fn advance(&self, now_ns: u64) {
+        let mut state = self.state.lock();
+        // About an eighth of a second.
+        state.stamp = (now_ns >> 27) as u32;
+        let mut next = u64::MAX;
+        for kind in Kind::BOTH {
+            let idle = state.idle[kind as usize];
+            let decay = &mut state.decay[kind as usize];
+            decay.advance(now_ns, idle);
+            next = next.min(decay.next_epoch_ns().unwrap_or(u64::MAX));
+        }
+        self.next_epoch_ns.store(next, Ordering::Relaxed);
+    }
+
+    /// Purges all that is due by `now_ns`.
+    pub(crate) fn decay_all(&self, now_ns: u64) {
+        self.advance(now_ns);
+        self.purge_due();
+    }
+
+    fn purge_due(&self) {
+        for kind in [Kind::Muzzy, Kind::Dirty] {
+            while self.step(kind, Amount::Due) > 0 {}
+        }
+    }
+
+    /// Purges all idle pages; answers the bytes given back.
+    pub(crate) fn purge_all(&self) -> usize {
+        let mut pages = 0;
+        for kind in [Kind::Muzzy, Kind::Dirty] {
+            loop {
+                match self.step(kind, Amount::All) {
+                    0 => break,
+                    done => pages += done,
+                }
+            }
+        }
+        pages * PAGE
+    }
+
+    /// One step of purging pages of `kind`; answers how many it gave back.
+    fn step(&self, kind: Kind, amount: Amount) -> usize {
+        let grain = self.grain();
+        let mut batch = Batch::new();
+        let lazily;
+        {
+            let mut state = self.state.lock();
+            let want = match amount {
+                Amount::Due => state.excess(kind),
+                Amount::All => state.idle[kind as usize],
+            };
+            if want == 0 {
+                return 0;
+            }
+            state.collect(&mut batch, kind, want.min(STEP_PAGES), grain);
+            lazily = matches!(amount, Amount::Due)
+                && kind == Kind::Dirty
+                && state.decay[Kind::Muzzy as usize].decay_ms() != 0
+                && !self.no_lazy.load(Ordering::Relaxed);
+        }
+        if batch.is_empty() {
+            return 0;
+        }
+        let how = if lazily {
+            Idle::Lazy
+        } else if self.purging_zeroes() {
+            Idle::Zero
+        } else {
+            Idle::Clean
+        };
+        batch.advise(|addr, bytes| {
+            let Some(addr) = NonNull::new(ptr::with_exposed_provenance_mut(addr)) else {
+                return false;
+            };
+            // SAFETY: pages of ours that are free and marked taken while this runs (H1).
+            unsafe {
+                if lazily {
+                    memory::purge_lazy(addr, bytes)
+                } else {
+                    memory::purge(addr, bytes)
+                }
+            }
+        });
+        let done = self.state.lock().finish(&mut batch, kind, how);
+        if lazily && done == 0 {
+            self.no_lazy.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Pages that the system purges as one.
+    fn grain(&self) -> usize {
+        match self.grain.load(Ordering::Relaxed) {
+            0 => (memory::page_size() / PAGE).max(1),
+            grain => grain.into(),
+        }
+    }
+
+    /// Whether purged pages read zero: tried once (H2).
+    fn purging_zeroes(&self) -> bool {
+        match self.trust.load(Ordering::Relaxed) {
+            trust if trust == Trust::Zeroes as u8 => return true,
+            trust if trust == Trust::Lies as u8 => return false,
+            _ => {}
+        }
+        let system = memory::page_size();
+        let Some(page) = memory::map(system) else {
+            return false;
+        };
+        let byte = page.as_ptr();
+        // SAFETY: a page just mapped, ours alone; volatile, as the system changes it behind our back.
+        let verdict = unsafe {
+            byte.write_volatile(1);
+            let purged = memory::purge(page, system);
+            let zero = byte.read_volatile() == 0;
+            memory::unmap(page, system);
+            match (purged, zero) {
+                (false, _) => return false,
+                (true, true) => Trust::Zeroes,
+                (true, false) => Trust::Lies,
+            }
+        };
+        let zeroes = matches!(verdict, Trust::Zeroes);
+        self.trust.store(verdict as u8, Ordering::Relaxed);
+        zeroes
+    }
+
+    /// Sets the decay times in milliseconds: -1 never, 0 at once.
+    pub(crate) fn set_decay_ms(&self, dirty_ms: isize, muzzy_ms: isize) {
+        {
+            let mut state = self.state.lock();
+            state.decay[Kind::Dirty as usize].set_decay_ms(dirty_ms);
+            state.decay[Kind::Muzzy as usize].set_decay_ms(muzzy_ms);
+        }
+        self.next_epoch_ns.store(0, Ordering::Relaxed);
+        self.purge_due();
+    }
+
+    /// Says whether memory comes from the data segment from now on.
+    pub(crate) fn set_dss(&self, mode: Dss) {
+        self.state.lock().dss = mode;
+    }
+
+    /// The figures of this instant.
+    pub(crate) fn figures(&self) -> Figures {
+        let state = self.state.lock();
+        let idle =
+            |kind: Kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE;
+        let (dirty, muzzy) = (idle(Kind::Dirty), idle(Kind::Muzzy));
+        let active = (state.active + state.giant_pages) * PAGE;
+        let retained = (state.owned - state.active) * PAGE - dirty - muzzy;
+        Figures {
+            active,
+            dirty,
+            muzzy,
+            retained,
+            mapped: active + dirty + muzzy,
+            dirty_purges: state.purges[Kind::Dirty as usize],
+            muzzy_purges: state.purges[Kind::Muzzy as usize],
+        }
+    }
+}
+
+/// How much a step of purging aims at.
+#[derive(Clone, Copy)]
+enum Amount {
+    Due,
+    All,
+}
+
+/// Where more pages come from.
+#[derive(Clone, Copy)]
+enum Source {
+    Mapping,
+    Exact,
+    Break,
+}
+
+/// Gets more from the system and takes `want` from it.
+#[cold]
+fn alloc_growing(state: &mut State, want: Want) -> Option<Place> {
+    if want.pages >= GIANT_PAGES {
+        if let Some(place) = state.alloc_giant(want) {
+            return Some(place);
+        }
+    }
+    use Source::{Break, Exact, Mapping};
+    let sources: &[Source] = match state.dss {
+        Dss::Disabled => &[Mapping, Exact],
+        Dss::Primary => &[Break, Mapping, Exact],
+        Dss::Secondary => &[Mapping, Exact, Break],
+    };
+    let (len, align) = want.huge_pages();
+    let pages = want.pages + want.align - 1;
+    for &source in sources {
+        let grown = match source {
+            Mapping => state.grow_mapping(len + align - 1),
+            Exact => state.grow_exactly(pages),
+            Break => state.grow_break(pages),
+        };
+        if grown {
+            if let Some(place) = state.search(want) {
+                return Some(place);
+            }
+        }
+        if let Some(place) = state.search_spans(want) {
+            return Some(place);
+        }
+    }
+    None
+}
+
+/// Marks free pages without memory behind a run of `pages` pages at `addr` as taken, so many that they make a
+/// window with it.
+fn borrow_window(state: &mut State, addr: usize, pages: usize) -> Option<(HugeRef, usize)> {
+    let huge = state.find(addr)?;
+    let at = ((addr & (HUGE - 1)) >> LG_PAGE) + pages;
+    let most = WINDOW_PAGES.saturating_sub(pages).min(HUGE_PAGES - at);
+    let fresh =
+        |&page: &usize| !huge.used.has(page) && !huge.touched.has(page) && huge.zero.has(page);
+    let len = (at..at + most).take_while(fresh).count();
+    if len == 0 {
+        return None;
+    }
+    state.borrow(huge, at, len);
+    Some((huge, len))
+}

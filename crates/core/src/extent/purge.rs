@@ -1,0 +1,348 @@
+//! Purge: telling the system which pages we do not need.
+//!
+//! ```text
+//! lock    collect: longest-idle runs of free huge pages first, then partly used ones; mark them taken
+//! unlock  advise: in address order, neighbours joined into one call
+//! lock    finish: the pages are free again, clean or muzzy, or, where refused, as dirty as before
+//! ```
+//! U1  A page is marked taken while its advice is under way: it cannot be handed out under it.
+//! U2  Advice covers whole system pages, all free.
+//! U3  One step collects at most [`STEP_RUNS`] runs of pages beyond the last huge page's own, and holds the
+//!     lock no longer than that takes.
+
+use super::bits::{self, Words, next_run};
+use super::descriptor::{HugeRef, Kind};
+use super::state::{Idle, Standing, State, free_words};
+use crate::size::{HUGE, HUGE_PAGES, PAGE};
+
+/// Huge pages in a step.
+const STEP_HUGES: usize = 32;
+/// Runs after which a step takes no further huge page.
+const STEP_RUNS: usize = 256;
+/// Huge pages looked at in vain in a step.
+const STEP_VISITS: usize = 512;
+/// Pages in a step.
+pub(super) const STEP_PAGES: usize = STEP_HUGES * HUGE_PAGES;
+/// Idle dirty bytes that may always stay, and the share of the active ones.
+const DIRTY_FLOOR: usize = (16 << 20) / PAGE;
+const DIRTY_SHARE: usize = 4;
+
+/// Pages of one huge page in transit.
+#[derive(Clone, Copy)]
+struct Entry {
+    huge: HugeRef,
+    mask: Words,
+    idle: [u16; 2],
+    refused: bool,
+}
+
+/// What one step takes.
+pub(super) struct Batch {
+    entries: [Option<Entry>; STEP_HUGES],
+    len: usize,
+    pages: usize,
+    runs: usize,
+    calls: usize,
+}
+
+impl Batch {
+    pub(super) const fn new() -> Self {
+        Self {
+            entries: [const { None }; STEP_HUGES],
+            len: 0,
+            pages: 0,
+            runs: 0,
+            calls: 0,
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    const fn has_room(&self) -> bool {
+        self.len < STEP_HUGES && self.runs < STEP_RUNS
+    }
+
+    fn push(&mut self, huge: HugeRef, mask: &Words, idle: [u16; 2]) {
+        if let Some(entry) = self.entries.get_mut(self.len) {
+            *entry = Some(Entry {
+                huge,
+                mask: *mask,
+                idle,
+                refused: false,
+            });
+            self.len += 1;
+            self.pages += bits::count(mask);
+            let mut before = 0;
+            for word in mask {
+                self.runs += (word & !(word << 1 | before)).count_ones() as usize;
+                before = word >> 63;
+            }
+        }
+    }
+
+    fn entries(&mut self) -> &mut [Option<Entry>] {
+        self.entries.get_mut(..self.len).unwrap_or_default()
+    }
+
+    /// Sorts by address; insertion, as there are few, nearly in order.
+    fn sort(&mut self) {
+        let entries = self.entries();
+        let base = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.huge.base());
+        for end in 1..entries.len() {
+            let mut at = end;
+            while at > 0 && base(&entries[at - 1]) > base(&entries[at]) {
+                entries.swap(at - 1, at);
+                at -= 1;
+            }
+        }
+    }
+
+    /// Calls `advice(addr, bytes)` for every run of pages, and keeps in mind where it was refused.
+    pub(super) fn advise(&mut self, mut advice: impl FnMut(usize, usize) -> bool) {
+        self.sort();
+        let mut calls = 0;
+        let mut open: Option<(usize, usize, usize)> = None;
+        let mut flush = |entries: &mut [Option<Entry>], first: usize, addr: usize, len: usize| {
+            calls += 1;
+            if !advice(addr, len) {
+                entries
+                    .iter_mut()
+                    .skip(first)
+                    .flatten()
+                    .for_each(|entry| entry.refused = true);
+            }
+        };
+        for index in 0..self.len {
+            let Some(Some(entry)) = self.entries.get(index) else {
+                break;
+            };
+            let (mask, huge) = (entry.mask, entry.huge);
+            let mut from = 0;
+            while let Some((start, run)) = next_run(&mask, from) {
+                from = start + run;
+                let (addr, bytes) = (huge.addr(start), run * PAGE);
+                open = match open {
+                    Some((first, at, len)) if at + len == addr => Some((first, at, len + bytes)),
+                    Some((first, at, len)) => {
+                        // The entries up to the one before this run's, and this one if it began here.
+                        let last = if first == index {
+                            index
+                        } else {
+                            self.last_of(at + len, index)
+                        };
+                        flush(
+                            self.entries.get_mut(..=last).unwrap_or_default(),
+                            first,
+                            at,
+                            len,
+                        );
+                        Some((index, addr, bytes))
+                    }
+                    None => Some((index, addr, bytes)),
+                };
+            }
+        }
+        if let Some((first, at, len)) = open {
+            flush(self.entries(), first, at, len);
+        }
+        self.calls = calls;
+    }
+
+    /// The entry up to `index` that holds the byte before `end`.
+    fn last_of(&self, end: usize, index: usize) -> usize {
+        let holds = |at: usize| matches!(self.entries.get(at), Some(Some(entry)) if entry.huge.base() < end);
+        (0..=index).rev().find(|&at| holds(at)).unwrap_or(index)
+    }
+}
+
+impl State {
+    /// Dirty pages that may stay whatever their age.
+    const fn dirty_bound(&self) -> usize {
+        let share = self.active / DIRTY_SHARE;
+        if share > DIRTY_FLOOR {
+            share
+        } else {
+            DIRTY_FLOOR
+        }
+    }
+
+    /// Whether there are more dirty pages than may be.
+    #[inline]
+    pub(super) const fn is_over_bound(&self) -> bool {
+        let dirty = self.idle[Kind::Dirty as usize];
+        dirty > DIRTY_FLOOR
+            && dirty > self.dirty_bound()
+            && self.decay[Kind::Dirty as usize].decay_ms() >= 0
+    }
+
+    /// Pages of `kind` that are due.
+    pub(super) fn excess(&self, kind: Kind) -> usize {
+        let idle = self.idle[kind as usize];
+        let by_age = self.decay[kind as usize].excess(idle);
+        if kind == Kind::Dirty && self.is_over_bound() {
+            // Somewhat below the bound, so that not every free brings a call.
+            let bound = self.dirty_bound();
+            return by_age.max(idle - (bound - bound / 8));
+        }
+        by_age
+    }
+
+    /// Marks about `want` pages of `kind` taken, in groups of `grain` pages, and puts them into `batch`.
+    pub(super) fn collect(&mut self, batch: &mut Batch, kind: Kind, want: usize, grain: usize) {
+        let mut visits = STEP_VISITS;
+        while batch.pages < want && batch.has_room() && visits > 0 {
+            let Some(head) = self.run_queues[kind as usize].head() else {
+                break;
+            };
+            let before = batch.len;
+            self.collect_run(head, batch, kind, want, grain, &mut visits);
+            if batch.len == before {
+                break;
+            }
+        }
+        while batch.pages < want && batch.has_room() && visits > 0 {
+            let Some(huge) = self.queues[kind as usize].head() else {
+                break;
+            };
+            let mask = idle_pages(huge, kind, want - batch.pages, grain);
+            if bits::count(&mask) == 0 {
+                visits -= 1;
+                let queue = &mut self.queues[kind as usize];
+                queue.remove(huge, kind.chain());
+                queue.push_back(huge, kind.chain());
+                continue;
+            }
+            let before = Standing::of(huge);
+            let idle = self.borrow_pages(huge, &mask);
+            self.relink(huge, before);
+            batch.push(huge, &mask, idle);
+        }
+    }
+
+    /// Takes idle huge pages out of the free run `head`; what lies between them are runs again.
+    fn collect_run(
+        &mut self,
+        head: HugeRef,
+        batch: &mut Batch,
+        kind: Kind,
+        want: usize,
+        grain: usize,
+        visits: &mut usize,
+    ) {
+        let (len, mut rest, clean) = self.remove_run(head);
+        let (base, stamp) = (head.base(), head.stamp.get());
+        // The huge pages from `start` up to `index` stay; they hold `kept` idle pages.
+        let (mut start, mut kept, mut index) = (0, [0; 2], clean);
+        while index < len
+            && rest[kind as usize] > 0
+            && batch.pages < want
+            && batch.has_room()
+            && *visits > 0
+        {
+            let Some(huge) = self.find(base + index * HUGE) else {
+                break;
+            };
+            let own = [u32::from(huge.idle[0].get()), u32::from(huge.idle[1].get())];
+            rest = [rest[0] - own[0], rest[1] - own[1]];
+            let mask = idle_pages(huge, kind, want - batch.pages, grain);
+            index += 1;
+            if bits::count(&mask) == 0 {
+                *visits -= 1;
+                kept = [kept[0] + own[0], kept[1] + own[1]];
+                continue;
+            }
+            self.keep_run(base, start, index - 1, kept, stamp);
+            let idle = self.borrow_open(huge, &mask);
+            batch.push(huge, &mask, idle);
+            (start, kept) = (index, [0; 2]);
+        }
+        if start < len
+            && let Some(first) = self.find(base + start * HUGE)
+        {
+            first.stamp.set(stamp);
+            let clean = if kept == [0; 2] { index - start } else { 0 };
+            self.insert_run(
+                first,
+                len - start,
+                [kept[0] + rest[0], kept[1] + rest[1]],
+                clean,
+            );
+        }
+    }
+
+    fn keep_run(&mut self, base: usize, from: usize, to: usize, idle: [u32; 2], stamp: u32) {
+        if from < to
+            && let Some(first) = self.find(base + from * HUGE)
+        {
+            first.stamp.set(stamp);
+            let clean = if idle == [0; 2] { to - from } else { 0 };
+            self.insert_run(first, to - from, idle, clean);
+        }
+    }
+
+    /// Ends the step: the pages of `batch`, which were of `kind`, are free again and, where the advice was not
+    /// refused, as `how` says. Answers how many are.
+    pub(super) fn finish(&mut self, batch: &mut Batch, kind: Kind, how: Idle) -> usize {
+        let (mut done, mut purged) = (0, 0);
+        let stamp = self.stamp;
+        for entry in batch.entries().iter().flatten() {
+            if entry.refused {
+                // Later than all others.
+                entry.huge.stamp.set(stamp);
+                self.return_pages(entry.huge, &entry.mask, entry.idle, Idle::Refused);
+            } else {
+                self.return_pages(entry.huge, &entry.mask, entry.idle, how);
+                done += bits::count(&entry.mask);
+                purged += usize::from(entry.idle[0]) + usize::from(entry.idle[1]);
+                for kind in Kind::BOTH {
+                    self.decay[kind as usize].purged(usize::from(entry.idle[kind as usize]));
+                }
+            }
+        }
+        if batch.calls > 0 {
+            let figures = &mut self.purges[kind as usize];
+            figures.npurge += 1;
+            figures.nmadvise += batch.calls;
+            figures.purged_pages += purged;
+        }
+        done
+    }
+}
+
+/// The highest `want` free pages of `kind` in groups of `grain`, each group wholly free (U2).
+fn idle_pages(huge: HugeRef, kind: Kind, want: usize, grain: usize) -> Words {
+    if huge.idle[kind as usize].get() == 0 {
+        return [0; bits::WORDS];
+    }
+    let free = free_words(huge);
+    let mut mask: Words = core::array::from_fn(|index| {
+        let (touched, muzzy) = (huge.touched.word(index), huge.muzzy.word(index));
+        free[index]
+            & if kind == Kind::Muzzy {
+                muzzy
+            } else {
+                touched & !muzzy
+            }
+    });
+    if grain > 1 {
+        let groups = bits::whole_groups(&free, grain);
+        let mut whole = [0; bits::WORDS];
+        let mut at = 0;
+        while at + grain <= HUGE_PAGES {
+            let (mut all, mut some) = (true, false);
+            bits::each_word(at, grain, |index, bits| {
+                all &= groups[index] & bits == bits;
+                some |= mask[index] & bits != 0;
+            });
+            if all && some {
+                bits::each_word(at, grain, |index, bits| whole[index] |= bits);
+            }
+            at += grain;
+        }
+        mask = whole;
+    }
+    bits::keep_highest(&mut mask, want, grain);
+    mask
+}
