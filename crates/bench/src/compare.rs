@@ -8,6 +8,7 @@
 //! R2  All runs of a workload must tell the same checksum; one that differs fails, whatever its time.
 //! R3  A ratio is median over the best peer's median of the same workload, same rounds.
 
+mod chart;
 mod programs;
 
 use crate::output::{Output, Progress};
@@ -118,6 +119,9 @@ pub(crate) fn run(peers: &[Peer], output: &Output, plan: &Plan, quick: bool) -> 
         false,
     ));
 
+    let file = output.file("compare.svg")?;
+    chart::draw(&ratios, &names, &file)?;
+
     let mut size_ratios: Vec<Row> = sizes.iter().map(Row::over_best_peer).collect();
     let size_mean = mean("rss_mean", "geometric mean", &size_ratios, &names);
     // The goals of the workloads' rows are about time.
@@ -131,6 +135,7 @@ pub(crate) fn run(peers: &[Peer], output: &Output, plan: &Plan, quick: bool) -> 
     ));
     output.print_lines(&row::failures(&times));
     output.save("compare", peers, &raw)?;
+    println!("chart: {}", crate::output::display(&file));
     if raw
         .iter()
         .any(|raw| matches!(raw.outcome, Outcome::Failed(_)))

@@ -83,3 +83,35 @@ fn unknown_names_are_refused() {
     let (success, text) = bench(&["compare", "--peers", "glibc", "--only", "nothing"], &out);
     assert!(!success && text.contains("no workload"), "{text}");
 }
+
+#[test]
+fn an_allocator_that_hands_memory_out_twice_is_found() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken/twice.c");
+    let library = folder("broken").join("libtwice.so");
+    let compiled = Command::new("cc")
+        .args(["-O2", "-fPIC", "-shared", "-fno-builtin"])
+        .arg(source)
+        .arg("-o")
+        .arg(&library)
+        .status();
+    let Ok(compiled) = compiled else {
+        println!("NOT TESTED: no C compiler cc");
+        return;
+    };
+    assert!(compiled.success());
+    let workload = |preload: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jemoxide-bench"));
+        command.args(["workload", "burst-1600", "3"]);
+        if let Some(library) = preload {
+            command.env("LD_PRELOAD", library);
+        }
+        command.output().unwrap()
+    };
+    assert!(workload(None).status.success());
+    let broken = workload(Some(&library));
+    let told = String::from_utf8_lossy(&broken.stderr).into_owned();
+    assert!(
+        !broken.status.success() && told.contains("overwritten"),
+        "{told}"
+    );
+}

@@ -3,6 +3,8 @@
 //! ```text
 //! | stamp |        ...        | stamp |      len >= 16, so the two never overlap
 //! ```
+//! The expected stamp is kept beside the address, out of the allocator's reach: memory handed out twice
+//! shows the other owner's stamp.
 
 use std::hint::black_box;
 use std::ptr::NonNull;
@@ -18,6 +20,7 @@ pub(crate) const SMALLEST: usize = 2 * STAMP;
 pub(crate) struct Block {
     address: NonNull<u8>,
     len: usize,
+    stamp: u64,
 }
 
 // SAFETY: the memory belongs to the block alone, and malloc's may be freed by any thread.
@@ -36,6 +39,7 @@ impl Block {
             // The compiler may not know where it comes from, or it could remove the pair.
             address: NonNull::new(black_box(address).cast()).expect("out of memory"),
             len,
+            stamp,
         };
         block.write(0, stamp);
         block.write(len - STAMP, stamp);
@@ -43,7 +47,7 @@ impl Block {
     }
 
     /// Changes the size, checks that the old stamps came along, and stamps the new end.
-    pub(crate) fn resize(&mut self, len: usize, stamp: u64) {
+    pub(crate) fn resize(&mut self, len: usize) {
         assert!(
             len >= SMALLEST,
             "a block of {len} bytes holds no two stamps"
@@ -52,11 +56,11 @@ impl Block {
         let address = unsafe { libc::realloc(self.address.as_ptr().cast(), len) };
         self.address = NonNull::new(black_box(address).cast()).expect("out of memory");
         let old = std::mem::replace(&mut self.len, len);
-        assert_eq!(self.read(0), stamp, "realloc lost the beginning");
+        assert_eq!(self.read(0), self.stamp, "realloc lost the beginning");
         if len >= old {
-            assert_eq!(self.read(old - STAMP), stamp, "realloc lost the end");
+            assert_eq!(self.read(old - STAMP), self.stamp, "realloc lost the end");
         }
-        self.write(len - STAMP, stamp);
+        self.write(len - STAMP, self.stamp);
     }
 
     /// Writes every byte between the stamps.
@@ -69,19 +73,18 @@ impl Block {
         }
     }
 
-    /// The stamp, checked at both ends. Ends the program if they differ.
-    pub(crate) fn stamp(&self) -> u64 {
-        let (front, back) = (self.read(0), self.read(self.len - STAMP));
-        assert_eq!(front, back, "a block of {} bytes was overwritten", self.len);
-        front
-    }
-
-    /// Checks and frees the block; returns its stamp.
+    /// Checks both stamps and frees the block; returns what was read. Ends the program if either is not
+    /// what was written.
     pub(crate) fn free(self) -> u64 {
-        let stamp = self.stamp();
+        let (front, back) = (self.read(0), self.read(self.len - STAMP));
+        assert!(
+            front == self.stamp && back == self.stamp,
+            "a block of {} bytes was overwritten",
+            self.len
+        );
         // SAFETY: the address is malloc's and owned, and `self` ends here.
         unsafe { libc::free(self.address.as_ptr().cast()) };
-        stamp
+        front
     }
 
     fn write(&self, offset: usize, stamp: u64) {
@@ -126,17 +129,26 @@ mod tests {
     fn a_block_grows_and_shrinks() {
         let mut block = Block::new(SMALLEST, 9);
         for len in [40, 4000, 400_000, 64, SMALLEST] {
-            block.resize(len, 9);
-            assert_eq!((block.len, block.stamp()), (len, 9));
+            block.resize(len);
+            assert_eq!((block.len, block.read(0), block.read(len - 8)), (len, 9, 9));
         }
         block.free();
     }
 
     #[test]
     #[should_panic(expected = "overwritten")]
-    fn an_overwritten_block_is_found() {
+    fn an_overwritten_end_is_found() {
+        let block = Block::new(64, 7);
+        block.write(64 - 8, 8);
+        block.free();
+    }
+
+    #[test]
+    #[should_panic(expected = "overwritten")]
+    fn a_block_of_another_owner_is_found() {
         let block = Block::new(64, 7);
         block.write(0, 8);
+        block.write(64 - 8, 8);
         block.free();
     }
 }

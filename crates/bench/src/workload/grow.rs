@@ -34,10 +34,8 @@ fn run(rounds: u64, tally: &mut Tally) {
                 len + len / 2
             })
             .min(LARGEST);
-            for (index, buffer) in buffers.iter_mut().enumerate() {
-                buffer.resize(len, stamp(index));
-                operations += 1;
-            }
+            buffers.iter_mut().for_each(|buffer| buffer.resize(len));
+            operations += BUFFERS as u64;
         }
         buffers.iter_mut().for_each(Block::fill);
         tally.add(operations, buffers.into_iter().map(Block::free).sum());
