@@ -414,3 +414,33 @@ fn a_small_programs_peak_is_its_own() {
         other => panic!("{other:?} in {line}"),
     }
 }
+
+#[test]
+fn an_interrupted_comparison_stops() {
+    let mut child = jemoxide(&[
+        "run",
+        "--library",
+        &harmless_library(),
+        "--rounds",
+        "50",
+        "--keys",
+        "500",
+    ])
+    .args(["--requests", "1000"])
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("starts");
+    // It watches signals from before its first words on.
+    let mut told = child.stderr.take().expect("piped");
+    let mut first = [0; 1];
+    std::io::Read::read_exact(&mut told, &mut first).expect("a word");
+    // SAFETY: `kill` takes numbers only; the child has not been waited for, so its number is its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let rest = std::io::read_to_string(told).expect("text");
+    assert_eq!(
+        child.wait().expect("waits").code(),
+        Some(128 + libc::SIGINT),
+        "{rest}"
+    );
+    holds(&rest, &["stopped by signal 2"]);
+}

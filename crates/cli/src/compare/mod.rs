@@ -55,6 +55,7 @@ pub(crate) struct Runs {
 pub(crate) fn compare(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let library = Library::find(arguments.library.as_deref())?;
     let stage = Stage::set(&library)?;
+    child::watch_signals();
     let rounds = arguments.comparison.rounds;
     let progress = progress(rounds);
     let plan = stage.plan(&arguments.comparison, &progress)?;
@@ -159,6 +160,9 @@ impl<'a> Stage<'a> {
 fn outcome_of(command: &mut Command) -> Result<(Ended, Outcome), Failure> {
     let (ended, text) = child::run(command)
         .map_err(|why| Failure::broken(format!("cannot run the workload: {why}.")))?;
+    if let Some(signal) = child::asked_to_stop() {
+        return Err(Failure::stopped(signal));
+    }
     match ended.how {
         HowEnded::Exit(0) => {}
         HowEnded::Exit(code) => {

@@ -68,12 +68,6 @@ pub(crate) fn run(command: &mut Command) -> io::Result<(Ended, String)> {
     signals::prepare();
     // SAFETY: the closure does nothing; its presence alone makes std fork instead of vfork (see head).
     unsafe { command.pre_exec(|| Ok(())) };
-    if let Some(signal) = signals::asked_to_stop() {
-        return Err(io::Error::new(
-            io::ErrorKind::Interrupted,
-            format!("stopped by signal {signal}"),
-        ));
-    }
     let start = Instant::now();
     let mut child = command.spawn()?;
     signals::child_started(child.id() as i32);
@@ -85,6 +79,16 @@ pub(crate) fn run(command: &mut Command) -> io::Result<(Ended, String)> {
     let ended = reap(&child, start)?;
     read?;
     Ok((ended, output))
+}
+
+/// From now on signals do not end the command: they go to a child, or are kept for [`asked_to_stop`].
+pub(crate) fn watch_signals() {
+    signals::prepare();
+}
+
+/// A signal that came for the command itself; before starting another child it should stop instead.
+pub(crate) fn asked_to_stop() -> Option<u8> {
+    signals::asked_to_stop().and_then(|signal| u8::try_from(signal).ok())
 }
 
 fn reap(child: &Child, start: Instant) -> io::Result<Ended> {

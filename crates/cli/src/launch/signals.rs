@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 static CHILD: AtomicI32 = AtomicI32::new(0);
 static EARLY: AtomicI32 = AtomicI32::new(0);
+static INTERRUPT: AtomicI32 = AtomicI32::new(0);
 
 /// Installs the handlers; later calls change nothing.
 pub(super) fn prepare() {
@@ -42,15 +43,16 @@ pub(super) fn child_ended() {
     CHILD.store(0, Ordering::SeqCst);
 }
 
-/// A signal to stop came while no child was there to take it.
+/// A signal that asks us, not the child, to stop: one that no child was there to take, or an interrupt,
+/// which concerns whatever would be started next.
 pub(super) fn asked_to_stop() -> Option<i32> {
-    Some(EARLY.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
+    let first =
+        |signal: &AtomicI32| Some(signal.load(Ordering::SeqCst)).filter(|&signal| signal != 0);
+    first(&EARLY).or_else(|| first(&INTERRUPT))
 }
 
 extern "C" fn stay(signal: libc::c_int) {
-    if CHILD.load(Ordering::SeqCst) == 0 {
-        EARLY.store(signal, Ordering::SeqCst);
-    }
+    INTERRUPT.store(signal, Ordering::SeqCst);
 }
 
 extern "C" fn pass_on(signal: libc::c_int) {
