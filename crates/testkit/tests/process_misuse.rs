@@ -38,7 +38,7 @@ const CASES: [(&str, &[&str]); 26] = [
     ("double-at-once", DOUBLE),
     ("double-delayed", DOUBLE),
     ("double-medium", DOUBLE),
-    ("double-cached-large", DOUBLE),
+    ("double-cached-large", FREED),
     ("double-large", FREED),
     ("double-huge", FREED),
     ("double-huge-trimmed", FREED),

@@ -9,6 +9,7 @@ static void *blocks[COUNT];
 
 int main(void) {
     uint64_t random = 1;
+    memset(blocks, 1, sizeof blocks);
     size_t before = rss_kib();
     for (int i = 0; i < COUNT; i++) {
         size_t size = i < LARGE ? 1300000 : 32 + next_random(&random) % 480;
@@ -20,7 +21,6 @@ int main(void) {
     for (int i = 0; i < COUNT; i++) {
         free(blocks[i]);
     }
-    memset(blocks, 0, sizeof blocks);
     size_t freed = rss_kib();
     int had_effect = malloc_trim(0);
     say("before %zu full %zu freed %zu trimmed %zu effect %d", before, full, freed, rss_kib(), had_effect);
