@@ -16,7 +16,7 @@ use std::thread;
 
 use crate::artifacts;
 
-/// Compiles C `source` (a path below `programs/`) to `out_name`; see [`compile`].
+/// Compiles C `source` (a path below `programs/`) to `out_name`; see `compile` below.
 pub fn c(source: &str, out_name: &str, flags: &[&str]) -> Option<PathBuf> {
     match find("CC", &["cc", "gcc", "clang"]) {
         Some(compiler) => Some(compile(&compiler, source, out_name, "-std=gnu11", flags)),
@@ -27,7 +27,7 @@ pub fn c(source: &str, out_name: &str, flags: &[&str]) -> Option<PathBuf> {
     }
 }
 
-/// Compiles C++ `source` (a path below `programs/`) to `out_name`; see [`compile`].
+/// Compiles C++ `source` (a path below `programs/`) to `out_name`; see `compile` below.
 pub fn cxx(source: &str, out_name: &str, flags: &[&str]) -> Option<PathBuf> {
     match find("CXX", &["c++", "g++", "clang++"]) {
         Some(compiler) => Some(compile(&compiler, source, out_name, "-std=gnu++17", flags)),

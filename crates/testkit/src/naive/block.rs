@@ -7,9 +7,9 @@
 use super::random::mix;
 
 /// Up to this many bytes are filled whole.
-const WHOLE: usize = 64 << 10;
+const WHOLE: usize = 16 << 10;
 /// Length of the marks at both ends of longer blocks.
-const EDGE: usize = 8 << 10;
+const EDGE: usize = 4 << 10;
 /// Distance of single-word marks between the edges.
 const STRIDE: usize = 4 << 10;
 
