@@ -92,6 +92,14 @@ fn draw_into(
         } else {
             (5, colour.stroke_width(2))
         };
+        let is_here = ratios
+            .iter()
+            .any(|row| row.cells.get(name).and_then(Cell::median).is_some());
+        let label = if is_here {
+            name.clone()
+        } else {
+            format!("{name} (missing)")
+        };
         let marks = ratios.iter().enumerate().filter_map(|(line, row)| {
             let ratio = row.cells.get(name).and_then(Cell::median)?;
             Some(Circle::new(
@@ -102,7 +110,7 @@ fn draw_into(
         });
         chart
             .draw_series(marks)?
-            .label(name.clone())
+            .label(label)
             .legend(move |(x, y)| Circle::new((x + 8, y), size, style));
     }
     chart
@@ -137,11 +145,18 @@ mod tests {
             .cells
             .insert("other".into(), Cell::Values(vec![400.0]));
         let mut svg = String::new();
-        draw_into(&rows, &["jemoxide".into(), "other".into()], &mut svg).unwrap();
-        for text in ["first-workload", "second-workload", "jemoxide", "other"] {
+        let names = ["jemoxide", "other", "absent"].map(String::from);
+        draw_into(&rows, &names, &mut svg).unwrap();
+        for text in [
+            "first-workload",
+            "second-workload",
+            "jemoxide",
+            "other",
+            "absent (missing)",
+        ] {
             assert!(svg.contains(text), "{text} is missing");
         }
-        // Three figures and two marks of the legend.
-        assert_eq!(svg.matches("<circle").count(), 5);
+        // Three figures and three marks of the legend.
+        assert_eq!(svg.matches("<circle").count(), 6);
     }
 }

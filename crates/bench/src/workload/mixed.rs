@@ -1,4 +1,5 @@
-//! Mixed: several threads, each replacing random ones of its own objects of 16 to 16 000 bytes.
+//! Mixed: several threads, each replacing random ones of its own objects of 16 to 16 000 bytes,
+//! written whole.
 
 use super::block::{Block, SMALLEST};
 use super::random::Random;
@@ -7,7 +8,7 @@ use std::thread;
 
 pub(super) const WORKLOAD: Workload = Workload {
     name: "mixed-threads",
-    about: "4 threads, 500 live objects of 16 to 16 000 bytes each, a random one replaced",
+    about: "4 threads, 500 live objects of 16 to 16 000 bytes each, written whole, a random one replaced",
     full: 1_000_000,
     tiny: 2000,
     run,
@@ -35,7 +36,8 @@ fn replace(seed: u64, replacements: u64) -> u64 {
     let mut sum = 0;
     for index in 0..replacements {
         let slot = &mut live[random.below(LIVE)];
-        let new = Block::new(random.within(SMALLEST, 16_000), index);
+        let mut new = Block::new(random.within(SMALLEST, 16_000), index);
+        new.fill();
         sum += slot.replace(new).map_or(0, Block::free);
     }
     sum + live.into_iter().flatten().map(Block::free).sum::<u64>()
