@@ -14,8 +14,8 @@ const ADDRESS_SPACE_MIB: [u64; 24] = [
     4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 24, 32, 40, 48, 64, 80, 100, 128, 200, 512, 1024,
 ];
 
-/// The program, libc and the library take less than 8 MiB; the allocator must start in the rest.
-const SURELY_STARTS: u64 = 16;
+/// The program, libc and the library take less than 5 MiB; the allocator must start in the rest.
+const SURELY_STARTS: u64 = 8;
 
 /// What the loader exits with when it cannot map a library.
 const LOADER_FAILED: i32 = 127;

@@ -8,7 +8,7 @@ const THREADS: usize = 10_000;
 
 /// While alive: two stack pages, the kernel's own, and a small cache with the pages its dozen
 /// sizes came from.
-const ALIVE_KIB_PER_THREAD: usize = 40;
+const ALIVE_KIB_PER_THREAD: usize = 24;
 
 /// After all are gone: slabs kept dirty for reuse and a bounded number of orphaned caches.
 const LEFT_KIB: usize = 96 * 1024;
