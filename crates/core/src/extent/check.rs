@@ -3,12 +3,18 @@
 use super::bits::{self, WORDS};
 use super::descriptor::{Chain, HugeRef, Kind};
 use super::heap::PageHeap;
+use super::purge::Batch;
 use super::state::{State, free_words};
 use crate::size::{HUGE, HUGE_PAGES};
 use std::collections::{BTreeMap, HashSet};
 use std::vec::Vec;
 
 impl PageHeap {
+    /// Moves the heap's coarse time without passing an epoch.
+    pub(super) fn advance_stamp(&self, now_ns: u64) {
+        self.state.lock().stamp = (now_ns >> 27) as u32;
+    }
+
     /// Asserts the rules E, S and F. Nobody else may be using the heap.
     pub(crate) fn check(&self) {
         self.state.lock().check();
@@ -25,7 +31,25 @@ fn members(list: &super::descriptor::List, chain: Chain) -> Vec<u32> {
     found
 }
 
+impl Batch {
+    /// First addresses of the huge pages in a batch.
+    pub(super) fn bases(&self) -> Vec<usize> {
+        self.huges().map(|huge| huge.base()).collect()
+    }
+}
+
 impl State {
+    /// All descriptors.
+    pub(super) fn descriptors(&self) -> Vec<HugeRef> {
+        let mut found = Vec::new();
+        let mut next = HugeRef::from_link(self.all);
+        while let Some(huge) = next {
+            found.push(huge);
+            next = HugeRef::from_link(huge.all_next.get());
+        }
+        found
+    }
+
     fn check(&self) {
         let mut huges: BTreeMap<usize, HugeRef> = BTreeMap::new();
         let mut next = HugeRef::from_link(self.all);
@@ -82,6 +106,14 @@ impl State {
                 bits::longest_run(&free),
                 "E2: longest"
             );
+            let (mut lengths, mut from) = (Vec::new(), 0);
+            while let Some((start, len)) = bits::next_run(&free, from) {
+                lengths.push(len);
+                from = start + len;
+            }
+            lengths.sort_unstable();
+            let second = lengths.iter().rev().nth(1).copied().unwrap_or(0);
+            assert!(usize::from(huge.second.get()) >= second, "E3: second");
             for kind in Kind::BOTH {
                 assert_eq!(
                     usize::from(huge.idle[kind as usize].get()),

@@ -10,6 +10,8 @@
 //! ```
 //! E1  Every page is in one of these states.
 //! E2  `longest` is the longest run of free (not used) pages; `idle` counts the dirty and muzzy ones.
+//! E3  No free run but one that is longest is longer than `second`, a bound that may be too high: thanks to
+//!     it most cuts into the longest run need no search for the next.
 //! Descriptors are found through the page map, by a key that also names the heap: the neighbour of a huge
 //! page may be another heap's. They are recycled as descriptors only, so a stale number in the page map
 //! leads to a descriptor whose key differs.
@@ -80,6 +82,9 @@ pub(super) struct Huge {
     number: u32,
     pub(super) used_pages: Cell<u16>,
     pub(super) longest: Cell<u16>,
+    pub(super) second: Cell<u16>,
+    /// Where a longest run may start: a guess, to be looked at first.
+    pub(super) spot: Cell<u16>,
     /// By [`Kind`].
     pub(super) idle: [Cell<u16>; 2],
     links: [Link; 3],
@@ -132,6 +137,8 @@ impl HugeRef {
                 number: record.number(),
                 used_pages: Cell::new(0),
                 longest: Cell::new(0),
+                second: Cell::new(0),
+                spot: Cell::new(0),
                 idle: Default::default(),
                 links: Default::default(),
                 run_len: Cell::new(0),

@@ -147,6 +147,7 @@ impl State {
         huge.muzzy.fill(0);
         huge.used_pages.set(HUGE_PAGES as u16);
         huge.longest.set(0);
+        huge.second.set(0);
         self.active += HUGE_PAGES;
         taken
     }
@@ -163,6 +164,7 @@ impl State {
             huge.used.fill(0);
             huge.used_pages.set(0);
             huge.longest.set(HUGE_PAGES as u16);
+            huge.second.set(0);
             huge.idle[Kind::Dirty as usize].set(HUGE_PAGES as u16);
             done += 1;
         }

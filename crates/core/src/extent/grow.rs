@@ -158,6 +158,7 @@ impl State {
                 huge.used.fill(u64::MAX);
                 huge.used_pages.set(HUGE_PAGES as u16);
                 huge.longest.set(0);
+                huge.second.set(0);
                 huge.publish(key_of(base, self.identity));
                 huge.all_next.set(self.all);
                 self.all = huge.number();

@@ -82,6 +82,12 @@ impl Batch {
         }
     }
 
+    /// The huge pages it takes from, for the checks.
+    #[cfg(test)]
+    pub(super) fn huges(&self) -> impl Iterator<Item = HugeRef> {
+        self.entries.iter().flatten().map(|entry| entry.huge)
+    }
+
     fn entries(&mut self) -> &mut [Option<Entry>] {
         self.entries.get_mut(..self.len).unwrap_or_default()
     }

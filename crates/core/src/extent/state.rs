@@ -21,7 +21,7 @@ use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
 /// Bins of partly used huge pages: by longest free run, 1 to 511 pages.
 const LONGEST_BINS: usize = HUGE_PAGES;
 /// Huge pages that are compared before one is chosen.
-const CANDIDATES: usize = 8;
+const CANDIDATES: usize = 4;
 
 /// The books.
 pub(super) struct State {
@@ -282,18 +282,23 @@ impl State {
     /// Marks free pages used.
     #[inline]
     fn occupy(&mut self, huge: HugeRef, at: usize, len: usize) -> Taken {
-        let run = huge.used.clear_before(at) + len + huge.used.clear_after(at + len);
+        let (left, right) = (huge.used.clear_before(at), huge.used.clear_after(at + len));
         let mut tally = Tally::default();
         let any_idle = huge.idle[0].get() | huge.idle[1].get() != 0;
         each_word(at, len, |index, mask| {
             tally.occupy(huge, index, mask, mask, any_idle)
         });
         huge.used_pages.set(huge.used_pages.get() + len as u16);
-        self.count_off(huge, &tally);
-        // Only a cut into a longest run can change which is longest.
-        if run >= huge.longest.get() as usize {
-            huge.longest
-                .set(bits::longest_run(&free_words(huge)) as u16);
+        if any_idle {
+            self.count_off(huge, &tally);
+        }
+        if left + len + right >= huge.longest.get() as usize {
+            let piece = if left > right {
+                (at - left, left)
+            } else {
+                (at + len, right)
+            };
+            cut_longest(huge, piece, left.min(right) as u16);
         }
         tally.taken()
     }
@@ -364,9 +369,10 @@ impl State {
         let before = Standing::of(huge);
         each_word(at, len, |index, mask| release(huge, index, mask, how));
         self.count_on(huge, len, how);
-        let run = huge.used.clear_before(at) + len + huge.used.clear_after(at + len);
-        if run > huge.longest.get() as usize {
-            huge.longest.set(run as u16);
+        let (left, right) = (huge.used.clear_before(at), huge.used.clear_after(at + len));
+        join_longest(huge, left, left + len + right, right);
+        if left + len + right >= huge.longest.get() as usize {
+            huge.spot.set((at - left) as u16);
         }
         self.settle(huge, before, how == Idle::Freed);
     }
@@ -480,6 +486,56 @@ impl State {
     }
 }
 
+/// Brings `longest` up to date after a cut into a longest run that left `piece` (start, length) as its longer
+/// part and `shorter` pages on the other side.
+#[inline(always)]
+fn cut_longest(huge: HugeRef, piece: (usize, usize), shorter: u16) {
+    if piece.1 >= huge.second.get() as usize {
+        huge.longest.set(piece.1 as u16);
+        if shorter > huge.second.get() {
+            huge.second.set(shorter);
+        }
+    } else {
+        cut_longest_slowly(huge, piece);
+    }
+}
+
+#[cold]
+fn cut_longest_slowly(huge: HugeRef, (start, len): (usize, usize)) {
+    let mut free = free_words(huge);
+    let bound = huge.second.get();
+    // Often there are several of the same length.
+    if let Some(spot) = bits::first_fit(&free, bound.into()) {
+        huge.longest.set(bound);
+        huge.spot.set(spot as u16);
+        return;
+    }
+    each_word(start, len, |index, mask| free[index] &= !mask);
+    let others = bits::longest_run(&free);
+    huge.longest.set(others.max(len) as u16);
+    huge.second.set(others as u16);
+}
+
+/// Brings `longest` up to date after a run became `run` pages long by joining one of `left` and one of `right`.
+#[inline(always)]
+fn join_longest(huge: HugeRef, left: usize, run: usize, right: usize) {
+    let (run, longest) = (run as u16, huge.longest.get());
+    if run <= longest {
+        huge.second.set(huge.second.get().max(run));
+        return;
+    }
+    huge.longest.set(run);
+    if left as u16 != longest && right as u16 != longest {
+        huge.second.set(longest);
+    }
+}
+
+fn find_longest(huge: HugeRef) {
+    let longest = bits::longest_run(&free_words(huge)) as u16;
+    huge.longest.set(longest);
+    huge.second.set(longest);
+}
+
 /// Marks pages `mask` of word `index` free.
 #[inline(always)]
 fn release(huge: HugeRef, index: usize, mask: u64, how: Idle) {
@@ -508,6 +564,12 @@ pub(super) fn free_words(huge: HugeRef) -> Words {
     huge.used.words().map(|word| !word)
 }
 
+fn all_free(huge: HugeRef, at: usize, len: usize) -> bool {
+    let mut used = u64::from(at + len > HUGE_PAGES);
+    each_word(at, len, |index, mask| used |= huge.used.word(index) & mask);
+    used == 0
+}
+
 pub(super) fn all_used(huge: HugeRef, at: usize, len: usize) -> bool {
     let mut all = true;
     each_word(at, len, |index, mask| {
@@ -516,9 +578,13 @@ pub(super) fn all_used(huge: HugeRef, at: usize, len: usize) -> bool {
     all
 }
 
-/// Where `len` pages fit: lowest address, with memory before without.
+/// Where `len` pages fit: exactly where they are known to; else lowest address, with memory before without.
 #[inline]
 fn fit(huge: HugeRef, len: usize) -> Option<usize> {
+    let spot = huge.spot.get() as usize;
+    if huge.longest.get() as usize == len && all_free(huge, spot, len) {
+        return Some(spot);
+    }
     let free = free_words(huge);
     let dirty = huge.idle[Kind::Dirty as usize].get() as usize;
     if dirty >= len && dirty + (huge.used_pages.get() as usize) < HUGE_PAGES {

@@ -247,7 +247,489 @@ fn run_twin(heap: &'static PageHeap, seed: u64, steps: usize) {
 
 #[test]
 fn random_use_agrees_with_the_twin() {
-    for seed in 1..5 {
-        run_twin(heap(), seed * 7919, 4000);
+    for seed in 1..4 {
+        run_twin(heap(), seed * 7919, 2400);
     }
+}
+
+#[test]
+fn random_use_with_every_kind_of_decay_agrees_with_the_twin() {
+    for (index, (dirty, muzzy)) in [(0, 0), (-1, 0), (300, 400), (50, -1), (1000, 0)]
+        .into_iter()
+        .enumerate()
+    {
+        let heap = heap();
+        heap.set_decay_ms(dirty, muzzy);
+        run_twin(heap, 31 + index as u64, 1200);
+    }
+}
+
+#[test]
+fn large_system_pages_are_purged_whole_or_not_at_all() {
+    for grain in [4, 16] {
+        let heap = heap();
+        heap.grain
+            .store(grain, core::sync::atomic::Ordering::Relaxed);
+        let mut twin = Twin::new(heap);
+        let mut random = Random(grain.into());
+        for step in 0..2000 {
+            twin.step(
+                &mut random,
+                if step / 400 % 2 == 0 { 20_000 } else { 2_000 },
+            );
+            if step % 16 == 0 {
+                twin.check();
+            }
+            if step % 50 == 0 {
+                heap.purge_all();
+                // What is left idle shares a system page with pages in use.
+                for huge in heap.state.lock().descriptors() {
+                    let grain = usize::from(grain);
+                    for group in 0..HUGE_PAGES / grain {
+                        let pages = group * grain..(group + 1) * grain;
+                        let all_free = pages.clone().all(|page| !huge.used.has(page));
+                        let any_dirty = pages
+                            .clone()
+                            .any(|page| !huge.used.has(page) && huge.touched.has(page));
+                        assert!(!(all_free && any_dirty), "a whole system page was left");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_system_whose_purge_lies_is_not_trusted() {
+    gate::lie(true);
+    let heap = heap();
+    let mut twin = Twin::new(heap);
+    let mut random = Random(5);
+    for _ in 0..2000 {
+        // Every run said to be zero is read through.
+        twin.step(&mut random, 5000);
+    }
+    twin.check();
+    let run = heap.alloc(Pages(100), 1, false).unwrap();
+    // SAFETY: just handed out; nobody else uses it.
+    unsafe {
+        run.addr.as_ptr().write_bytes(7, 100 * PAGE);
+        heap.dealloc(run.addr, Pages(100));
+    }
+    heap.purge_all();
+    gate::lie(false);
+    let again = heap.alloc(Pages(100), 1, false).unwrap();
+    assert!(!again.zeroed || again.addr != run.addr);
+}
+
+#[test]
+fn refusing_any_one_call_loses_nothing() {
+    for (dirty, muzzy) in [(100, 0), (0, 0), (50, 60)] {
+        let mut refused = 0;
+        loop {
+            let heap = heap();
+            heap.set_decay_ms(dirty, muzzy);
+            let mut twin = Twin::new(heap);
+            let mut random = Random(77);
+            let before = gate::calls();
+            gate::refuse(refused, 1);
+            for step in 0..100 {
+                twin.step(&mut random, 6_000);
+                if step % 25 == 0 {
+                    twin.check();
+                }
+            }
+            twin.check();
+            let calls = gate::calls() - before;
+            gate::refuse(u64::MAX, 0);
+            // The heap is whole again: what failed succeeds.
+            assert!(twin.alloc(700, 1, false, 1) && twin.alloc(3, 1, true, 2));
+            while let Some(addr) = twin.pick(&mut random) {
+                twin.dealloc(addr);
+            }
+            heap.purge_all();
+            twin.check();
+            let figures = heap.figures();
+            assert_eq!((figures.active, figures.dirty, figures.muzzy), (0, 0, 0));
+            refused += 1;
+            if refused > calls {
+                break;
+            }
+        }
+        assert!(refused > 10, "too few calls to mean anything: {refused}");
+    }
+}
+
+#[test]
+fn a_system_that_refuses_for_a_while_is_survived() {
+    for from in 0..15 {
+        let heap = heap();
+        heap.set_decay_ms(100, 0);
+        let mut twin = Twin::new(heap);
+        let mut random = Random(from + 500);
+        gate::refuse(from * 7, 60);
+        for step in 0..400 {
+            twin.step(&mut random, 8_000);
+            if step % 16 == 0 {
+                twin.check();
+            }
+        }
+        gate::refuse(u64::MAX, 0);
+        assert!(twin.alloc(1000, 1, false, 1));
+        twin.check();
+    }
+}
+
+#[test]
+fn runs_are_found_across_borders_when_the_system_gives_no_more() {
+    let heap = heap();
+    heap.set_dss(Dss::Disabled);
+    let mut twin = Twin::new(heap);
+    let mut random = Random(9);
+    // Descriptors and leaves are there before the system turns short.
+    assert!(twin.alloc(1, 1, false, 1));
+    heap.state.lock().prepare_spares(50).unwrap();
+    // A mapping of exactly what is needed, wherever: no whole huge pages of that many.
+    for pages in [600, 700, 1100, 513] {
+        let calls = gate::calls();
+        assert!(heap.state.lock().grow_exactly(pages));
+        assert_eq!(gate::calls() - calls, 1);
+        gate::refuse_maps(true);
+        for round in 0..5 {
+            assert!(
+                twin.alloc(pages, 1, false, round),
+                "{pages} pages, round {round}"
+            );
+            let addr = *twin
+                .runs
+                .iter()
+                .find(|(_, run)| run.len() == pages)
+                .unwrap()
+                .0;
+            twin.dealloc(addr);
+            twin.check();
+        }
+        assert!(!twin.alloc(HUGE_PAGES * 40, 1, false, 0));
+        gate::refuse_maps(false);
+    }
+    while let Some(addr) = twin.pick(&mut random) {
+        twin.dealloc(addr);
+    }
+    twin.check();
+}
+
+#[test]
+fn the_data_segment_serves_when_mappings_are_refused_and_as_the_option_says() {
+    let end = || NonNull::addr(gate::extend_break(0).unwrap()).get();
+    for mode in [Dss::Secondary, Dss::Primary, Dss::Disabled] {
+        let heap = heap();
+        heap.set_dss(mode);
+        let mut twin = Twin::new(heap);
+        // Leaf and descriptors need mappings of their own.
+        crate::extent::page_map::cover(end() & !(HUGE - 1), 32 << 20).unwrap();
+        heap.state.lock().prepare_spares(50).unwrap();
+        let before = end();
+        gate::refuse_maps(mode != Dss::Primary);
+        let mut served = 0;
+        for (index, pages) in [1, 4, 100, 700, 2000, 3].into_iter().enumerate() {
+            served += usize::from(twin.alloc(pages, 1, false, index as u64));
+            twin.check();
+        }
+        gate::refuse_maps(false);
+        let in_segment = twin
+            .runs
+            .keys()
+            .filter(|&&addr| addr >= before && addr < end())
+            .count();
+        match mode {
+            Dss::Disabled => assert_eq!((served, in_segment), (0, 0)),
+            _ => assert_eq!((served, in_segment), (6, 6)),
+        }
+        let mut random = Random(3);
+        for _ in 0..300 {
+            twin.step(&mut random, 5_000);
+        }
+        twin.check();
+    }
+}
+
+#[test]
+fn giants_come_and_go_whole_or_in_part() {
+    let heap = heap();
+    let giga = (1 << 30) / PAGE;
+    let give = |addr: NonNull<u8>, pages: usize| {
+        // SAFETY: a part of a giant that the test holds, once each.
+        unsafe { heap.dealloc(addr, Pages(pages)) };
+        heap.check();
+    };
+    let at = |addr: NonNull<u8>, pages: usize| {
+        NonNull::new(addr.as_ptr().wrapping_add(pages * PAGE)).unwrap()
+    };
+    for align in [1, HUGE, 8 * HUGE] {
+        for pages in [giga, giga + 1, 3 * giga + 513] {
+            let run = heap.alloc(Pages(pages), align, false).unwrap();
+            assert!(run.zeroed && run.addr.addr().get() % align == 0);
+            assert_eq!(heap.figures().active, pages * PAGE);
+            let last = at(run.addr, pages - 1);
+            assert!(heap.owns(run.addr.as_ptr()) && heap.owns(last.as_ptr()));
+            assert!(!heap.owns(at(run.addr, pages).as_ptr()));
+            for probe in [run.addr, last, at(run.addr, pages / 2)] {
+                // SAFETY: inside the run.
+                unsafe {
+                    assert_eq!(probe.as_ptr().read(), 0);
+                    probe.as_ptr().write(1);
+                }
+            }
+            // SAFETY: the run is the test's.
+            let grown = unsafe { heap.expand(run.addr, Pages(pages), Pages(pages + 1)) };
+            assert_eq!(grown, None);
+            match pages - giga {
+                0 => give(run.addr, pages),
+                1 => {
+                    // Tail after tail, then the rest.
+                    give(at(run.addr, pages - 3), 3);
+                    give(at(run.addr, 700), pages - 703);
+                    assert_eq!(heap.figures().active, 700 * PAGE);
+                    // SAFETY: still held.
+                    assert_eq!(unsafe { run.addr.as_ptr().read() }, 1);
+                    give(run.addr, 700);
+                }
+                _ => {
+                    // Head after head, then the rest.
+                    give(run.addr, 1000);
+                    give(at(run.addr, 1000), 3000);
+                    // SAFETY: still held.
+                    assert_eq!(unsafe { last.as_ptr().read() }, 1);
+                    give(at(run.addr, 4000), pages - 4000);
+                }
+            }
+            assert_eq!(heap.figures().active, 0);
+        }
+    }
+    // No call leads to a giant that is refused, and a refused unmapping leaves pages for others.
+    let run = heap.alloc(Pages(giga), 1, false).unwrap();
+    // SAFETY: inside the run.
+    unsafe { run.addr.as_ptr().write(9) };
+    gate::refuse(0, 1);
+    give(run.addr, giga);
+    gate::refuse(u64::MAX, 0);
+    assert_eq!(heap.figures().dirty, giga * PAGE);
+    heap.purge_all();
+    let again = heap.alloc(Pages(giga), 1, false).unwrap();
+    assert_eq!(again.addr, run.addr, "kept pages serve before new mappings");
+    // SAFETY: inside the run.
+    assert!(!again.zeroed || unsafe { again.addr.as_ptr().read() } == 0);
+    give(again.addr, giga);
+    for pages in [1 << 40, 1 << 36, usize::MAX >> 12, usize::MAX] {
+        assert!(heap.alloc(Pages(pages), 1, false).is_none());
+    }
+    assert!(heap.alloc(Pages(1), 1 << 62, false).is_none());
+    heap.check();
+}
+
+#[test]
+fn idle_pages_leave_along_the_curve() {
+    let heap = heap();
+    heap.set_decay_ms(10_000, 0);
+    heap.tick(clock::now_ns());
+    let pages = 3000;
+    let run = heap.alloc(Pages(pages), 1, false).unwrap();
+    // SAFETY: the run is the test's, and given back once.
+    unsafe {
+        run.addr.as_ptr().write_bytes(1, pages * PAGE);
+        heap.dealloc(run.addr, Pages(pages));
+    }
+    for epoch in 0..=200 {
+        clock::turn(50_000_000);
+        heap.tick(clock::now_ns());
+        let x = f64::from(200 - epoch) / 200.0;
+        let exact = pages as f64 * (6.0 * x.powi(5) - 15.0 * x.powi(4) + 10.0 * x.powi(3));
+        let dirty = heap.figures().dirty / PAGE;
+        assert!(
+            (dirty as f64 - exact).abs() <= 2.0,
+            "epoch {epoch}: {dirty}, not {exact}"
+        );
+        heap.check();
+    }
+    let figures = heap.figures();
+    assert_eq!(figures.dirty_purges.purged_pages, pages);
+    assert!(figures.dirty_purges.nmadvise >= figures.dirty_purges.npurge);
+}
+
+#[test]
+fn idle_pages_are_bounded_by_amount_but_not_without_decay() {
+    for (dirty_ms, bounded) in [(10_000, true), (-1, false)] {
+        let heap = heap();
+        heap.set_decay_ms(dirty_ms, 0);
+        let runs: Vec<Run> = (0..20)
+            .map(|_| heap.alloc(Pages(1280), 1, false).unwrap())
+            .collect();
+        for run in runs {
+            // SAFETY: held, and given back once.
+            unsafe { heap.dealloc(run.addr, Pages(1280)) };
+            heap.tick(clock::now_ns());
+            let figures = heap.figures();
+            let bound = (16 << 20).max(figures.active / 4);
+            assert!(figures.dirty <= bound || !bounded);
+        }
+        assert_eq!(heap.figures().dirty <= 16 << 20, bounded);
+    }
+}
+
+#[test]
+fn a_growing_heap_populates_windows_that_read_zero() {
+    let heap = heap();
+    let first: Vec<Run> = (0..63)
+        .map(|_| heap.alloc(Pages(4), 1, true).unwrap())
+        .collect();
+    assert_eq!(heap.figures().dirty, 0, "a small heap does not");
+    let calls = gate::calls();
+    let more: Vec<Run> = (0..64)
+        .map(|_| heap.alloc(Pages(4), 1, true).unwrap())
+        .collect();
+    assert!(more.iter().all(|run| run.zeroed));
+    assert_eq!(gate::calls() - calls, 16, "one call for four runs");
+    heap.check();
+    for run in first.into_iter().chain(more) {
+        Twin::assert_zero(run.addr.addr().get(), 4);
+        // SAFETY: held, and given back once.
+        unsafe { heap.dealloc(run.addr, Pages(4)) };
+    }
+    heap.check();
+}
+
+#[test]
+fn whole_huge_pages_and_long_idle_ones_go_first() {
+    let heap = heap();
+    heap.set_decay_ms(-1, 0);
+    let now = clock::now_ns();
+    let whole = heap.alloc(Pages(HUGE_PAGES), 1, false).unwrap();
+    let parts: Vec<Run> = (0..3)
+        .map(|_| heap.alloc(Pages(400), 1, false).unwrap())
+        .collect();
+    let give = |run: &Run, skip: usize, pages: usize, seconds: u64| {
+        heap.advance_stamp(now + seconds * 1_000_000_000);
+        let addr = NonNull::new(run.addr.as_ptr().wrapping_add(skip * PAGE)).unwrap();
+        // SAFETY: a part of a run that the test holds, given back once.
+        unsafe { heap.dealloc(addr, Pages(pages)) };
+    };
+    // The second part is used again last, so the first and third have idled longer.
+    give(&parts[1], 300, 50, 1);
+    give(&parts[0], 300, 100, 2);
+    give(&parts[2], 300, 100, 3);
+    give(&parts[1], 350, 50, 4);
+    give(&whole, 0, HUGE_PAGES, 5);
+    let mut batch = super::purge::Batch::new();
+    let mut state = heap.state.lock();
+    state.collect(
+        &mut batch,
+        super::descriptor::Kind::Dirty,
+        HUGE_PAGES + 150,
+        1,
+    );
+    let bases = batch.bases();
+    let base = |run: &Run| run.addr.addr().get() & !(HUGE - 1);
+    assert_eq!(bases, [base(&whole), base(&parts[0]), base(&parts[2])]);
+    let mut calls = Vec::new();
+    batch.advise(|addr, bytes| {
+        calls.push((addr, bytes));
+        true
+    });
+    assert!(calls.is_sorted());
+    state.finish(
+        &mut batch,
+        super::descriptor::Kind::Dirty,
+        super::state::Idle::Clean,
+    );
+    drop(state);
+    heap.check();
+    assert_eq!(heap.figures().dirty, 150 * PAGE);
+}
+
+#[test]
+fn fifty_thousand_huge_pages_are_searched_fast_enough_to_test() {
+    let heap = heap();
+    heap.set_decay_ms(-1, 0);
+    let mut random = Random(1);
+    let mut runs: Vec<(Run, usize)> = Vec::new();
+    let mut mapped = 0;
+    while mapped < 50_000 * HUGE_PAGES {
+        let pages = 1 + random.below(20 * HUGE_PAGES);
+        runs.push((heap.alloc(Pages(pages), 1, false).unwrap(), pages));
+        mapped += pages;
+    }
+    for _ in 0..5_000 {
+        let index = random.below(runs.len());
+        let (run, pages) = runs.swap_remove(index);
+        // SAFETY: held, and given back once.
+        unsafe { heap.dealloc(run.addr, Pages(pages)) };
+        let pages = 1 + random.below(20 * HUGE_PAGES);
+        runs.push((heap.alloc(Pages(pages), 1, false).unwrap(), pages));
+    }
+    heap.check();
+    for (run, pages) in runs {
+        // SAFETY: as above.
+        unsafe { heap.dealloc(run.addr, Pages(pages)) };
+    }
+    heap.purge_all();
+    heap.check();
+    assert_eq!(heap.figures().mapped, 0);
+}
+
+#[test]
+fn threads_share_one_heap() {
+    let heap = heap();
+    heap.set_decay_ms(20, 10);
+    let before = clock::now_ns();
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            scope.spawn(move || {
+                clock::turn(before.saturating_sub(clock::now_ns()));
+                let mut random = Random(thread + 1);
+                let mut held: Vec<(Run, usize, u64)> = Vec::new();
+                for _ in 0..2500 {
+                    if held.len() < 60 && random.below(2) == 0 {
+                        let pages = random.pages();
+                        let run = heap.alloc(Pages(pages), 1, random.below(2) == 0).unwrap();
+                        if run.zeroed {
+                            Twin::assert_zero(run.addr.addr().get(), pages.min(20));
+                        }
+                        let tag = random.next() | 1;
+                        for page in 0..pages {
+                            // SAFETY: just handed out to this thread.
+                            unsafe { word(run.addr.addr().get() + page * PAGE).write(tag) };
+                        }
+                        held.push((run, pages, tag));
+                    } else if !held.is_empty() {
+                        let index = random.below(held.len());
+                        let (run, pages, tag) = held.swap_remove(index);
+                        for page in 0..pages {
+                            // SAFETY: held by this thread.
+                            let found = unsafe { word(run.addr.addr().get() + page * PAGE).read() };
+                            assert_eq!(found, tag, "another thread wrote here");
+                        }
+                        // SAFETY: held by this thread, and given back once.
+                        unsafe { heap.dealloc(run.addr, Pages(pages)) };
+                    }
+                    clock::turn(100_000);
+                    heap.tick(clock::now_ns());
+                    if random.below(500) == 0 {
+                        heap.purge_all();
+                    }
+                    let figures = heap.figures();
+                    assert_eq!(
+                        figures.mapped,
+                        figures.active + figures.dirty + figures.muzzy
+                    );
+                }
+                for (run, pages, _) in held {
+                    // SAFETY: as above.
+                    unsafe { heap.dealloc(run.addr, Pages(pages)) };
+                }
+            });
+        }
+    });
+    heap.check();
+    heap.purge_all();
+    assert_eq!(heap.figures().mapped, 0);
 }

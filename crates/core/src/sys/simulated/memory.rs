@@ -10,12 +10,24 @@ std::thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
     static REFUSED: Cell<(u64, u64)> = const { Cell::new((u64::MAX, 0)) };
     static PURGED: Cell<u64> = const { Cell::new(0) };
+    static NO_MAPS: Cell<bool> = const { Cell::new(false) };
+    static LIES: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Refuses `count` of this thread's calls, the first being call number `from` counted from now (0 = the next).
 pub(crate) fn refuse(from: u64, count: u64) {
     let from = CALLS.get().saturating_add(from);
     REFUSED.set((from, from.saturating_add(count)));
+}
+
+/// Refuses all mappings of this thread, and nothing else, as long as it is on.
+pub(crate) fn refuse_maps(on: bool) {
+    NO_MAPS.set(on);
+}
+
+/// Makes this thread's forced purges do nothing while saying they did, as some emulators do.
+pub(crate) fn lie(on: bool) {
+    LIES.set(on);
 }
 
 /// Calls made by this thread so far.
@@ -36,7 +48,7 @@ fn granted() -> bool {
 }
 
 pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
-    if granted() { real::map(len) } else { None }
+    if granted() && !NO_MAPS.get() { real::map(len) } else { None }
 }
 
 /// # Safety
@@ -50,7 +62,7 @@ pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
 /// As for the real one.
 pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    let done = granted() && unsafe { real::purge(addr, len) };
+    let done = granted() && (LIES.get() || unsafe { real::purge(addr, len) });
     if done {
         PURGED.set(PURGED.get() + len as u64);
     }
