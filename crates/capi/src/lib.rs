@@ -1,3 +1,59 @@
-//! The C door.
+//! The C door: `libjemoxide.so` to preload or link, `libjemoxide.a` to link into C and C++ programs.
+//!
+//! | file | symbols |
+//! |---|---|
+//! | `family` | malloc and its kin, as the C library has them |
+//! | `extended` | mallocx and its kin, as jemalloc has them |
+//! | `operators` | C++ new and delete |
+//! | `unwinding` | what of those may throw: assembly, as no exception may pass through a Rust frame |
+//! | `figures` | malloc_trim, mallinfo |
+//! | `names` | how one function gets several symbols |
+//!
+//! Only this layer sets `errno`, and only when it answers null.
 #![no_std]
-#[panic_handler] fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+
+mod extended;
+mod family;
+mod figures;
+mod names;
+mod operators;
+mod unwinding;
+
+use core::panic::PanicInfo;
+use names::names;
+
+// The only library that is needed.
+#[link(name = "c")]
+unsafe extern "C" {}
+
+/// Nothing in here panics; should it, the process ends rather than run on with a broken heap.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: plain call.
+    unsafe { libc::abort() }
+}
+
+/// Sets `errno`.
+#[cold]
+fn set_errno(code: i32) {
+    // SAFETY: the C library's own per-thread word.
+    unsafe { *libc::__errno_location() = code };
+}
+
+/// `ptr`, with `errno` set if it is null.
+#[inline(always)]
+fn or_enomem(ptr: *mut u8) -> *mut libc::c_void {
+    if ptr.is_null() {
+        set_errno(libc::ENOMEM);
+    }
+    ptr.cast()
+}
+
+extern "C" fn finish() {
+    jemoxide_core::api::finish();
+}
+
+/// Completes the report when the process leaves through `exit`.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static FINISH: extern "C" fn() = finish;

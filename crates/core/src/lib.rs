@@ -6,9 +6,18 @@
 extern crate std;
 
 #[cfg(not(loom))]
+pub mod api;
+#[cfg(not(loom))]
+mod arena;
+#[cfg(not(loom))]
+mod control;
+#[cfg(not(loom))]
+mod ds;
+#[cfg(not(loom))]
 mod extent;
 #[cfg(not(loom))]
 mod meta;
+pub mod options;
 pub mod size;
 pub mod stats;
 #[cfg(not(loom))]
@@ -17,3 +26,8 @@ mod sync;
 pub mod sync;
 #[cfg(not(loom))]
 mod sys;
+#[cfg(not(loom))]
+mod thread;
+
+#[cfg(not(loom))]
+pub use api::Jemoxide;

@@ -1,8 +1,8 @@
 //! Page map: address to class byte and to record.
 //!
 //! ```text
-//! address | 16 zero | 18 root | 18 page | 12 offset |
-//!              ROOT[root] ──> leaf of a GiB: classes 1 B a page | records 4 B a page | huge 4 B a 2 MiB
+//! address | 16 zero | 16 root | 20 page | 12 offset |
+//!              ROOT[root] ──> leaf of 4 GiB: classes 1 B a page | records 4 B a page | huge 4 B a 2 MiB
 //! ```
 //! P1  The class byte is class index + 1 on every page of a slab and on the first page of a cached large
 //!     object; 0 everywhere else, mapped or not.
@@ -11,15 +11,18 @@
 //! P3  An unmapped root word is 0 and leads to an all-zero leaf, so a look-up of any address below 2^48
 //!     needs no branch; higher ones are told apart by a compare, never by masking.
 //! P4  Leaves are never unmapped.
+//! A leaf covers 4 GiB, as the page number is then the low half of the address shifted: one instruction less
+//! on every free than with any smaller leaf. What is not touched of it costs nothing.
 //! The root holds distances from itself, as 0 must mean the zero leaf behind it.
 //! Writers hold the page heap's lock when they add leaves; entries are written by whoever owns the pages.
 
 use crate::meta::{self, MetaRef};
 use crate::size::{HUGE, LG_HUGE, LG_PAGE};
+use crate::sys;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-const LG_LEAF: u32 = 30;
+const LG_LEAF: u32 = 32;
 /// Addresses from here up are nobody's.
 const LG_SPACE: u32 = 48;
 const ROOTS: usize = 1 << (LG_SPACE - LG_LEAF);
@@ -48,33 +51,39 @@ fn zero_leaf() -> usize {
     (&raw const ROOT.zero_leaf).expose_provenance()
 }
 
-/// Class byte of the page that holds `addr`: class index + 1, or 0 for "look closer" (P1).
+/// Class byte of the page that holds `addr`: class index + 1, or 0 for "look closer" (P1). `None`: no address of
+/// ours can be up there, look closer too.
 #[inline(always)]
-pub(crate) fn class_byte(addr: *const u8) -> u8 {
+pub(crate) fn class_byte_below(addr: *const u8) -> Option<u8> {
     let addr = addr.addr();
-    if addr >> LG_SPACE != 0 {
-        return 0;
+    // Opaque: the compare then reuses the index instead of shifting once more.
+    let index = sys::opaque(addr >> LG_LEAF);
+    if index >= ROOTS {
+        return None;
     }
     let root = (&raw const ROOT).expose_provenance();
     // SAFETY: 1. in bounds: the compare above; 2. a distance leads to a leaf's classes, or, being 0,
     //         to the zero leaf (P3, P4).
     unsafe {
-        let distance = ROOT.distances.get_unchecked(addr >> LG_LEAF).load(Ordering::Relaxed);
+        let distance = ROOT.distances.get_unchecked(index).load(Ordering::Relaxed);
         let leaf: *const AtomicU8 = ptr::with_exposed_provenance(
             root.wrapping_add(distance).wrapping_add(core::mem::offset_of!(Root, zero_leaf)),
         );
-        (*leaf.add((addr >> LG_PAGE) & (LEAF_PAGES - 1))).load(Ordering::Relaxed)
+        Some((*leaf.add(page_index(addr))).load(Ordering::Relaxed))
     }
+}
+
+/// As [`class_byte_below`], 0 for addresses that cannot be ours.
+#[inline(always)]
+pub(crate) fn class_byte(addr: *const u8) -> u8 {
+    class_byte_below(addr).unwrap_or(0)
 }
 
 /// The leaf that covers `addr`, if any of its addresses is ours.
 #[inline]
 fn leaf(addr: usize) -> Option<&'static Leaf> {
-    if addr >> LG_SPACE != 0 {
-        return None;
-    }
     // Acquire: pairs with the Release in `cover`.
-    match ROOT.distances[addr >> LG_LEAF].load(Ordering::Acquire) {
+    match ROOT.distances.get(addr >> LG_LEAF)?.load(Ordering::Acquire) {
         0 => None,
         distance => {
             let leaf = ptr::with_exposed_provenance::<Leaf>(zero_leaf().wrapping_add(distance));
@@ -84,9 +93,12 @@ fn leaf(addr: usize) -> Option<&'static Leaf> {
     }
 }
 
+#[inline(always)]
 const fn page_index(addr: usize) -> usize {
-    (addr >> LG_PAGE) & (LEAF_PAGES - 1)
+    addr as u32 as usize >> LG_PAGE
 }
+
+const _: () = assert!(page_index(usize::MAX) == LEAF_PAGES - 1);
 
 /// Makes the map cover `[addr, addr + bytes)`. `None`: out of memory, nothing lost.
 ///

@@ -1,3 +1,5 @@
-//! What the allocator tells about itself.
+//! What the allocator tells about itself. Reads downwards only.
 
 pub mod report;
+#[cfg(not(loom))]
+pub(crate) mod snapshot;

@@ -41,6 +41,21 @@ pub struct Snapshot {
     pub class_bytes: [u64; CLASSES],
 }
 
+impl Snapshot {
+    /// Nothing in the books.
+    pub const ZERO: Self = Self {
+        allocated: 0,
+        active: 0,
+        dirty: 0,
+        muzzy: 0,
+        retained: 0,
+        metadata: 0,
+        allocations: 0,
+        frees: 0,
+        class_bytes: [0; CLASSES],
+    };
+}
+
 /// The whole file.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

@@ -46,6 +46,14 @@ fn sleep_while(word: &AtomicU32, value: u32) {
 #[cfg(loom)]
 fn wake_all(_: &AtomicU32) {}
 
+/// Rule G2 under the checker, which takes sequentially consistent accesses for mere acquire and release: a fence
+/// says there what the accesses say on the processor.
+#[inline(always)]
+fn in_total_order() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
 impl Gate {
     /// An open gate.
     #[cfg(not(loom))]
@@ -60,6 +68,7 @@ impl Gate {
     pub fn enter(&self, shard: usize, is_closer: impl Fn() -> bool) -> bool {
         let inside = &self.shards[shard % SHARDS].inside;
         inside.fetch_add(1, Ordering::SeqCst);
+        in_total_order();
         if self.closed.load(Ordering::SeqCst) == 0 {
             return true;
         }
@@ -78,6 +87,7 @@ impl Gate {
                 sleep_while(&self.closed, 1);
             }
             inside.fetch_add(1, Ordering::SeqCst);
+            in_total_order();
             if self.closed.load(Ordering::SeqCst) == 0 {
                 return true;
             }
@@ -101,6 +111,7 @@ impl Gate {
         while self.closed.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
             sleep_while(&self.closed, 1);
         }
+        in_total_order();
         for (index, shard) in self.shards.iter().enumerate() {
             let allowed = u32::from(own.is_some_and(|own| own % SHARDS == index));
             loop {

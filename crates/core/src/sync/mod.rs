@@ -9,6 +9,7 @@
 //!
 //! Locks are taken in rank order. Every holder is inside the fork gate, so no lock is held when a
 //! process forks.
+#![cfg_attr(not(loom), allow(unreachable_pub, reason = "public for the model checker"))]
 
 pub(crate) mod atomic;
 #[cfg(not(loom))]

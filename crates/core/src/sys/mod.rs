@@ -17,8 +17,18 @@
 //!     the registration calls in `thread`, which say so.
 //! Y2  `cfg(target_*)` stands here and in the C door's stubs alone.
 
+use core::arch::asm;
+
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("jemoxide runs on x86-64 Linux so far; ARCHITECTURE.md lists what another system needs");
+
+/// `value`, which the compiler now knows nothing about: it must be in a register of its own.
+#[inline(always)]
+pub(crate) fn opaque(mut value: usize) -> usize {
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) };
+    value
+}
 
 mod linux;
 #[cfg(test)]

@@ -59,9 +59,9 @@ pub(crate) fn id() -> u32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
-/// Creates the file `path`, `len` bytes of zeros, and maps it shared. `None`: refused, or it exists.
+/// Makes the file `path` `len` bytes of zeros, whatever it held, and maps it shared. `None`: refused.
 pub(crate) fn map_new_file(path: &CStr, len: usize) -> Option<NonNull<u8>> {
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let path = path.as_ptr().expose_provenance();
     // SAFETY: the path is a C string; the descriptor is closed before return; the mapping is new.

@@ -1,0 +1,19 @@
+//! Passes link arguments; compiles nothing.
+
+fn main() {
+    let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".into());
+    println!("cargo::rerun-if-changed=exports.map");
+    for argument in [
+        // Exactly the public symbols, those defined in assembly included.
+        format!("--version-script={dir}/exports.map"),
+        "-soname,libjemoxide.so".into(),
+        // Threads end after a dlclose, and their exit function is ours.
+        "-z,nodelete".into(),
+        // What is not found at link time would be found missing in somebody's production.
+        "-z,defs".into(),
+        "-z,relro,-z,now".into(),
+        "--gc-sections".into(),
+    ] {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
+    }
+}

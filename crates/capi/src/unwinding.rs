@@ -1,0 +1,336 @@
+//! What may throw: the throwing forms of operator new, and the call of a new-handler that must not.
+//!
+//! A frame of Rust built without unwinding may not be unwound through, so every frame that an exception
+//! can meet is assembly with its own unwind rules:
+//!
+//! ```text
+//! new:   Rust allocates -> not null: return
+//!        null: is there a new-handler?  yes: call it (it may throw, through this frame), again
+//!                                       no:  jump to the C++ runtime's thrower of std::bad_alloc
+//! ```
+//! The C++ runtime is not linked: its symbols are weak, and looked for at run time when the loader had not
+//! bound them (a C program that loaded a C++ library later). Without one the process ends with a message.
+
+use core::arch::{asm, global_asm};
+use core::ffi::{CStr, c_int, c_void};
+use core::mem::transmute;
+use jemoxide_core::api;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("the stubs of operator new are written for x86-64");
+
+global_asm!(
+    ".weak _ZSt17__throw_bad_allocv",
+    ".weak _ZSt15get_new_handlerv",
+    ".weak _ZSt9terminatev",
+    ".weak _ZTISt9bad_alloc",
+    ".weak __cxa_begin_catch",
+    ".weak __cxa_end_catch",
+    ".weak __gxx_personality_v0",
+    ".weak __cxa_allocate_exception",
+    ".weak __cxa_throw",
+    ".weak _ZTVSt9bad_alloc",
+    ".weak _ZNSt9bad_allocD1Ev",
+    ".weak dlsym",
+);
+
+// Throwing new: the size waits in rbx.
+global_asm!(
+    ".pushsection .text.jemoxide_new,\"ax\",@progbits",
+    ".weak _Znwm, _Znam",
+    ".type _Znwm, @function",
+    ".type _Znam, @function",
+    "_Znwm:",
+    "_Znam:",
+    ".cfi_startproc",
+    "push rbx",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbx, -16",
+    "mov rbx, rdi",
+    "2:",
+    "call {alloc}",
+    "test rax, rax",
+    "je 3f",
+    "pop rbx",
+    ".cfi_remember_state",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    "3:",
+    ".cfi_restore_state",
+    "call {handler}",
+    "test rax, rax",
+    "je 4f",
+    "call rax",
+    "mov rdi, rbx",
+    "jmp 2b",
+    "4:",
+    "sub rsp, 32",
+    ".cfi_def_cfa_offset 48",
+    "mov rdi, rsp",
+    "call {thrower}",
+    "mov rdi, [rsp]",
+    "mov rsi, [rsp + 8]",
+    "mov rdx, [rsp + 16]",
+    "add rsp, 32",
+    ".cfi_def_cfa_offset 16",
+    "pop rbx",
+    ".cfi_def_cfa_offset 8",
+    "jmp rax",
+    ".cfi_endproc",
+    ".size _Znwm, . - _Znwm",
+    ".size _Znam, . - _Znam",
+    ".popsection",
+    alloc = sym alloc,
+    handler = sym handler_address,
+    thrower = sym thrower_address,
+);
+
+// Throwing aligned new: the size waits in rbx, the alignment in r12.
+global_asm!(
+    ".pushsection .text.jemoxide_new_aligned,\"ax\",@progbits",
+    ".weak _ZnwmSt11align_val_t, _ZnamSt11align_val_t",
+    ".type _ZnwmSt11align_val_t, @function",
+    ".type _ZnamSt11align_val_t, @function",
+    "_ZnwmSt11align_val_t:",
+    "_ZnamSt11align_val_t:",
+    ".cfi_startproc",
+    "push rbx",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbx, -16",
+    "push r12",
+    ".cfi_def_cfa_offset 24",
+    ".cfi_offset r12, -24",
+    "sub rsp, 8",
+    ".cfi_def_cfa_offset 32",
+    "mov rbx, rdi",
+    "mov r12, rsi",
+    "2:",
+    "mov rdi, rbx",
+    "mov rsi, r12",
+    "call {alloc}",
+    "test rax, rax",
+    "je 3f",
+    "add rsp, 8",
+    ".cfi_remember_state",
+    ".cfi_def_cfa_offset 24",
+    "pop r12",
+    ".cfi_def_cfa_offset 16",
+    "pop rbx",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    "3:",
+    ".cfi_restore_state",
+    "call {handler}",
+    "test rax, rax",
+    "je 4f",
+    "call rax",
+    "jmp 2b",
+    "4:",
+    "sub rsp, 32",
+    ".cfi_def_cfa_offset 64",
+    "mov rdi, rsp",
+    "call {thrower}",
+    "mov rdi, [rsp]",
+    "mov rsi, [rsp + 8]",
+    "mov rdx, [rsp + 16]",
+    "add rsp, 40",
+    ".cfi_def_cfa_offset 24",
+    "pop r12",
+    ".cfi_def_cfa_offset 16",
+    "pop rbx",
+    ".cfi_def_cfa_offset 8",
+    "jmp rax",
+    ".cfi_endproc",
+    ".size _ZnwmSt11align_val_t, . - _ZnwmSt11align_val_t",
+    ".size _ZnamSt11align_val_t, . - _ZnamSt11align_val_t",
+    ".popsection",
+    alloc = sym alloc_aligned,
+    handler = sym handler_address,
+    thrower = sym thrower_address,
+);
+
+// jemoxide_call_handler(handler) -> 1 if it returned, 0 if it threw std::bad_alloc; any other exception ends
+// the process by std::terminate, as in a noexcept function. The table below tells the C++ runtime so:
+// one call site, whose landing pad takes type 1 (bad_alloc), then type 2 (anything).
+global_asm!(
+    ".pushsection .text.jemoxide_call_handler,\"ax\",@progbits",
+    ".globl jemoxide_call_handler",
+    ".hidden jemoxide_call_handler",
+    ".type jemoxide_call_handler, @function",
+    "jemoxide_call_handler:",
+    ".cfi_startproc",
+    ".cfi_personality 0x9b, DW.ref.jemoxide_personality",
+    ".cfi_lsda 0x1b, .Ljemoxide_exceptions",
+    "sub rsp, 8",
+    ".cfi_def_cfa_offset 16",
+    ".Ljemoxide_call:",
+    "call rdi",
+    ".Ljemoxide_called:",
+    "mov eax, 1",
+    "add rsp, 8",
+    ".cfi_remember_state",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    ".Ljemoxide_landing:",
+    ".cfi_restore_state",
+    "mov rdi, rax",
+    "cmp edx, 1",
+    "jne 2f",
+    "call qword ptr [rip + __cxa_begin_catch@GOTPCREL]",
+    "call qword ptr [rip + __cxa_end_catch@GOTPCREL]",
+    "xor eax, eax",
+    "add rsp, 8",
+    ".cfi_remember_state",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    "2:",
+    ".cfi_restore_state",
+    "call qword ptr [rip + __cxa_begin_catch@GOTPCREL]",
+    "call qword ptr [rip + _ZSt9terminatev@GOTPCREL]",
+    "ud2",
+    ".Ljemoxide_end:",
+    ".cfi_endproc",
+    ".size jemoxide_call_handler, . - jemoxide_call_handler",
+    ".popsection",
+    ".pushsection .gcc_except_table.jemoxide_call_handler,\"a\",@progbits",
+    ".p2align 2",
+    ".Ljemoxide_exceptions:",
+    ".byte 0xff",
+    ".byte 0x9b",
+    ".uleb128 .Ljemoxide_types - .Ljemoxide_after_types_at",
+    ".Ljemoxide_after_types_at:",
+    ".byte 0x01",
+    ".uleb128 .Ljemoxide_sites_end - .Ljemoxide_sites",
+    ".Ljemoxide_sites:",
+    ".uleb128 .Ljemoxide_call - jemoxide_call_handler",
+    ".uleb128 .Ljemoxide_called - .Ljemoxide_call",
+    ".uleb128 .Ljemoxide_landing - jemoxide_call_handler",
+    ".uleb128 1",
+    ".Ljemoxide_sites_end:",
+    ".byte 1, 1",
+    ".byte 2, 0",
+    ".p2align 2",
+    ".long 0",
+    ".long DW.ref.jemoxide_bad_alloc - .",
+    ".Ljemoxide_types:",
+    ".popsection",
+    ".pushsection .data.rel.ro.jemoxide_exceptions,\"aw\",@progbits",
+    ".p2align 3",
+    "DW.ref.jemoxide_personality: .quad __gxx_personality_v0",
+    "DW.ref.jemoxide_bad_alloc: .quad _ZTISt9bad_alloc",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn jemoxide_call_handler(handler: Handler) -> c_int;
+}
+
+/// A new-handler.
+pub(crate) type Handler = unsafe extern "C" fn();
+
+extern "C" fn alloc(size: usize) -> *mut u8 {
+    api::alloc(size)
+}
+
+extern "C" fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
+    // An alignment that is no power of two is undefined in C++; nothing can satisfy it.
+    if align.is_power_of_two() { api::alloc_aligned(size, align) } else { core::ptr::null_mut() }
+}
+
+/// Reads the address of a weak symbol, null if the loader found none.
+macro_rules! weak {
+    ($symbol:literal) => {{
+        let address: *const c_void;
+        // SAFETY: reads our own table of addresses, which the loader filled.
+        unsafe {
+            asm!(
+                concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        address
+    }};
+}
+
+/// The address of `name` in whatever C++ runtime the process has by now.
+#[cold]
+fn find(name: &CStr) -> *const c_void {
+    type Find = unsafe extern "C" fn(*mut c_void, *const libc::c_char) -> *const c_void;
+    type Open = unsafe extern "C" fn(*const libc::c_char, c_int) -> *mut c_void;
+    let find = weak!("dlsym");
+    if find.is_null() {
+        return core::ptr::null();
+    }
+    // SAFETY: the C library's functions, not null; a library that is not loaded is not loaded now.
+    unsafe {
+        let find = transmute::<*const c_void, Find>(find);
+        let symbol = find(libc::RTLD_DEFAULT, name.as_ptr());
+        let open = find(libc::RTLD_DEFAULT, c"dlopen".as_ptr());
+        if !symbol.is_null() || open.is_null() {
+            return symbol;
+        }
+        let open = transmute::<*const c_void, Open>(open);
+        let runtime = open(c"libstdc++.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        if runtime.is_null() { core::ptr::null() } else { find(runtime, name.as_ptr()) }
+    }
+}
+
+/// The new-handler in force.
+pub(crate) fn new_handler() -> Option<Handler> {
+    let mut get = weak!("_ZSt15get_new_handlerv");
+    if get.is_null() {
+        get = find(c"_ZSt15get_new_handlerv");
+    }
+    if get.is_null() {
+        return None;
+    }
+    // SAFETY: std::get_new_handler, not null: takes nothing, returns a function or null, does not throw.
+    unsafe { transmute::<*const c_void, unsafe extern "C" fn() -> Option<Handler>>(get)() }
+}
+
+/// Calls the new-handler. `false`: it threw std::bad_alloc, which is swallowed.
+pub(crate) fn call_handler(handler: Handler) -> bool {
+    // SAFETY: the application's function; what it throws goes no further than the stub.
+    unsafe { jemoxide_call_handler(handler) != 0 }
+}
+
+extern "C" fn handler_address() -> Option<Handler> {
+    new_handler()
+}
+
+/// What the thrower is called with.
+#[repr(C)]
+struct Arguments([*const c_void; 3]);
+
+/// The C++ runtime's function that throws std::bad_alloc, and what it takes; without a runtime the process ends here.
+///
+/// Usually that is one function that takes nothing. A statically linked program may not contain it: then the exception
+/// is put together here, and the function is the general thrower.
+extern "C" fn thrower_address(arguments: &mut Arguments) -> *const c_void {
+    type Allocate = unsafe extern "C" fn(usize) -> *mut *const c_void;
+    let thrower = weak!("_ZSt17__throw_bad_allocv");
+    if !thrower.is_null() {
+        return thrower;
+    }
+    let (allocate, thrower) = (weak!("__cxa_allocate_exception"), weak!("__cxa_throw"));
+    let (table, kind) = (weak!("_ZTVSt9bad_alloc"), weak!("_ZTISt9bad_alloc"));
+    if ![allocate, thrower, table, kind].iter().any(|address| address.is_null()) {
+        // SAFETY: __cxa_allocate_exception ends the process rather than answer null.
+        let exception = unsafe { transmute::<*const c_void, Allocate>(allocate)(size_of::<usize>()) };
+        // SAFETY: std::bad_alloc is an object with nothing but its table, which begins two words in.
+        unsafe { exception.write(table.cast::<*const c_void>().add(2).cast()) };
+        arguments.0 = [exception.cast(), kind, weak!("_ZNSt9bad_allocD1Ev")];
+        return thrower;
+    }
+    let thrower = find(c"_ZSt17__throw_bad_allocv");
+    if thrower.is_null() {
+        let line = b"<jemoxide>: operator new: out of memory, and the process has no C++ runtime to throw std::bad_alloc (use the nothrow form, or link libstdc++)\n";
+        // SAFETY: plain calls.
+        unsafe {
+            libc::write(2, line.as_ptr().cast(), line.len());
+            libc::abort()
+        }
+    }
+    thrower
+}

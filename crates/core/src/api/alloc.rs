@@ -1,0 +1,192 @@
+//! Allocate.
+//!
+//! ```text
+//! size <= 4 KiB     LOOKUP -> class byte -> pop                     the fast path
+//! size <= 32 KiB    class by arithmetic -> pop
+//! above             an extent
+//! ```
+
+use super::slow::{self, Operation};
+use crate::arena::{ArenaIndex, large};
+use crate::control::upkeep;
+use crate::size::{
+    CACHED_CLASSES, LOOKUP, LOOKUP_MAX, PAGE, SizeClass, aligned_size, class_of, usable_size,
+};
+use crate::thread::{self, CacheRef, cache};
+use core::ptr;
+
+/// Largest size that thread caches hold.
+const CACHED_MAX: usize = crate::size::size_of_class(CACHED_CLASSES - 1);
+
+/// Allocates `size` bytes; 0 counts as 1. Null: out of memory or larger than any class.
+///
+/// The result is aligned to 16 bytes from 16 bytes on, to 8 below.
+#[inline(always)]
+pub fn alloc(size: usize) -> *mut u8 {
+    match alloc_hit(size) {
+        Some(object) => object,
+        None => alloc_missed(size),
+    }
+}
+
+/// The part of [`alloc`] that succeeds at once or not at all: the caller then asks [`alloc_missed`], from a
+/// function of its own, so that the hit path keeps no register for it.
+#[inline(always)]
+pub fn alloc_hit(size: usize) -> Option<*mut u8> {
+    if size <= LOOKUP_MAX { thread::pop(class_byte(size) as usize) } else { None }
+}
+
+/// Class byte of a size up to [`LOOKUP_MAX`].
+#[inline(always)]
+pub(super) fn class_byte(size: usize) -> u8 {
+    LOOKUP[(size + 7) >> 3]
+}
+
+/// As [`alloc`], and all of the usable size reads zero.
+#[inline(always)]
+pub fn alloc_zeroed(size: usize) -> *mut u8 {
+    if size <= LOOKUP_MAX {
+        let byte = class_byte(size);
+        if let Some(object) = thread::pop(byte as usize) {
+            // SAFETY: an object of that class, ours alone.
+            unsafe { clear(object, byte) };
+            return object;
+        }
+    }
+    alloc_zeroed_missed(size)
+}
+
+/// Zeroes an object of the class with byte `byte`.
+///
+/// # Safety
+/// `object` is such an object, and the caller's.
+#[inline(always)]
+unsafe fn clear(object: *mut u8, byte: u8) {
+    let bytes = SIZES[byte as usize] as usize;
+    // SAFETY: the caller's promise; small classes are multiples of 8, aligned to 8.
+    unsafe {
+        if bytes <= 128 {
+            // A call costs more than the stores.
+            let mut word = object.cast::<u64>();
+            let end = object.add(bytes).cast::<u64>();
+            while word < end {
+                word.write(0);
+                word = word.add(1);
+                core::hint::black_box(());
+            }
+        } else {
+            object.write_bytes(0, bytes);
+        }
+    }
+}
+
+/// Bytes by class byte, for the classes that have one.
+pub(super) static SIZES: [u32; CACHED_CLASSES + 1] = {
+    let mut sizes = [0; CACHED_CLASSES + 1];
+    let mut index = 0;
+    while index < CACHED_CLASSES {
+        sizes[index + 1] = crate::size::size_of_class(index) as u32;
+        index += 1;
+    }
+    sizes
+};
+
+/// Allocates `size` bytes at a multiple of `align`, a power of two. Null: out of memory or out of range.
+#[inline(always)]
+pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
+    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
+        // Rounding up to a multiple of the alignment makes the class one too; at most 8 KiB.
+        let rounded = size.max(1).next_multiple_of(align);
+        if rounded <= LOOKUP_MAX {
+            return alloc(rounded);
+        }
+    }
+    alloc_aligned_missed(size, align, false)
+}
+
+/// As [`alloc_aligned`], and all of the usable size reads zero.
+#[inline(always)]
+pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
+    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
+        let rounded = size.max(1).next_multiple_of(align);
+        if rounded <= LOOKUP_MAX {
+            return alloc_zeroed(rounded);
+        }
+    }
+    alloc_aligned_missed(size, align, true)
+}
+
+/// The rest of [`alloc`]: a size above the table, an empty bin, or a thread whose word says "look closer".
+#[cold]
+#[inline(never)]
+pub fn alloc_missed(size: usize) -> *mut u8 {
+    if size > LOOKUP_MAX && size <= CACHED_MAX
+        && let Some(class) = class_of(size)
+        && let Some(object) = thread::pop(class.byte() as usize)
+    {
+        return object;
+    }
+    match usable_size(size) {
+        Some(bytes) => get(bytes, PAGE, false),
+        None => ptr::null_mut(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_zeroed_missed(size: usize) -> *mut u8 {
+    match usable_size(size) {
+        Some(bytes) => get(bytes, PAGE, true),
+        None => ptr::null_mut(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    match aligned_size(size, align) {
+        Some(bytes) => get(bytes, align, zeroed),
+        None => ptr::null_mut(),
+    }
+}
+
+/// An object of `bytes`, a usable size, at `align`; small classes are aligned by themselves.
+fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+    slow::enter(Operation::Alloc, |cache| {
+        let object = take(cache, bytes, align, zeroed).or_else(|| {
+            upkeep::relieve();
+            take(cache, bytes, align, zeroed)
+        });
+        object.unwrap_or(ptr::null_mut())
+    })
+}
+
+fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Option<*mut u8> {
+    let class = class_of(bytes).filter(|class| class.is_cached() && (align <= PAGE || class.is_small()));
+    match class {
+        Some(class) => {
+            let object = take_cached(cache, class)?;
+            if zeroed {
+                // SAFETY: an object of that class, the caller's from now on.
+                unsafe { object.write_bytes(0, class.size()) };
+            }
+            Some(object)
+        }
+        None => {
+            let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
+            let fresh = large::alloc(bytes, align, arena)?;
+            if zeroed && !fresh.zeroed {
+                // SAFETY: an object of that many bytes, the caller's from now on.
+                unsafe { fresh.addr.write_bytes(0, bytes) };
+            }
+            Some(fresh.addr.as_ptr())
+        }
+    }
+}
+
+fn take_cached(cache: Option<CacheRef>, class: SizeClass) -> Option<*mut u8> {
+    match cache {
+        Some(cache) => cache.pop(class),
+        None => cache::alloc_uncached(class, ArenaIndex::FIRST),
+    }
+}

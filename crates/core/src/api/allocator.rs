@@ -1,0 +1,48 @@
+//! `Allocator` of the crate `allocator-api2`: collections that take an allocator, with excess and in-place growth.
+
+use super::{Jemoxide, alloc_aligned, alloc_zeroed_aligned, dealloc_sized, realloc, request_size};
+use allocator_api2::alloc::{AllocError, Allocator};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// The object at `ptr` with all of its usable size.
+fn with_excess(ptr: *mut u8, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    let bytes = request_size(layout.size(), layout.align()).ok_or(AllocError)?;
+    let ptr = NonNull::new(ptr).ok_or(AllocError)?;
+    Ok(NonNull::slice_from_raw_parts(ptr, bytes))
+}
+
+// SAFETY: as for `GlobalAlloc`; the sizes reported are usable sizes, which a free accepts.
+unsafe impl Allocator for Jemoxide {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        with_excess(alloc_aligned(layout.size(), layout.align()), layout)
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        with_excess(alloc_zeroed_aligned(layout.size(), layout.align()), layout)
+    }
+
+    unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc_sized(ptr.as_ptr(), layout.size(), layout.align()) }
+    }
+
+    unsafe fn grow(&self, ptr: NonNull<u8>, _: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        with_excess(unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) }, new)
+    }
+
+    unsafe fn grow_zeroed(&self, ptr: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise; what lies between the two sizes is the object's.
+        unsafe {
+            let grown = self.grow(ptr, old, new)?;
+            grown.cast::<u8>().add(old.size()).write_bytes(0, grown.len() - old.size());
+            Ok(grown)
+        }
+    }
+
+    unsafe fn shrink(&self, ptr: NonNull<u8>, _: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        with_excess(unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) }, new)
+    }
+}

@@ -1,0 +1,109 @@
+//! Free.
+//!
+//! The page map's class byte says which bin an object goes to; 0 means "look closer": null, foreign, large,
+//! or a thread without bins. A sized free compares the byte with the class of its size: equal pushes, all
+//! else is looked at, which finds wrong sizes for the price of the compare.
+
+use super::alloc::SIZES;
+use super::slow::{self, Operation};
+use crate::arena::misuse::{self, Misuse};
+use crate::arena::{ArenaIndex, bin, large};
+use crate::extent::page_map;
+use crate::size::{CACHED_CLASSES, LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
+use crate::thread::{self, CacheRef, cache};
+
+/// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
+/// message.
+///
+/// # Safety
+/// `ptr` came from this allocator, is not free, and nobody uses it from now on.
+#[inline(always)]
+pub unsafe fn dealloc(ptr: *mut u8) {
+    if let Some(byte) = page_map::class_byte_below(ptr)
+        && thread::push(in_bins(byte), ptr)
+    {
+        return;
+    }
+    dealloc_missed(ptr);
+}
+
+/// A class byte as an index of bins.
+#[inline(always)]
+fn in_bins(byte: u8) -> usize {
+    // SAFETY: the page map holds bytes of cached classes and 0 only (P1).
+    unsafe { core::hint::assert_unchecked(byte as usize <= CACHED_CLASSES) };
+    byte as usize
+}
+
+/// Frees the object at `ptr`, allocated with `size` bytes at `align`, a power of two; null is ignored.
+///
+/// # Safety
+/// As for [`dealloc`]; `size` lies between what was asked for and the usable size, `align` is what was asked for.
+#[inline(always)]
+pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
+    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
+        let rounded = if align <= 8 { size } else { size.max(1).next_multiple_of(align) };
+        if rounded <= LOOKUP_MAX {
+            let byte = LOOKUP[(rounded + 7) >> 3];
+            if page_map::class_byte_below(ptr) == Some(byte) && thread::push(in_bins(byte), ptr) {
+                return;
+            }
+        }
+    }
+    dealloc_sized_missed(ptr, size, align);
+}
+
+#[cold]
+#[inline(never)]
+fn dealloc_missed(ptr: *mut u8) {
+    if !ptr.is_null() {
+        slow::enter(Operation::Free, |cache| give(cache, ptr, page_map::class_byte(ptr)));
+    }
+}
+
+/// Takes the object at `ptr`, whose page has class byte `byte`.
+fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
+    let result = match SizeClass::from_byte(byte) {
+        Some(class) => {
+            // A slow path may look: an interior pointer or a second free that the slab knows of stops here.
+            let looked = if class.is_small() { bin::inspect(ptr).map(drop) } else { Ok(()) };
+            looked.map(|()| match cache {
+                Some(cache) => cache.push(class, ptr),
+                None => cache::dealloc_uncached(class, ptr),
+            })
+        }
+        None => large::dealloc(ptr, cache.map_or(ArenaIndex::FIRST, CacheRef::arena)),
+    };
+    if let Err(error) = result {
+        misuse::report(error, ptr);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize) {
+    if ptr.is_null() {
+        return;
+    }
+    let byte = page_map::class_byte(ptr);
+    let fits = match byte {
+        0 => large::inspect(ptr).map(|usable| fits_large(size, align, usable)),
+        byte if byte as usize > crate::size::SMALL_CLASSES => {
+            Ok(fits_large(size, align, SIZES[byte as usize] as usize))
+        }
+        byte => Ok(aligned_size(size, align) == Some(SIZES[byte as usize] as usize)),
+    };
+    match fits {
+        Ok(true) => {}
+        Ok(false) => misuse::report(Misuse::WrongSize, ptr),
+        Err(error) => misuse::report(error, ptr),
+    }
+    // SAFETY: the caller's promise, as far as it can be checked.
+    unsafe { dealloc(ptr) };
+}
+
+/// Whether a large object of `usable` bytes may have been asked for with these: in-place growth leaves objects
+/// larger than asked for, but never a small size with a large object.
+fn fits_large(size: usize, align: usize, usable: usize) -> bool {
+    size <= usable && aligned_size(size, align).is_some_and(|bytes| bytes > SMALL_MAX)
+}

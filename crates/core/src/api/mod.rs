@@ -1,0 +1,25 @@
+//! The verbs: allocate, free, resize, ask. `GlobalAlloc` and the C door are thin layers over them.
+//!
+//! All of them report "out of memory" as null, keep `errno`, and never panic.
+
+mod alloc;
+mod flags;
+mod free;
+mod global;
+mod maintain;
+mod query;
+mod resize;
+mod slow;
+
+#[cfg(feature = "allocator-api2")]
+mod allocator;
+
+pub use alloc::{
+    alloc, alloc_aligned, alloc_hit, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
+};
+pub use flags::Flags;
+pub use free::{dealloc, dealloc_sized};
+pub use global::Jemoxide;
+pub use maintain::{finish, footprint, trim, zero_realloc, Footprint};
+pub use query::{request_size, usable_size};
+pub use resize::{realloc, resize_in_place};

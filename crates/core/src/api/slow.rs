@@ -1,0 +1,44 @@
+//! The way into every slow path: state of the thread, fork gate, counting, what is due.
+
+use crate::control::{boot, upkeep};
+use crate::thread::passage::Passage;
+use crate::thread::{self, CacheRef, Current};
+
+/// The operation that went slow, for counting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Alloc,
+    Free,
+    Other,
+}
+
+/// Runs `body` with the calling thread's cache, if it has one, inside the fork gate.
+#[inline]
+pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>) -> R) -> R {
+    let cache = match thread::current() {
+        Current::Started(cache, shadowed) => {
+            if shadowed && operation != Operation::Other {
+                cache.count(operation == Operation::Alloc);
+            }
+            Some(cache)
+        }
+        Current::Unstarted => start(operation),
+        Current::Gone => None,
+    };
+    let _passage = Passage::enter(cache);
+    let result = body(cache);
+    if cache.is_some_and(CacheRef::enter_slow) {
+        upkeep::tick();
+    }
+    result
+}
+
+#[cold]
+fn start(operation: Operation) -> Option<CacheRef> {
+    let cache = boot::start_thread()?;
+    // The first operation of a thread that starts on its shadow bins counts too.
+    if operation != Operation::Other && matches!(thread::current(), Current::Started(_, true)) {
+        cache.count(operation == Operation::Alloc);
+    }
+    Some(cache)
+}

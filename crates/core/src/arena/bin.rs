@@ -1,0 +1,310 @@
+//! Bin: the slabs of one small class in one arena.
+//!
+//! ```text
+//! degree 0 (up to 1/4 free)  head <-> ... <-> tail      filled from first, oldest first within
+//! degree 1, 2, 3             ...                        full slabs are in no list, empty ones go back
+//! ```
+//! B1  A slab is in the list of its degree exactly if it has free slots.
+//! B2  Objects come from the fullest slabs, so the emptier ones get a chance to empty.
+//! B3  A batch takes the lock once; slabs are made and given back outside it.
+//! Lock: the bin's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
+
+use super::misuse::{self, Misuse};
+use super::slab::{DEGREES, SlabRef, UNLISTED};
+use super::{ARENAS_MAX, ArenaIndex};
+use crate::extent::page_map;
+use crate::size::{SMALL_CLASSES, SizeClass};
+use crate::sync::Mutex;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+struct Slabs {
+    heads: [u32; DEGREES],
+    tails: [u32; DEGREES],
+}
+
+struct Bin {
+    slabs: Mutex<Slabs, 2>,
+    /// Slots taken: held by the application, by caches or by the depot.
+    taken: AtomicUsize,
+    slab_count: AtomicUsize,
+}
+
+static BINS: [[Bin; SMALL_CLASSES]; ARENAS_MAX] =
+    [const { [const { Bin::new() }; SMALL_CLASSES] }; ARENAS_MAX];
+
+impl Bin {
+    const fn new() -> Self {
+        Self {
+            slabs: Mutex::new(Slabs { heads: [0; DEGREES], tails: [0; DEGREES] }),
+            taken: AtomicUsize::new(0),
+            slab_count: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Slabs {
+    fn fullest(&self) -> Option<SlabRef> {
+        self.heads.iter().find_map(|&head| SlabRef::from_link(head))
+    }
+
+    /// Puts the slab where its degree says.
+    fn relist(&mut self, mut slab: SlabRef) {
+        let wanted = slab.wanted_degree();
+        if slab.degree() != wanted {
+            self.unlist(slab);
+            if wanted != UNLISTED {
+                let (list, number) = (wanted as usize % DEGREES, slab.number());
+                let tail = self.tails[list];
+                // SAFETY: `self` is the locked content of the slab's bin.
+                let record = unsafe { slab.get_mut() };
+                record.degree = wanted;
+                record.prev = tail;
+                record.next = 0;
+                self.tails[list] = number;
+                self.link(tail, list, number);
+            }
+        }
+    }
+
+    fn unlist(&mut self, mut slab: SlabRef) {
+        if slab.degree() == UNLISTED {
+            return;
+        }
+        let (list, next, prev) = (slab.degree() as usize % DEGREES, slab.next(), slab.prev());
+        self.link(prev, list, next);
+        match SlabRef::from_link(next) {
+            // SAFETY: `self` is the locked content of the slab's bin.
+            Some(mut next) => unsafe { next.get_mut() }.prev = prev,
+            None => self.tails[list] = prev,
+        }
+        // SAFETY: as above.
+        unsafe { slab.get_mut() }.degree = UNLISTED;
+    }
+
+    /// Makes `next` follow `prev`, or be the head where there is none.
+    fn link(&mut self, prev: u32, list: usize, next: u32) {
+        match SlabRef::from_link(prev) {
+            // SAFETY: `self` is the locked content of the slab's bin.
+            Some(mut prev) => unsafe { prev.get_mut() }.next = next,
+            None => self.heads[list] = next,
+        }
+    }
+}
+
+fn bin(class: usize, arena: ArenaIndex) -> &'static Bin {
+    &BINS[arena.index()][class % SMALL_CLASSES]
+}
+
+/// Takes up to `out.len()` objects of `class`, at least one unless memory is out; the answer is how many.
+pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usize {
+    let bin = bin(class.index(), arena);
+    let mut filled = 0;
+    let mut fresh: Option<SlabRef> = None;
+    loop {
+        {
+            let mut slabs = bin.slabs.lock();
+            if let Some(slab) = fresh.take() {
+                slabs.relist(slab);
+            }
+            while filled < out.len() {
+                let Some(mut slab) = slabs.fullest() else { break };
+                // SAFETY: the lock is held to the end of the block.
+                filled += unsafe { slab.take(&mut out[filled..]) };
+                slabs.relist(slab);
+            }
+        }
+        // One new slab a call is enough: what a batch lacks is fetched when it is missed.
+        if filled > 0 || out.is_empty() {
+            break;
+        }
+        match SlabRef::create(class, arena) {
+            Some(slab) => {
+                bin.slab_count.fetch_add(1, Ordering::Relaxed);
+                fresh = Some(slab);
+            }
+            None => break,
+        }
+    }
+    bin.taken.fetch_add(filled, Ordering::Relaxed);
+    filled
+}
+
+/// Gives objects back to their slabs: the deep flush. All are of `class`.
+///
+/// A pointer that is no such object ends the process with a message.
+pub(crate) fn flush(class: SizeClass, objects: &mut [*mut u8]) {
+    let mut rest = objects;
+    while let Some(&first) = rest.first() {
+        let arena = slab_of(class, first).arena();
+        let kept = flush_arena(class, arena, rest);
+        rest = &mut rest[..kept];
+    }
+}
+
+fn slab_of(class: SizeClass, ptr: *mut u8) -> SlabRef {
+    match page_map::record(ptr).and_then(SlabRef::from_record) {
+        Some(slab) if slab.class() == class.index() => slab,
+        _ => misuse::report(Misuse::Foreign, ptr),
+    }
+}
+
+/// Gives back the objects of one arena and moves the others to the front; the answer is how many those are.
+fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> usize {
+    const EMPTIED: usize = 16;
+    let bin = bin(class.index(), arena);
+    let mut others = 0;
+    let mut next = 0;
+    while next < objects.len() {
+        let mut emptied: [Option<SlabRef>; EMPTIED] = [None; EMPTIED];
+        let mut emptied_count = 0;
+        let before = next;
+        let others_before = others;
+        {
+            let mut slabs = bin.slabs.lock();
+            while next < objects.len() && emptied_count < EMPTIED {
+                let ptr = objects[next];
+                next += 1;
+                let mut slab = slab_of(class, ptr);
+                if slab.arena() != arena {
+                    objects[others] = ptr;
+                    others += 1;
+                    continue;
+                }
+                // SAFETY: the lock is held to the end of the block.
+                if let Err(error) = unsafe { slab.give_back(ptr) } {
+                    drop(slabs);
+                    misuse::report(error, ptr);
+                }
+                if slab.is_empty() {
+                    slabs.unlist(slab);
+                    emptied[emptied_count] = Some(slab);
+                    emptied_count += 1;
+                } else {
+                    slabs.relist(slab);
+                }
+            }
+        }
+        bin.taken.fetch_sub(next - before - (others - others_before), Ordering::Relaxed);
+        bin.slab_count.fetch_sub(emptied_count, Ordering::Relaxed);
+        for slab in emptied.into_iter().flatten() {
+            // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
+            unsafe { slab.destroy() };
+        }
+    }
+    others
+}
+
+/// Looks closely at a pointer into a slab: is it the start of an object that its slab thinks is out?
+pub(crate) fn inspect(ptr: *mut u8) -> Result<SizeClass, Misuse> {
+    let slab = page_map::record(ptr).and_then(SlabRef::from_record).ok_or(Misuse::Foreign)?;
+    let class = SizeClass::new(slab.class()).ok_or(Misuse::Foreign)?;
+    let slot = slab.slot_of(ptr)?;
+    if slab.is_free(slot) { Err(Misuse::DoubleFree) } else { Ok(class) }
+}
+
+/// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
+pub(crate) fn taken(class: usize) -> usize {
+    BINS.iter().map(|bins| bins[class % SMALL_CLASSES].taken.load(Ordering::Relaxed)).sum()
+}
+
+/// Slabs of `class` in all arenas.
+pub(crate) fn slab_count(class: usize) -> usize {
+    BINS.iter().map(|bins| bins[class % SMALL_CLASSES].slab_count.load(Ordering::Relaxed)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::size::size_of_class;
+    use std::collections::HashSet;
+    use std::vec::Vec;
+    use std::vec;
+
+    fn check(class: usize, arena: ArenaIndex) {
+        let slabs = bin(class, arena).slabs.lock();
+        for degree in 0..DEGREES {
+            let mut prev = 0;
+            let mut link = slabs.heads[degree];
+            while let Some(slab) = SlabRef::from_link(link) {
+                assert_eq!(slab.prev(), prev);
+                assert_eq!(slab.degree() as usize, degree, "B1");
+                // SAFETY: the lock is held.
+                unsafe { slab.check() };
+                prev = link;
+                link = slab.next();
+            }
+            assert_eq!(slabs.tails[degree], prev);
+        }
+    }
+
+    /// Arena and class pairs of their own, so that tests running side by side do not meet.
+    #[test]
+    fn random_fills_and_flushes_agree_with_a_set() {
+        for (step, class) in [0usize, 1, 4, 9, 20, 28, 35].into_iter().enumerate() {
+            let arena = ArenaIndex::new(20 + step);
+            let class = SizeClass::new(class).unwrap();
+            let size = size_of_class(class.index());
+            let mut live: Vec<*mut u8> = Vec::new();
+            let mut seen: HashSet<usize> = HashSet::new();
+            let mut seed = 5u64;
+            for _ in 0..2000 {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let count = 1 + (seed >> 33) as usize % 60;
+                if seed >> 63 == 0 || live.is_empty() {
+                    let mut out = vec![core::ptr::null_mut(); count];
+                    let filled = fill(class, arena, &mut out);
+                    assert!(filled > 0);
+                    for &ptr in &out[..filled] {
+                        assert!(seen.insert(ptr.addr()), "handed out twice");
+                        assert_eq!(page_map::class_byte(ptr), class.byte());
+                        // SAFETY: an object of that size, ours.
+                        unsafe { ptr.write_bytes(0xa5, size) };
+                        live.push(ptr);
+                    }
+                } else {
+                    let mut back: Vec<_> = (0..count.min(live.len()))
+                        .map(|step| live.swap_remove((seed as usize >> 7).wrapping_add(step) % live.len()))
+                        .collect();
+                    for ptr in &back {
+                        seen.remove(&ptr.addr());
+                    }
+                    flush(class, &mut back);
+                }
+                check(class.index(), arena);
+                assert_eq!(bin(class.index(), arena).taken.load(Ordering::Relaxed), live.len());
+            }
+            flush(class, &mut live);
+            assert_eq!(bin(class.index(), arena).slab_count.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn refills_take_the_fullest_slab_lowest_address_first() {
+        let (arena, class) = (ArenaIndex::new(28), SizeClass::new(20).unwrap());
+        let slots = crate::size::slab_slots(20);
+        let mut objects = vec![core::ptr::null_mut(); slots * 2];
+        assert_eq!(fill(class, arena, &mut objects[..slots]), slots);
+        assert_eq!(fill(class, arena, &mut objects[slots..]), slots);
+        // The first slab keeps one object, the second all but two.
+        flush(class, &mut objects[1..slots].to_vec());
+        let (low, high) = (objects[slots + 3], objects[slots + 7]);
+        flush(class, &mut vec![high, low]);
+        let mut out = [core::ptr::null_mut(); 3];
+        assert_eq!(fill(class, arena, &mut out), 3);
+        assert_eq!(out[..2], [low, high]);
+        assert_eq!(out[2], objects[1]);
+    }
+
+    #[test]
+    fn inspection_tells_live_objects_from_misuse() {
+        let (arena, class) = (ArenaIndex::new(29), SizeClass::new(8).unwrap());
+        let mut objects = [core::ptr::null_mut(); 2];
+        assert_eq!(fill(class, arena, &mut objects), 2);
+        assert_eq!(inspect(objects[0]), Ok(class));
+        assert_eq!(inspect(objects[0].wrapping_add(8)), Err(Misuse::Interior));
+        flush(class, &mut [objects[0]]);
+        assert_eq!(inspect(objects[0]), Err(Misuse::DoubleFree));
+        assert_eq!(inspect((&raw mut objects).cast()), Err(Misuse::Foreign));
+        flush(class, &mut [objects[1]]);
+    }
+}

@@ -1,0 +1,63 @@
+//! Arenas: slabs, large objects, and the depot in front of them.
+//!
+//! ```text
+//! thread caches ── full magazines ──> depot (a shard's stacks, lock-free)
+//!       ^                               │ above its bounds, or aged: deep flush
+//!       └──── fill ──── bins (a lock each, slabs with bitmaps) <┘
+//!                          │ a slab empties, a slab is needed
+//!                          v
+//!                      page heap <── large objects (an extent each; run cache in front)
+//! ```
+//! Few arenas and shards: one for every eight processors that we may use.
+
+pub(crate) mod bin;
+pub(crate) mod depot;
+pub(crate) mod large;
+pub(crate) mod magazine;
+pub(crate) mod misuse;
+pub(crate) mod record;
+mod slab;
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Automatic arenas at most; as many depot shards.
+pub(crate) const ARENAS_MAX: usize = 32;
+
+static AUTOMATIC: AtomicUsize = AtomicUsize::new(1);
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Index of an automatic arena and of its depot shard; below [`ARENAS_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub(crate) struct ArenaIndex(u8);
+
+impl ArenaIndex {
+    /// The first arena, which serves threads past their end.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The arena with that number, wrapped into the range.
+    pub(crate) fn new(number: usize) -> Self {
+        Self((number % ARENAS_MAX) as u8)
+    }
+
+    /// Position in tables.
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize % ARENAS_MAX
+    }
+}
+
+/// Sets how many automatic arenas there are; 1 to [`ARENAS_MAX`].
+pub(crate) fn set_automatic(count: usize) {
+    AUTOMATIC.store(count.clamp(1, ARENAS_MAX), Ordering::Relaxed);
+}
+
+/// How many automatic arenas there are.
+pub(crate) fn automatic() -> usize {
+    AUTOMATIC.load(Ordering::Relaxed)
+}
+
+/// The arena for a new thread: round-robin.
+pub(crate) fn assign() -> ArenaIndex {
+    ArenaIndex::new(NEXT.fetch_add(1, Ordering::Relaxed) % automatic())
+}

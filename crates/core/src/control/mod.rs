@@ -1,0 +1,7 @@
+//! Control: start, options, forks, what is done now and then, what is reported.
+
+pub(crate) mod boot;
+mod fork;
+pub(crate) mod options;
+pub(crate) mod report;
+pub(crate) mod upkeep;

@@ -1,0 +1,47 @@
+//! Upkeep: what slow paths do now and then, and what can be asked for.
+
+use super::report;
+use crate::arena::{depot, large};
+use crate::extent::HEAP;
+use crate::sys::clock;
+use crate::thread::{CacheRef, cache, registry};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Nanoseconds that the run cache may sleep before it is emptied.
+const RUNS_IDLE_NS: u64 = 1_000_000_000;
+
+static RUNS_DUE: AtomicU64 = AtomicU64::new(0);
+
+/// Lets idle memory age: the depot, the run cache, the page heap. Called inside a passage, no lock held.
+#[cold]
+pub(crate) fn tick() {
+    let now = clock::now_ns();
+    depot::age(now, cache::flush_magazine);
+    let due = RUNS_DUE.load(Ordering::Relaxed);
+    if now >= due
+        && RUNS_DUE
+            .compare_exchange(due, now + RUNS_IDLE_NS, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    {
+        large::release_idle();
+    }
+    HEAP.tick(now);
+    report::update(false);
+}
+
+/// Gets back what is idle, so that a failed request can be tried again. Called inside a passage, no lock held.
+#[cold]
+pub(crate) fn relieve() {
+    depot::empty(cache::flush_magazine);
+    registry::flush_orphans();
+    large::release_idle();
+}
+
+/// Gives all idle memory to the system, the calling thread's cache included. Bytes given back.
+pub(crate) fn trim(own: Option<CacheRef>) -> usize {
+    if let Some(cache) = own {
+        cache.flush();
+    }
+    relieve();
+    HEAP.purge_all()
+}

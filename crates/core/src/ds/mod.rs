@@ -1,0 +1,3 @@
+//! Containers that need no memory of their own.
+
+pub(crate) mod text;

@@ -1,0 +1,41 @@
+//! Snapshot: one walk over the counters below.
+//!
+//! Slabs count what left them; what caches and the depot hold is subtracted. The walk takes no lock but the
+//! registry's, so figures of a busy process are a few operations apart.
+#![deny(unsafe_code)]
+
+use super::report::Snapshot;
+use crate::arena::{bin, depot, large};
+use crate::extent::HEAP;
+use crate::meta;
+use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, size_of_class};
+use crate::thread::registry;
+
+/// Fills `out` with the figures of this moment.
+pub(crate) fn take(out: &mut Snapshot) {
+    let figures = HEAP.figures();
+    let idle = large::idle_bytes();
+    out.active = figures.active.saturating_sub(idle) as u64;
+    out.dirty = (figures.dirty + idle) as u64;
+    out.muzzy = figures.muzzy as u64;
+    out.retained = figures.retained as u64;
+    out.metadata = meta::used_bytes() as u64;
+    let (allocations, frees) = registry::counted();
+    out.allocations = allocations;
+    out.frees = frees;
+    let mut allocated = 0;
+    for index in 0..CLASSES {
+        let size = size_of_class(index);
+        let out_of_slabs =
+            if index < SMALL_CLASSES { bin::taken(index) * size } else { large::out_bytes(index) };
+        let cached = if index < CACHED_CLASSES {
+            (depot::kept(index) + registry::held(index)) * size
+        } else {
+            0
+        };
+        let bytes = out_of_slabs.saturating_sub(cached) as u64;
+        out.class_bytes[index] = bytes;
+        allocated += bytes;
+    }
+    out.allocated = allocated;
+}

@@ -1,0 +1,99 @@
+//! Bins: one array of pointers per class, and the two operations that matter.
+//!
+//! ```text
+//! bin 16 bytes    0 head 8 | 8 low water 2 | 10 full mark 2 | 12 active magazine 4
+//!
+//!      full mark            head              low water            end
+//!          |   room          | top ...  objects ...  | untouched    |       the stack grows down
+//! ```
+//! The head's low 16 bits are compared with the two marks: a magazine is far shorter than 64 KiB.
+//!
+//! I1  An all-zero bin looks empty and full at once: both operations go slow.
+//! I2  Bin 0 is all zero but for its magazine number, which marks the array: class byte 0 goes slow.
+//! I3  A push stores the object first, the head second: a forked child finds no slot without its object.
+//! I4  (Rule A) The head is loaded and stored through one base register, 64 bits wide: with an index register
+//!     the processor cannot rename the memory word, 3.9 ns a pair instead of 1.97.
+
+use crate::size::CACHED_CLASSES;
+use crate::sys;
+use crate::sys::thread as system;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+/// Bins of a cache: one per cached class, and bin 0.
+pub(crate) const BINS: usize = CACHED_CLASSES + 1;
+/// Marker of live bins (I2).
+pub(crate) const LIVE: u32 = 1;
+/// Marker of shadow bins (I2).
+pub(crate) const SHADOW: u32 = 2;
+
+/// One bin.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub(crate) struct Bin {
+    pub(crate) head: *mut *mut u8,
+    pub(crate) low_water: u16,
+    pub(crate) full: u16,
+    pub(crate) active: u32,
+}
+
+const _: () = assert!(size_of::<Bin>() == 16);
+const _: () = assert!(size_of::<[Bin; BINS]>() <= size_of::<system::EmptyBins>());
+
+impl Bin {
+    pub(crate) const EMPTY: Self =
+        Self { head: core::ptr::null_mut(), low_water: 0, full: 0, active: 0 };
+}
+
+/// The part of an address that marks are compared with.
+#[inline(always)]
+pub(crate) fn mark(position: *mut *mut u8) -> u16 {
+    position.addr() as u16
+}
+
+/// The marker of the bins that a thread word points at.
+#[inline]
+pub(crate) fn marker(word: *mut u8) -> u32 {
+    // SAFETY: the word always points at an array of bins.
+    unsafe { (*word.cast::<Bin>()).active }
+}
+
+/// The bin of a class byte in the calling thread's bins, its address in a register of its own (I4).
+#[inline(always)]
+fn bin(byte: usize) -> *mut Bin {
+    let addr = sys::opaque(system::word().expose_provenance() + byte * size_of::<Bin>());
+    core::ptr::with_exposed_provenance_mut(addr)
+}
+
+/// Pops an object of the class with byte `byte`, below [`BINS`]. `None`: go slow.
+#[inline(always)]
+pub(crate) fn pop(byte: usize) -> Option<*mut u8> {
+    let bin = bin(byte);
+    // SAFETY: the word points at bins of this thread alone, or at all-zero ones that never pass the
+    //         compare; below the low-water mark there is an object.
+    unsafe {
+        let head = (*bin).head;
+        if mark(head) == (*bin).low_water {
+            return None;
+        }
+        (*bin).head = head.add(1);
+        Some(*head)
+    }
+}
+
+/// Pushes an object of the class with byte `byte`, below [`BINS`]. `false`: go slow.
+#[inline(always)]
+pub(crate) fn push(byte: usize, object: *mut u8) -> bool {
+    let bin = bin(byte);
+    // SAFETY: as for `pop`; above the full mark there is room.
+    unsafe {
+        let head = (*bin).head;
+        if mark(head) == (*bin).full {
+            return false;
+        }
+        let head = head.sub(1);
+        *head = object;
+        compiler_fence(Ordering::Release);
+        (*bin).head = head;
+    }
+    true
+}

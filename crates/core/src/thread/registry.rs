@@ -1,0 +1,189 @@
+//! Registry: all caches there are, and the orphans among them.
+//!
+//! ```text
+//! start:  an orphan? adopt it, warm.  else a new cache, registered
+//! end:    word = GONE; the whole cache onto the orphan stack by one exchange
+//!         more than ORPHANS_MAX of them: flush, unregister
+//! ```
+//! J1  A registered cache belongs to one living thread, or is on the orphan stack, or is on its way between.
+//! J2  In a forked child the caches of the threads that are gone become orphans, whatever their number; no
+//!     object is touched.
+//! Lock: registry, rank 1, for the list; the stack takes none.
+
+use super::CacheRef;
+use super::passage::Passage;
+use crate::sync::Mutex;
+use crate::sync::stack::{Links, Stack};
+use crate::sys::thread::{self as system, ExitKey};
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+struct List {
+    first: u32,
+}
+
+static REGISTRY: Mutex<List, 1> = Mutex::new(List { first: 0 });
+static ORPHANS: Stack = Stack::new();
+static ORPHAN_COUNT: AtomicUsize = AtomicUsize::new(0);
+static ORPHANS_MAX: AtomicUsize = AtomicUsize::new(2);
+/// Number of the exit key plus one; 0 while there is none.
+static KEY: AtomicU32 = AtomicU32::new(0);
+/// Whether new threads start on their shadow bins.
+static SHADOWED: AtomicBool = AtomicBool::new(false);
+/// Counted operations of caches that are no more.
+static DEAD_ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static DEAD_FREES: AtomicU64 = AtomicU64::new(0);
+
+struct OrphanLinks;
+
+impl Links for OrphanLinks {
+    fn next(&self, number: u32) -> u32 {
+        CacheRef::from_number(number)
+            .map_or(0, |cache| cache.get().orphan_link.load(Ordering::Relaxed))
+    }
+
+    fn set_next(&self, number: u32, next: u32) {
+        if let Some(cache) = CacheRef::from_number(number) {
+            cache.get().orphan_link.store(next, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Prepares for threads: `orphans` caches at most wait for adoption. Called once, by the boot.
+pub(crate) fn prepare(orphans: usize, shadowed: bool) {
+    ORPHANS_MAX.store(orphans, Ordering::Relaxed);
+    SHADOWED.store(shadowed, Ordering::Relaxed);
+    if let Some(key) = ExitKey::create(at_exit) {
+        KEY.store(key.number() + 1, Ordering::Relaxed);
+    }
+}
+
+/// Gives the calling thread a cache and its word. `None`: out of memory; the thread stays as it was.
+/// Afterwards [`arm`] is due, outside the gate.
+pub(crate) fn start() -> Option<CacheRef> {
+    let cache = adopt().or_else(register)?;
+    // SAFETY: the cache is this thread's until its exit function.
+    unsafe { system::set_word(cache.word(SHADOWED.load(Ordering::Relaxed))) };
+    Some(cache)
+}
+
+/// Has the thread's end noticed. May allocate from us.
+pub(crate) fn arm(cache: CacheRef) {
+    if let Some(number) = KEY.load(Ordering::Relaxed).checked_sub(1) {
+        ExitKey::from_number(number).set(cache.word(false));
+    }
+}
+
+fn adopt() -> Option<CacheRef> {
+    let cache = CacheRef::from_number(ORPHANS.pop(&OrphanLinks)?)?;
+    ORPHAN_COUNT.fetch_sub(1, Ordering::Relaxed);
+    cache.get().orphaned.store(0, Ordering::Relaxed);
+    Some(cache)
+}
+
+fn register() -> Option<CacheRef> {
+    let mut cache = CacheRef::create()?;
+    let mut list = REGISTRY.lock();
+    cache.get_mut().next = list.first;
+    if let Some(mut first) = CacheRef::from_number(list.first) {
+        first.get_mut().prev = cache.number();
+    }
+    list.first = cache.number();
+    Some(cache)
+}
+
+fn unregister(cache: CacheRef) {
+    let mut list = REGISTRY.lock();
+    let (next, prev) = (cache.get().next, cache.get().prev);
+    match CacheRef::from_number(prev) {
+        Some(mut prev) => prev.get_mut().next = next,
+        None => list.first = next,
+    }
+    if let Some(mut next) = CacheRef::from_number(next) {
+        next.get_mut().prev = prev;
+    }
+    let cache = cache.get();
+    DEAD_ALLOCATIONS.fetch_add(cache.allocations.load(Ordering::Relaxed), Ordering::Relaxed);
+    DEAD_FREES.fetch_add(cache.frees.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// The exit key's function: the thread's cache is orphaned or flushed.
+unsafe extern "C" fn at_exit(word: *mut c_void) {
+    let cache = CacheRef::from_live(word.cast());
+    // The cache is not the thread's any more: the passage goes by the thread itself.
+    // SAFETY: GONE is static.
+    unsafe { system::set_word(ptr::from_ref(&system::GONE).cast_mut().cast()) };
+    let _passage = Passage::enter(None);
+    if ORPHAN_COUNT.load(Ordering::Relaxed) < ORPHANS_MAX.load(Ordering::Relaxed) {
+        orphan(cache);
+    } else {
+        cache.flush();
+        unregister(cache);
+        // SAFETY: flushed and out of the list; the word says GONE.
+        unsafe { cache.destroy() };
+    }
+}
+
+fn orphan(cache: CacheRef) {
+    ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
+    cache.get().orphaned.store(1, Ordering::Relaxed);
+    ORPHANS.push(cache.number(), &OrphanLinks);
+}
+
+/// In a forked child: the caches of all threads but the caller's become orphans (J2).
+pub(crate) fn orphan_others(own: Option<CacheRef>) {
+    for_each(|mut cache| {
+        if Some(cache) != own && cache.get().orphaned.load(Ordering::Relaxed) == 0 {
+            cache.get_mut().inside = false;
+            orphan(cache);
+        }
+    });
+}
+
+/// Empties all orphans' caches, keeping them as orphans.
+pub(crate) fn flush_orphans() {
+    let mut kept: u32 = 0;
+    // Taken one by one and put back together, as flushing may take long.
+    let mut last: u32 = 0;
+    while let Some(number) = ORPHANS.pop(&OrphanLinks) {
+        if let Some(cache) = CacheRef::from_number(number) {
+            cache.flush();
+            OrphanLinks.set_next(number, kept);
+            if kept == 0 {
+                last = number;
+            }
+            kept = number;
+        }
+    }
+    if kept != 0 {
+        ORPHANS.push_chain(kept, last, &OrphanLinks);
+    }
+}
+
+fn for_each(mut visit: impl FnMut(CacheRef)) {
+    let list = REGISTRY.lock();
+    let mut link = list.first;
+    while let Some(cache) = CacheRef::from_number(link) {
+        link = cache.get().next;
+        visit(cache);
+    }
+}
+
+/// Objects of the class with index `class` in all caches, as far as can be told from outside.
+pub(crate) fn held(class: usize) -> usize {
+    let mut held = 0;
+    for_each(|cache| held += cache.held(class));
+    held
+}
+
+/// Allocations and frees counted by all threads so far.
+pub(crate) fn counted() -> (u64, u64) {
+    let mut sum =
+        (DEAD_ALLOCATIONS.load(Ordering::Relaxed), DEAD_FREES.load(Ordering::Relaxed));
+    for_each(|cache| {
+        sum.0 += cache.get().allocations.load(Ordering::Relaxed);
+        sum.1 += cache.get().frees.load(Ordering::Relaxed);
+    });
+    sum
+}
