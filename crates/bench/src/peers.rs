@@ -150,7 +150,11 @@ fn find_ours(library: Option<&Path>) -> Peer {
     match path.canonicalize() {
         Ok(path) => {
             let kib = path.metadata().map_or(0, |meta| meta.len() / 1024);
-            let version = format!("{}, {kib} KiB", env!("CARGO_PKG_VERSION"));
+            // Any library may be named: what it is, only its path can tell.
+            let version = match library {
+                None => format!("{}, {kib} KiB", env!("CARGO_PKG_VERSION")),
+                Some(_) => format!("{}, {kib} KiB", path.display()),
+            };
             Peer::here(JEMOXIDE, version, Some(path))
         }
         Err(_) => Peer::not_here(

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// Longest life of a child that names no deadline.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// The arguments of a trace request that takes none.
+const NO_ADDRESS: *mut libc::c_void = std::ptr::null_mut();
+
 /// A program to run, with arguments and environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -105,9 +108,11 @@ impl Program {
         let mut command = self.command();
         // SAFETY: between fork and exec the closure makes one system call and nothing else.
         unsafe {
-            command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
+            command.pre_exec(|| {
+                match libc::ptrace(libc::PTRACE_TRACEME, 0, NO_ADDRESS, NO_ADDRESS) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
             });
         }
         let mut child = command
@@ -293,7 +298,7 @@ fn wait(pid: libc::pid_t) -> std::io::Result<(libc::c_int, libc::rusage)> {
 
 fn request(what: libc::c_uint, pid: libc::pid_t, data: libc::c_int) -> std::io::Result<()> {
     // SAFETY: the two requests made here take numbers only.
-    match unsafe { libc::ptrace(what, pid, 0, libc::c_long::from(data)) } {
+    match unsafe { libc::ptrace(what, pid, NO_ADDRESS, libc::c_long::from(data)) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }
