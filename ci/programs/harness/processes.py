@@ -13,6 +13,7 @@ holds everything a load has started, and stopping that tree leaves nothing behin
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -123,10 +124,14 @@ def core_backtraces(folder, limit=2):
     cores = [p for p in Path(folder).rglob("core*") if _is_elf(p)]
     if cores and shutil.which("gdb") is None:
         return f"(core file {cores[0]}; no gdb here to read it)"
-    return "\n".join(
-        f"--- {core}\n" + _gdb(["-ex", f"core-file {core}", "-ex", "bt 24", "-ex", "info registers rip"])
-        for core in cores[:limit]
-    )
+    return "\n".join(f"--- {core}\n{_core_backtrace(core)}" for core in cores[:limit])
+
+
+def _core_backtrace(core):
+    # The core knows which program it was; without that file gdb finds no symbols at all.
+    told = re.search(r'AT_EXECFN .*"(.*)"', _gdb(["-ex", f"core-file {core}", "-ex", "info auxv"]))
+    program = ["-ex", f"file {told[1]}"] if told else []
+    return _gdb([*program, "-ex", f"core-file {core}", "-ex", "bt 24", "-ex", "x/3i $pc"])
 
 
 def _is_elf(path):

@@ -135,7 +135,7 @@ class Stage:
 
     # --- programs ------------------------------------------------------------------------------
 
-    def command(self, *argv, timeout=60, expect=(0,), stdin=None, env=None, cwd=None, mapped=()):
+    def command(self, *argv, timeout=120, expect=(0,), stdin=None, env=None, cwd=None, mapped=()):
         """Runs a program to its end and returns its standard output, as text.
 
         `stdin` is text or None; `mapped`: program names that must have been seen with the
@@ -176,7 +176,7 @@ class Stage:
         label, process, logs = self._start(argv, env, cwd, None)
         return Server(self, label, process, logs)
 
-    def finish(self, started, timeout=60, expect=(0,)):
+    def finish(self, started, timeout=120, expect=(0,)):
         """Waits for a `background` program; returns its standard output."""
         self.wait(started.label, started.process, timeout, expect, started.logs)
         return started.logs[0].read_text(errors="replace")

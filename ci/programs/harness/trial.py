@@ -40,8 +40,11 @@ class Trial:
             try:
                 facts = module.run(stage)
                 stage.check_logs()
-            except (OSError, EOFError) as error:
-                # A connection that breaks is a server that died; say what it wrote.
+            except Failure:
+                raise
+            except Exception as error:
+                # Whatever trips a load, a broken connection or an answer it cannot read, comes from
+                # the program; say what that wrote.
                 raise Failure(f"{type(error).__name__}: {error}\n" + last_words(stage)) from error
         except Failure as failure:
             raise Failure(f"  on {allocator.name} ({allocator.file}):\n  {failure}") from failure

@@ -28,8 +28,6 @@ unixsocket {path}
 dir {stage.make_folder("data")}
 save ""
 daemonize no
-io-threads 2
-io-threads-do-reads yes
 enable-debug-command local
 lazyfree-lazy-user-del yes
 lazyfree-lazy-user-flush yes
