@@ -4,8 +4,8 @@
 //! |---|---|
 //! | arena | bytes of pages that hold small objects, and idle pages |
 //! | hblkhd | bytes of large objects |
-//! | uordblks | bytes of objects in use |
-//! | fordblks | what of the pages is in nobody's use |
+//! | uordblks | bytes of small objects in use |
+//! | fordblks | what of `arena` is in nobody's use |
 //! | keepcost | idle pages that `malloc_trim` would give back |
 
 use core::ffi::c_int;
@@ -25,8 +25,8 @@ pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     let mut info: libc::mallinfo2 = unsafe { core::mem::zeroed() };
     info.arena = (figures.active + figures.dirty).saturating_sub(figures.large);
     info.hblkhd = figures.large;
-    info.uordblks = figures.allocated;
-    info.fordblks = (figures.active + figures.dirty).saturating_sub(figures.allocated);
+    info.uordblks = figures.allocated.saturating_sub(figures.large);
+    info.fordblks = info.arena.saturating_sub(info.uordblks);
     info.keepcost = figures.dirty;
     info
 }

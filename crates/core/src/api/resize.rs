@@ -120,18 +120,15 @@ pub unsafe fn resize_in_place(ptr: *mut u8, size: usize, extra: usize, align: us
     let (Some(least), Some(most)) = (request_size(size, align), request_size(most, align)) else {
         return old;
     };
-    if old < LARGE_MIN || (old >= least && old <= most) && old == most {
+    if old < LARGE_MIN {
         return old;
     }
     for new in [most, least] {
-        if new == old {
-            return old;
-        }
         // SAFETY: a large object of the caller's.
-        if new >= LARGE_MIN && unsafe { resize_large(ptr, old, new, zeroed) } {
+        if new == old || new >= LARGE_MIN && unsafe { resize_large(ptr, old, new, zeroed) } {
             return new;
         }
-        if new < old {
+        if (least..=most).contains(&old) {
             break;
         }
     }

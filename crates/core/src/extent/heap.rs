@@ -230,12 +230,16 @@ impl PageHeap {
         }
     }
 
+    /// Whether more is idle than may be, so that a tick is due at once.
+    #[inline]
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed)
+    }
+
     /// Purges what is due by `now_ns`, one bounded step at a time; cheap when nothing is.
     #[inline]
     pub(crate) fn tick(&self, now_ns: u64) {
-        if now_ns >= self.next_epoch_ns.load(Ordering::Relaxed)
-            || self.pressed.load(Ordering::Relaxed)
-        {
+        if now_ns >= self.next_epoch_ns.load(Ordering::Relaxed) || self.is_pressed() {
             self.tick_due(now_ns);
         }
     }

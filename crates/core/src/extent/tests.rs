@@ -35,8 +35,7 @@ impl Random {
 
 /// A heap of one test's own, for good: its descriptors stay in the page map.
 fn heap() -> &'static PageHeap {
-    let heap = Box::leak(Box::new(PageHeap::new()));
-    heap
+    Box::leak(Box::new(PageHeap::new()))
 }
 
 /// The twin: runs by address, each with its pages and the seed of its pattern; a page never written has none.
@@ -567,6 +566,9 @@ fn idle_pages_are_bounded_by_amount_but_not_without_decay() {
         for run in runs {
             // SAFETY: held, and given back once.
             unsafe { heap.dealloc(run.addr, Pages(1280)) };
+            let figures = heap.figures();
+            let over = figures.dirty > (16 << 20).max(figures.active / 4);
+            assert_eq!(heap.is_pressed(), over && bounded);
             heap.tick(clock::now_ns());
             let figures = heap.figures();
             let bound = (16 << 20).max(figures.active / 4);
