@@ -42,7 +42,12 @@ pub unsafe extern "C" fn rallocx(ptr: *mut c_void, size: usize, flags: c_int) ->
 /// # Safety
 /// `ptr` is null or a live object.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn xallocx(ptr: *mut c_void, size: usize, extra: usize, flags: c_int) -> usize {
+pub unsafe extern "C" fn xallocx(
+    ptr: *mut c_void,
+    size: usize,
+    extra: usize,
+    flags: c_int,
+) -> usize {
     if ptr.is_null() {
         return 0;
     }

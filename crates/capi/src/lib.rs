@@ -10,7 +10,11 @@
 //! | `names` | how one function gets several symbols |
 //!
 //! Only this layer sets `errno`, and only when it answers null.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
+#![allow(
+    unreachable_pub,
+    reason = "the symbols are reached by name, from outside Rust"
+)]
 
 mod extended;
 mod family;
@@ -27,7 +31,11 @@ use names::names;
 unsafe extern "C" {}
 
 /// Nothing in here panics; should it, the process ends rather than run on with a broken heap.
-#[panic_handler]
+#[cfg_attr(not(test), panic_handler)]
+#[cfg_attr(
+    test,
+    expect(dead_code, reason = "lints look at this library as a test too")
+)]
 fn panic(_: &PanicInfo<'_>) -> ! {
     // SAFETY: plain call.
     unsafe { libc::abort() }

@@ -24,7 +24,11 @@ fn retry(size: usize, align: usize) -> *mut c_void {
 
 extern "C" fn new_nothrow(size: usize, _: *const c_void) -> *mut c_void {
     let ptr = api::alloc(size);
-    if ptr.is_null() { retry(size, 1) } else { ptr.cast() }
+    if ptr.is_null() {
+        retry(size, 1)
+    } else {
+        ptr.cast()
+    }
 }
 
 extern "C" fn new_aligned_nothrow(size: usize, align: usize, _: *const c_void) -> *mut c_void {
@@ -32,7 +36,11 @@ extern "C" fn new_aligned_nothrow(size: usize, align: usize, _: *const c_void) -
         return core::ptr::null_mut();
     }
     let ptr = api::alloc_aligned(size, align);
-    if ptr.is_null() { retry(size, align) } else { ptr.cast() }
+    if ptr.is_null() {
+        retry(size, align)
+    } else {
+        ptr.cast()
+    }
 }
 
 /// # Safety

@@ -234,7 +234,11 @@ extern "C" fn alloc(size: usize) -> *mut u8 {
 
 extern "C" fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
     // An alignment that is no power of two is undefined in C++; nothing can satisfy it.
-    if align.is_power_of_two() { api::alloc_aligned(size, align) } else { core::ptr::null_mut() }
+    if align.is_power_of_two() {
+        api::alloc_aligned(size, align)
+    } else {
+        core::ptr::null_mut()
+    }
 }
 
 /// Reads the address of a weak symbol, null if the loader found none.
@@ -271,8 +275,15 @@ fn find(name: &CStr) -> *const c_void {
             return symbol;
         }
         let open = transmute::<*const c_void, Open>(open);
-        let runtime = open(c"libstdc++.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-        if runtime.is_null() { core::ptr::null() } else { find(runtime, name.as_ptr()) }
+        let runtime = open(
+            c"libstdc++.so.6".as_ptr(),
+            libc::RTLD_LAZY | libc::RTLD_NOLOAD,
+        );
+        if runtime.is_null() {
+            core::ptr::null()
+        } else {
+            find(runtime, name.as_ptr())
+        }
     }
 }
 
@@ -315,9 +326,13 @@ extern "C" fn thrower_address(arguments: &mut Arguments) -> *const c_void {
     }
     let (allocate, thrower) = (weak!("__cxa_allocate_exception"), weak!("__cxa_throw"));
     let (table, kind) = (weak!("_ZTVSt9bad_alloc"), weak!("_ZTISt9bad_alloc"));
-    if ![allocate, thrower, table, kind].iter().any(|address| address.is_null()) {
+    if ![allocate, thrower, table, kind]
+        .iter()
+        .any(|address| address.is_null())
+    {
         // SAFETY: __cxa_allocate_exception ends the process rather than answer null.
-        let exception = unsafe { transmute::<*const c_void, Allocate>(allocate)(size_of::<usize>()) };
+        let exception =
+            unsafe { transmute::<*const c_void, Allocate>(allocate)(size_of::<usize>()) };
         // SAFETY: std::bad_alloc is an object with nothing but its table, which begins two words in.
         unsafe { exception.write(table.cast::<*const c_void>().add(2).cast()) };
         arguments.0 = [exception.cast(), kind, weak!("_ZNSt9bad_allocD1Ev")];

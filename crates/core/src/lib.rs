@@ -1,6 +1,5 @@
 //! jemoxide: a general-purpose memory allocator.
 #![no_std]
-#![allow(dead_code)]
 
 #[cfg(test)]
 extern crate std;

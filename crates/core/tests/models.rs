@@ -178,7 +178,10 @@ fn a_closed_gate_has_nobody_inside() {
             let passing = passing;
             assert!(passing.0.0.enter(1, || false));
             // SAFETY: inside; the checker verifies that no closer writes meanwhile.
-            passing.0.1.with(|content| unsafe { std::ptr::read(content) });
+            passing
+                .0
+                .1
+                .with(|content| unsafe { std::ptr::read(content) });
             passing.0.0.leave(1);
         });
         shared.0.close(None);

@@ -33,7 +33,11 @@ pub fn alloc(size: usize) -> *mut u8 {
 /// function of its own, so that the hit path keeps no register for it.
 #[inline(always)]
 pub fn alloc_hit(size: usize) -> Option<*mut u8> {
-    if size <= LOOKUP_MAX { thread::pop(class_byte(size) as usize) } else { None }
+    if size <= LOOKUP_MAX {
+        thread::pop(class_byte(size) as usize)
+    } else {
+        None
+    }
 }
 
 /// Class byte of a size up to [`LOOKUP_MAX`].
@@ -120,7 +124,8 @@ pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn alloc_missed(size: usize) -> *mut u8 {
-    if size > LOOKUP_MAX && size <= CACHED_MAX
+    if size > LOOKUP_MAX
+        && size <= CACHED_MAX
         && let Some(class) = class_of(size)
         && let Some(object) = thread::pop(class.byte() as usize)
     {
@@ -162,7 +167,8 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
 }
 
 fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Option<*mut u8> {
-    let class = class_of(bytes).filter(|class| class.is_cached() && (align <= PAGE || class.is_small()));
+    let class =
+        class_of(bytes).filter(|class| class.is_cached() && (align <= PAGE || class.is_small()));
     match class {
         Some(class) => {
             let object = take_cached(cache, class)?;

@@ -27,22 +27,46 @@ unsafe impl Allocator for Jemoxide {
         unsafe { dealloc_sized(ptr.as_ptr(), layout.size(), layout.align()) }
     }
 
-    unsafe fn grow(&self, ptr: NonNull<u8>, _: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(
+        &self,
+        ptr: NonNull<u8>,
+        _: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
-        with_excess(unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) }, new)
+        with_excess(
+            unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) },
+            new,
+        )
     }
 
-    unsafe fn grow_zeroed(&self, ptr: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(
+        &self,
+        ptr: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise; what lies between the two sizes is the object's.
         unsafe {
             let grown = self.grow(ptr, old, new)?;
-            grown.cast::<u8>().add(old.size()).write_bytes(0, grown.len() - old.size());
+            grown
+                .cast::<u8>()
+                .add(old.size())
+                .write_bytes(0, grown.len() - old.size());
             Ok(grown)
         }
     }
 
-    unsafe fn shrink(&self, ptr: NonNull<u8>, _: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        ptr: NonNull<u8>,
+        _: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
-        with_excess(unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) }, new)
+        with_excess(
+            unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) },
+            new,
+        )
     }
 }

@@ -47,16 +47,58 @@ mod tests {
 
     #[test]
     fn every_field_comes_out_as_the_macros_put_it_in() {
-        let plain = Flags { align: 1, zero: false, uncached: false, cache: None, arena: None };
+        let plain = Flags {
+            align: 1,
+            zero: false,
+            uncached: false,
+            cache: None,
+            arena: None,
+        };
         assert_eq!(Flags::new(0), plain);
         for lg in 0..63 {
-            assert_eq!(Flags::new(lg), Flags { align: 1 << lg, ..plain });
+            assert_eq!(
+                Flags::new(lg),
+                Flags {
+                    align: 1 << lg,
+                    ..plain
+                }
+            );
         }
-        assert_eq!(Flags::new(0x40), Flags { zero: true, ..plain });
-        assert_eq!(Flags::new((-1 + 2) << 8), Flags { uncached: true, ..plain });
-        assert_eq!(Flags::new((4093 + 2) << 8), Flags { cache: Some(4093), ..plain });
-        assert_eq!(Flags::new((4094u32 + 1 << 20) as i32), Flags { arena: Some(4094), ..plain });
-        let all = Flags { align: 64, zero: true, uncached: false, cache: Some(0), arena: Some(0) };
+        assert_eq!(
+            Flags::new(0x40),
+            Flags {
+                zero: true,
+                ..plain
+            }
+        );
+        assert_eq!(
+            Flags::new((-1 + 2) << 8),
+            Flags {
+                uncached: true,
+                ..plain
+            }
+        );
+        assert_eq!(
+            Flags::new((4093 + 2) << 8),
+            Flags {
+                cache: Some(4093),
+                ..plain
+            }
+        );
+        assert_eq!(
+            Flags::new((4094u32 + 1 << 20) as i32),
+            Flags {
+                arena: Some(4094),
+                ..plain
+            }
+        );
+        let all = Flags {
+            align: 64,
+            zero: true,
+            uncached: false,
+            cache: Some(0),
+            arena: Some(0),
+        };
         assert_eq!(Flags::new(6 | 0x40 | 2 << 8 | 1 << 20), all);
     }
 }

@@ -42,7 +42,11 @@ fn in_bins(byte: u8) -> usize {
 #[inline(always)]
 pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
     if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
-        let rounded = if align <= 8 { size } else { size.max(1).next_multiple_of(align) };
+        let rounded = if align <= 8 {
+            size
+        } else {
+            size.max(1).next_multiple_of(align)
+        };
         if rounded <= LOOKUP_MAX {
             let byte = LOOKUP[(rounded + 7) >> 3];
             if page_map::class_byte_below(ptr) == Some(byte) && thread::push(in_bins(byte), ptr) {
@@ -57,7 +61,9 @@ pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
 #[inline(never)]
 fn dealloc_missed(ptr: *mut u8) {
     if !ptr.is_null() {
-        slow::enter(Operation::Free, |cache| give(cache, ptr, page_map::class_byte(ptr)));
+        slow::enter(Operation::Free, |cache| {
+            give(cache, ptr, page_map::class_byte(ptr))
+        });
     }
 }
 
@@ -66,7 +72,11 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
     let result = match SizeClass::from_byte(byte) {
         Some(class) => {
             // A slow path may look: an interior pointer or a second free that the slab knows of stops here.
-            let looked = if class.is_small() { bin::inspect(ptr).map(drop) } else { Ok(()) };
+            let looked = if class.is_small() {
+                bin::inspect(ptr).map(drop)
+            } else {
+                Ok(())
+            };
             looked.map(|()| match cache {
                 Some(cache) => cache.push(class, ptr),
                 None => cache::dealloc_uncached(class, ptr),

@@ -31,7 +31,11 @@ pub fn trim() -> usize {
 pub fn footprint() -> Footprint {
     let mut figures = Snapshot::ZERO;
     slow::enter(Operation::Other, |_| snapshot::take(&mut figures));
-    let large = figures.class_bytes.iter().skip(crate::size::SMALL_CLASSES).sum::<u64>();
+    let large = figures
+        .class_bytes
+        .iter()
+        .skip(crate::size::SMALL_CLASSES)
+        .sum::<u64>();
     Footprint {
         allocated: figures.allocated as usize,
         large: large as usize,

@@ -20,6 +20,6 @@ pub use alloc::{
 pub use flags::Flags;
 pub use free::{dealloc, dealloc_sized};
 pub use global::Jemoxide;
-pub use maintain::{finish, footprint, trim, zero_realloc, Footprint};
+pub use maintain::{Footprint, finish, footprint, trim, zero_realloc};
 pub use query::{request_size, usable_size};
 pub use resize::{realloc, resize_in_place};

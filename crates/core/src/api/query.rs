@@ -32,5 +32,9 @@ fn usable_size_missed(ptr: *const u8) -> usize {
 /// Usable size that a request of `size` bytes at `align`, a power of two, gets; `None` out of range.
 #[inline]
 pub fn request_size(size: usize, align: usize) -> Option<usize> {
-    if align <= 1 { usable_for(size) } else { aligned_size(size, align) }
+    if align <= 1 {
+        usable_for(size)
+    } else {
+        aligned_size(size, align)
+    }
 }

@@ -7,7 +7,7 @@
 //! else                       allocate, copy, free
 //! ```
 
-use super::alloc::{SIZES, alloc_aligned, class_byte, alloc_zeroed_aligned};
+use super::alloc::{SIZES, alloc_aligned, alloc_zeroed_aligned, class_byte};
 use super::free::dealloc;
 use super::query::{request_size, usable_size};
 use super::slow::{self, Operation};
@@ -32,9 +32,9 @@ pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> 
         if old == new {
             return ptr;
         }
-        // SAFETY: the caller's promise.
         if !zeroed
             && old != 0
+            // SAFETY: the caller's promise; the class byte is the object's.
             && let Some(object) = unsafe { move_small(ptr, old, new) }
         {
             return object;
@@ -65,7 +65,9 @@ unsafe fn move_small(ptr: *mut u8, old: u8, new: u8) -> Option<*mut u8> {
 unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> *mut u8 {
     // SAFETY: the caller's promise.
     let old = unsafe { usable_size(ptr) };
-    let Some(new) = request_size(size, align) else { return ptr::null_mut() };
+    let Some(new) = request_size(size, align) else {
+        return ptr::null_mut();
+    };
     let aligned = ptr.addr() & (align - 1) == 0;
     if old == new && aligned {
         return ptr;
@@ -76,8 +78,11 @@ unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) 
             return ptr;
         }
     }
-    let object =
-        if zeroed { alloc_zeroed_aligned(size, align) } else { alloc_aligned(size, align) };
+    let object = if zeroed {
+        alloc_zeroed_aligned(size, align)
+    } else {
+        alloc_aligned(size, align)
+    };
     let (Some(from), Some(to)) = (NonNull::new(ptr), NonNull::new(object)) else {
         return ptr::null_mut();
     };
@@ -95,7 +100,9 @@ unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) 
 /// # Safety
 /// `ptr` is a large object of `old` bytes, the caller's.
 unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bool {
-    let Some(start) = NonNull::new(ptr) else { return false };
+    let Some(start) = NonNull::new(ptr) else {
+        return false;
+    };
     // SAFETY: the caller's promise.
     let grown = slow::enter(Operation::Other, |_| unsafe { large::resize(start, new) });
     if grown == Some(false) && zeroed && new > old {
@@ -110,7 +117,13 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
 ///
 /// # Safety
 /// `ptr` is not null, came from this allocator and is not free.
-pub unsafe fn resize_in_place(ptr: *mut u8, size: usize, extra: usize, align: usize, zeroed: bool) -> usize {
+pub unsafe fn resize_in_place(
+    ptr: *mut u8,
+    size: usize,
+    extra: usize,
+    align: usize,
+    zeroed: bool,
+) -> usize {
     // SAFETY: the caller's promise.
     let old = unsafe { usable_size(ptr) };
     if ptr.addr() & (align - 1) != 0 {

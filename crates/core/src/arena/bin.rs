@@ -26,7 +26,6 @@ struct Bin {
     slabs: Mutex<Slabs, 2>,
     /// Slots taken: held by the application, by caches or by the depot.
     taken: AtomicUsize,
-    slab_count: AtomicUsize,
 }
 
 static BINS: [[Bin; SMALL_CLASSES]; ARENAS_MAX] =
@@ -35,9 +34,11 @@ static BINS: [[Bin; SMALL_CLASSES]; ARENAS_MAX] =
 impl Bin {
     const fn new() -> Self {
         Self {
-            slabs: Mutex::new(Slabs { heads: [0; DEGREES], tails: [0; DEGREES] }),
+            slabs: Mutex::new(Slabs {
+                heads: [0; DEGREES],
+                tails: [0; DEGREES],
+            }),
             taken: AtomicUsize::new(0),
-            slab_count: AtomicUsize::new(0),
         }
     }
 }
@@ -107,7 +108,9 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
                 slabs.relist(slab);
             }
             while filled < out.len() {
-                let Some(mut slab) = slabs.fullest() else { break };
+                let Some(mut slab) = slabs.fullest() else {
+                    break;
+                };
                 // SAFETY: the lock is held to the end of the block.
                 filled += unsafe { slab.take(&mut out[filled..]) };
                 slabs.relist(slab);
@@ -118,10 +121,7 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
             break;
         }
         match SlabRef::create(class, arena) {
-            Some(slab) => {
-                bin.slab_count.fetch_add(1, Ordering::Relaxed);
-                fresh = Some(slab);
-            }
+            Some(slab) => fresh = Some(slab),
             None => break,
         }
     }
@@ -184,8 +184,8 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
                 }
             }
         }
-        bin.taken.fetch_sub(next - before - (others - others_before), Ordering::Relaxed);
-        bin.slab_count.fetch_sub(emptied_count, Ordering::Relaxed);
+        bin.taken
+            .fetch_sub(next - before - (others - others_before), Ordering::Relaxed);
         for slab in emptied.into_iter().flatten() {
             // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
             unsafe { slab.destroy() };
@@ -196,20 +196,23 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
 
 /// Looks closely at a pointer into a slab: is it the start of an object that its slab thinks is out?
 pub(crate) fn inspect(ptr: *mut u8) -> Result<SizeClass, Misuse> {
-    let slab = page_map::record(ptr).and_then(SlabRef::from_record).ok_or(Misuse::Foreign)?;
+    let slab = page_map::record(ptr)
+        .and_then(SlabRef::from_record)
+        .ok_or(Misuse::Foreign)?;
     let class = SizeClass::new(slab.class()).ok_or(Misuse::Foreign)?;
     let slot = slab.slot_of(ptr)?;
-    if slab.is_free(slot) { Err(Misuse::DoubleFree) } else { Ok(class) }
+    if slab.is_free(slot) {
+        Err(Misuse::DoubleFree)
+    } else {
+        Ok(class)
+    }
 }
 
 /// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
 pub(crate) fn taken(class: usize) -> usize {
-    BINS.iter().map(|bins| bins[class % SMALL_CLASSES].taken.load(Ordering::Relaxed)).sum()
-}
-
-/// Slabs of `class` in all arenas.
-pub(crate) fn slab_count(class: usize) -> usize {
-    BINS.iter().map(|bins| bins[class % SMALL_CLASSES].slab_count.load(Ordering::Relaxed)).sum()
+    BINS.iter()
+        .map(|bins| bins[class % SMALL_CLASSES].taken.load(Ordering::Relaxed))
+        .sum()
 }
 
 #[cfg(test)]
@@ -217,8 +220,8 @@ mod tests {
     use super::*;
     use crate::size::size_of_class;
     use std::collections::HashSet;
-    use std::vec::Vec;
     use std::vec;
+    use std::vec::Vec;
 
     fn check(class: usize, arena: ArenaIndex) {
         let slabs = bin(class, arena).slabs.lock();
@@ -248,7 +251,9 @@ mod tests {
             let mut seen: HashSet<usize> = HashSet::new();
             let mut seed = 5u64;
             for _ in 0..2000 {
-                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 let count = 1 + (seed >> 33) as usize % 60;
                 if seed >> 63 == 0 || live.is_empty() {
                     let mut out = vec![core::ptr::null_mut(); count];
@@ -263,7 +268,9 @@ mod tests {
                     }
                 } else {
                     let mut back: Vec<_> = (0..count.min(live.len()))
-                        .map(|step| live.swap_remove((seed as usize >> 7).wrapping_add(step) % live.len()))
+                        .map(|step| {
+                            live.swap_remove((seed as usize >> 7).wrapping_add(step) % live.len())
+                        })
                         .collect();
                     for ptr in &back {
                         seen.remove(&ptr.addr());
@@ -271,10 +278,13 @@ mod tests {
                     flush(class, &mut back);
                 }
                 check(class.index(), arena);
-                assert_eq!(bin(class.index(), arena).taken.load(Ordering::Relaxed), live.len());
+                assert_eq!(
+                    bin(class.index(), arena).taken.load(Ordering::Relaxed),
+                    live.len()
+                );
             }
             flush(class, &mut live);
-            assert_eq!(bin(class.index(), arena).slab_count.load(Ordering::Relaxed), 0);
+            assert_eq!(bin(class.index(), arena).slabs.lock().heads, [0; DEGREES]);
         }
     }
 

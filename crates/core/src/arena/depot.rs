@@ -89,9 +89,16 @@ struct Class {
 
 static STACKS: [[Stack; CACHED_CLASSES]; ARENAS_MAX] =
     [const { [const { Stack::new() }; CACHED_CLASSES] }; ARENAS_MAX];
-static BY_CLASS: [Class; CACHED_CLASSES] =
-    [const { Class { kept: AtomicUsize::new(0), swing: Swing::new() } }; CACHED_CLASSES];
-static TOTAL: Class = Class { kept: AtomicUsize::new(0), swing: Swing::new() };
+static BY_CLASS: [Class; CACHED_CLASSES] = [const {
+    Class {
+        kept: AtomicUsize::new(0),
+        swing: Swing::new(),
+    }
+}; CACHED_CLASSES];
+static TOTAL: Class = Class {
+    kept: AtomicUsize::new(0),
+    swing: Swing::new(),
+};
 static WINDOW_END: AtomicU64 = AtomicU64::new(0);
 
 /// Notes that `count` objects of `class` came from slabs to a thread cache (O3).
@@ -119,7 +126,9 @@ pub(crate) fn take(class: SizeClass, shard: ArenaIndex) -> Option<Magazine> {
             return None;
         }
         let others = (0..automatic()).filter(|&other| other != own);
-        others.into_iter().find_map(|other| STACKS[other][index].pop(&MagazineLinks))
+        others
+            .into_iter()
+            .find_map(|other| STACKS[other][index].pop(&MagazineLinks))
     })?;
     // SAFETY: pushed by `keep`, popped once.
     let magazine = unsafe { Magazine::from_number(number) }?;
@@ -131,7 +140,11 @@ pub(crate) fn take(class: SizeClass, shard: ArenaIndex) -> Option<Magazine> {
 }
 
 /// Keeps a magazine of `class`, unless that would break rule O1: then it comes back, to be flushed.
-pub(crate) fn keep(class: SizeClass, shard: ArenaIndex, magazine: Magazine) -> Result<(), Magazine> {
+pub(crate) fn keep(
+    class: SizeClass,
+    shard: ArenaIndex,
+    magazine: Magazine,
+) -> Result<(), Magazine> {
     let index = class.index();
     let count = magazine.count();
     let bytes = count * class.size();
@@ -153,7 +166,9 @@ fn class_bound(index: usize) -> usize {
 }
 
 fn total_bound() -> usize {
-    TOTAL_FLOOR.max(TOTAL.swing.live() / 16).max(TOTAL.swing.span())
+    TOTAL_FLOOR
+        .max(TOTAL.swing.live() / 16)
+        .max(TOTAL.swing.span())
 }
 
 /// Hands `give_back` the magazines that rule O1 no longer covers, a bounded number a call. Rolls the windows.
@@ -161,7 +176,12 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) {
     let end = WINDOW_END.load(Ordering::Relaxed);
     if now_ns >= end
         && WINDOW_END
-            .compare_exchange(end, now_ns + WINDOW_NS, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(
+                end,
+                now_ns + WINDOW_NS,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
             .is_ok()
     {
         BY_CLASS.iter().for_each(|class| class.swing.roll());
@@ -175,7 +195,9 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) {
                 || (kept > 0 && TOTAL.kept.load(Ordering::Relaxed) > total_bound())
         };
         while budget > 0 && over() {
-            let Some((class, magazine)) = withdraw(index) else { break };
+            let Some((class, magazine)) = withdraw(index) else {
+                break;
+            };
             give_back(class, magazine);
             budget -= 1;
         }

@@ -15,9 +15,7 @@ use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
 use crate::extent::{HEAP, page_map};
 use crate::meta::{self, MetaRef};
-use crate::size::{
-    CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, class_of,
-};
+use crate::size::{CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, class_of};
 use crate::sys::memory;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -45,8 +43,11 @@ struct RunCache {
     slots: [AtomicU32; SLOTS],
 }
 
-static RUNS: [RunCache; SHARDS] =
-    [const { RunCache { slots: [const { AtomicU32::new(0) }; SLOTS] } }; SHARDS];
+static RUNS: [RunCache; SHARDS] = [const {
+    RunCache {
+        slots: [const { AtomicU32::new(0) }; SLOTS],
+    }
+}; SHARDS];
 static IDLE: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of objects by class: of those the application holds, and for cached classes those in caches too.
 static OUT: [AtomicUsize; CLASSES - SMALL_CLASSES] =
@@ -82,7 +83,10 @@ pub(crate) fn alloc(bytes: usize, align: usize, arena: ArenaIndex) -> Option<Fre
             let object = unsafe { large(record).as_ref() };
             object.kind.set(Kind::Large);
             out(bytes).fetch_add(bytes, Ordering::Relaxed);
-            return NonNull::new(object.base).map(|addr| Fresh { addr, zeroed: false });
+            return NonNull::new(object.base).map(|addr| Fresh {
+                addr,
+                zeroed: false,
+            });
         }
     }
     alloc_fresh(pages, align)
@@ -109,7 +113,10 @@ fn alloc_fresh(pages: Pages, align: usize) -> Option<Fresh> {
     out(pages.bytes()).fetch_add(pages.bytes(), Ordering::Relaxed);
     page_map::set_record(run.addr.as_ptr(), Some(record));
     set_class_byte(run.addr, pages.bytes());
-    Some(Fresh { addr: run.addr, zeroed: run.zeroed })
+    Some(Fresh {
+        addr: run.addr,
+        zeroed: run.zeroed,
+    })
 }
 
 /// Writes the class byte of an object that is or becomes `bytes` long (A1).
@@ -125,7 +132,11 @@ fn set_class_byte(addr: NonNull<u8>, bytes: usize) {
 #[inline]
 pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     let Some(record) = page_map::record(ptr) else {
-        return Err(if HEAP.owns(ptr) { Misuse::Interior } else { Misuse::Foreign });
+        return Err(if HEAP.owns(ptr) {
+            Misuse::Interior
+        } else {
+            Misuse::Foreign
+        });
     };
     // SAFETY: the page map names records only; those of large objects are read under A2.
     let object = unsafe { large(record).as_ref() };
@@ -188,7 +199,10 @@ pub(crate) fn release_idle() {
             && let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire))
         {
             // SAFETY: the swap made it this thread's alone.
-            IDLE.fetch_sub(unsafe { large(record).as_ref() }.pages * PAGE, Ordering::Relaxed);
+            IDLE.fetch_sub(
+                unsafe { large(record).as_ref() }.pages * PAGE,
+                Ordering::Relaxed,
+            );
             release(record);
         }
     }
@@ -201,7 +215,8 @@ pub(crate) fn idle_bytes() -> usize {
 
 /// Bytes out by class, from the first large class on.
 pub(crate) fn out_bytes(index: usize) -> usize {
-    OUT.get(index.saturating_sub(SMALL_CLASSES)).map_or(0, |out| out.load(Ordering::Relaxed))
+    OUT.get(index.saturating_sub(SMALL_CLASSES))
+        .map_or(0, |out| out.load(Ordering::Relaxed))
 }
 
 /// Changes the large object at `ptr`, the caller's, to `bytes` in place. `Some(zeroed)`: done, and whether

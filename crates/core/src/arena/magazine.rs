@@ -51,7 +51,8 @@ impl Links for MagazineLinks {
     fn next(&self, number: u32) -> u32 {
         // SAFETY: the first word of a magazine is its link, in memory that stays mapped; stale reads
         //         are harmless (stack rule T2).
-        self.link(number).map_or(0, |link| unsafe { link.as_ref() }.load(Ordering::Relaxed))
+        self.link(number)
+            .map_or(0, |link| unsafe { link.as_ref() }.load(Ordering::Relaxed))
     }
 
     fn set_next(&self, number: u32, next: u32) {

@@ -46,7 +46,10 @@ impl Misuse {
 pub(crate) fn report(misuse: Misuse, ptr: *const u8) -> ! {
     let (what, cure) = misuse.words();
     let mut line = Line::new();
-    line.text("<jemoxide>: ").text(what).text(": ").hex(ptr.addr());
+    line.text("<jemoxide>: ")
+        .text(what)
+        .text(": ")
+        .hex(ptr.addr());
     line.text(" (").text(cure).text(")\n");
     process::write_error(line.as_bytes());
     process::abort()

@@ -3,8 +3,6 @@
 //! Every record starts with its kind, so that a pointer from anywhere leads to one byte that tells what
 //! it may be. Records keep the kind [`Kind::Free`] while nobody owns them.
 
-use crate::meta::MetaRef;
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// What a record describes.
@@ -51,12 +49,4 @@ impl KindCell {
             .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
-}
-
-/// The kind of the record `record`.
-#[inline]
-pub(crate) fn kind_of(record: MetaRef) -> Kind {
-    let cell: NonNull<KindCell> = record.resolve();
-    // SAFETY: the page map names records only, which all start with their kind, in memory that stays.
-    unsafe { cell.as_ref() }.get()
 }

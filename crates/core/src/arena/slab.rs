@@ -52,7 +52,8 @@ pub(super) struct Slab {
     bitmap: [u64; 4],
 }
 
-const _: () = assert!(core::mem::offset_of!(Slab, bitmap) == BITMAP_AT && size_of::<Slab>() == UNIT);
+const _: () =
+    assert!(core::mem::offset_of!(Slab, bitmap) == BITMAP_AT && size_of::<Slab>() == UNIT);
 
 /// A slab by its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,11 @@ impl SlabRef {
             let words = slots.div_ceil(64);
             for word in 0..words {
                 let bits = (slots - word * 64).min(64);
-                bitmap.add(word).write(if bits == 64 { u64::MAX } else { (1 << bits) - 1 });
+                bitmap.add(word).write(if bits == 64 {
+                    u64::MAX
+                } else {
+                    (1 << bits) - 1
+                });
             }
             slab.as_ref().kind.set(Kind::Slab);
         }
@@ -154,6 +159,7 @@ impl SlabRef {
         ArenaIndex::new(self.get().arena as usize)
     }
 
+    #[cfg(test)]
     pub(super) fn free_slots(self) -> usize {
         self.get().free as usize
     }
@@ -179,7 +185,12 @@ impl SlabRef {
     /// The bitmap. Words change under the bin's lock; a look without it is true for a slot that the looker owns.
     fn bitmap(&self) -> &[AtomicU64] {
         // The record is longer than its type says: the pointer covers the whole record.
-        let words = self.0.as_ptr().cast::<u8>().wrapping_add(BITMAP_AT).cast::<AtomicU64>();
+        let words = self
+            .0
+            .as_ptr()
+            .cast::<u8>()
+            .wrapping_add(BITMAP_AT)
+            .cast::<AtomicU64>();
         // SAFETY: as long as `create` made the record, in memory that stays mapped.
         unsafe { core::slice::from_raw_parts(words, self.slots().div_ceil(64)) }
     }
@@ -225,7 +236,10 @@ impl SlabRef {
 
     /// Whether the bitmap says that `slot` is free.
     pub(super) fn is_free(self, slot: usize) -> bool {
-        let word = self.bitmap().get(slot / 64).map_or(0, |word| word.load(Ordering::Relaxed));
+        let word = self
+            .bitmap()
+            .get(slot / 64)
+            .map_or(0, |word| word.load(Ordering::Relaxed));
         word >> (slot % 64) & 1 != 0
     }
 
@@ -236,7 +250,9 @@ impl SlabRef {
     #[inline]
     pub(super) unsafe fn give_back(&mut self, ptr: *mut u8) -> Result<(), Misuse> {
         let slot = self.slot_of(ptr)?;
-        let Some(word) = self.bitmap().get(slot / 64) else { return Err(Misuse::Interior) };
+        let Some(word) = self.bitmap().get(slot / 64) else {
+            return Err(Misuse::Interior);
+        };
         let (bits, bit) = (word.load(Ordering::Relaxed), 1 << (slot % 64));
         if bits & bit != 0 {
             return Err(Misuse::DoubleFree);
@@ -281,8 +297,11 @@ impl SlabRef {
     /// The caller holds the bin's lock.
     #[cfg(test)]
     pub(super) unsafe fn check(&self) {
-        let free: u32 =
-            self.bitmap().iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+        let free: u32 = self
+            .bitmap()
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed).count_ones())
+            .sum();
         assert_eq!(free as usize, self.free_slots(), "S2");
         assert_eq!(self.degree(), self.wanted_degree());
     }

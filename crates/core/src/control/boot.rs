@@ -30,7 +30,10 @@ static ZERO_REALLOC: AtomicU8 = AtomicU8::new(ZeroRealloc::Free as u8);
 fn ensure() {
     // Acquire: pairs with the Release below, for everything the boot set up.
     while STATE.load(Ordering::Acquire) != READY {
-        if STATE.compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if STATE
+            .compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+        {
             boot();
             STATE.store(READY, Ordering::Release);
         }

@@ -20,14 +20,46 @@ struct Key {
 }
 
 const KEYS: &[Key] = &[
-    Key { name: "narenas", values: "a number from 1 to 32", set: narenas },
-    Key { name: "dirty_decay_ms", values: DECAY, set: dirty_decay_ms },
-    Key { name: "muzzy_decay_ms", values: DECAY, set: muzzy_decay_ms },
-    Key { name: "dss", values: "disabled, primary or secondary", set: dss },
-    Key { name: "zero_realloc", values: "alloc, free or abort", set: zero_realloc },
-    Key { name: "abort_conf", values: SWITCH, set: abort_conf },
-    Key { name: "count", values: SWITCH, set: count },
-    Key { name: "report_dir", values: "a path of at most 200 bytes", set: report_dir },
+    Key {
+        name: "narenas",
+        values: "a number from 1 to 32",
+        set: narenas,
+    },
+    Key {
+        name: "dirty_decay_ms",
+        values: DECAY,
+        set: dirty_decay_ms,
+    },
+    Key {
+        name: "muzzy_decay_ms",
+        values: DECAY,
+        set: muzzy_decay_ms,
+    },
+    Key {
+        name: "dss",
+        values: "disabled, primary or secondary",
+        set: dss,
+    },
+    Key {
+        name: "zero_realloc",
+        values: "alloc, free or abort",
+        set: zero_realloc,
+    },
+    Key {
+        name: "abort_conf",
+        values: SWITCH,
+        set: abort_conf,
+    },
+    Key {
+        name: "count",
+        values: SWITCH,
+        set: count,
+    },
+    Key {
+        name: "report_dir",
+        values: "a path of at most 200 bytes",
+        set: report_dir,
+    },
 ];
 
 /// Applies the options in `text` to `options`; `complain` gets a line for each that is bad.
@@ -40,7 +72,8 @@ pub(crate) fn apply(options: &mut Options, text: &[u8], mut complain: impl FnMut
         line.text("<jemoxide>: ");
         let colon = pair.iter().position(|&byte| byte == b':');
         let Some((name, value)) = colon.map(|at| (&pair[..at], &pair[at + 1..])) else {
-            line.text("option without a value (write key:value): ").bytes(pair);
+            line.text("option without a value (write key:value): ")
+                .bytes(pair);
             complain(line.text("\n").as_bytes());
             continue;
         };
@@ -64,7 +97,10 @@ pub(crate) fn apply(options: &mut Options, text: &[u8], mut complain: impl FnMut
 
 /// The known key that differs least from `name`, if it is near.
 fn nearest(name: &[u8]) -> Option<&'static str> {
-    let near = KEYS.iter().map(|key| (distance(name, key.name.as_bytes()), key.name)).min()?;
+    let near = KEYS
+        .iter()
+        .map(|key| (distance(name, key.name.as_bytes()), key.name))
+        .min()?;
     (near.0 <= 2).then_some(near.1)
 }
 
@@ -104,7 +140,9 @@ fn switch(text: &[u8]) -> Option<bool> {
 
 fn decay(text: &[u8]) -> Option<isize> {
     let value = number(text)?;
-    (-1..=9_223_372_036_854).contains(&value).then_some(value as isize)
+    (-1..=9_223_372_036_854)
+        .contains(&value)
+        .then_some(value as isize)
 }
 
 fn narenas(options: &mut Options, value: &[u8]) -> Option<()> {
@@ -181,11 +219,15 @@ mod tests {
 
     #[test]
     fn good_pairs_are_taken_and_later_ones_win() {
-        let (options, lines) =
-            read("narenas:3,dirty_decay_ms:-1,dss:primary,zero_realloc:abort,count:true,narenas:4,");
+        let (options, lines) = read(
+            "narenas:3,dirty_decay_ms:-1,dss:primary,zero_realloc:abort,count:true,narenas:4,",
+        );
         assert_eq!(lines, [""; 0]);
         assert_eq!((options.narenas, options.dirty_decay_ms), (4, -1));
-        assert_eq!((options.dss, options.zero_realloc), (Dss::Primary, ZeroRealloc::Abort));
+        assert_eq!(
+            (options.dss, options.zero_realloc),
+            (Dss::Primary, ZeroRealloc::Abort)
+        );
         assert!(options.count);
         let (options, _) = read("report_dir:/tmp/x");
         assert_eq!(options.report_dir(), Some(&b"/tmp/x"[..]));
@@ -209,7 +251,13 @@ mod tests {
 
     #[test]
     fn decay_times_are_limited() {
-        for (text, taken) in [("-2", false), ("-1", true), ("0", true), ("9223372036855", false), ("", false)] {
+        for (text, taken) in [
+            ("-2", false),
+            ("-1", true),
+            ("0", true),
+            ("9223372036855", false),
+            ("", false),
+        ] {
             let (_, lines) = read(&std::format!("dirty_decay_ms:{text}"));
             assert_eq!(lines.is_empty(), taken, "{text}");
         }

@@ -50,8 +50,13 @@ pub(super) fn prepare(options: &Options) {
 impl State {
     fn open(&mut self) {
         let mut path = Line::new();
-        path.bytes(&self.dir[..self.dir_len]).text("/").decimal(process::id() as usize).text("\0");
-        let Ok(path) = CStr::from_bytes_with_nul(path.as_bytes()) else { return };
+        path.bytes(&self.dir[..self.dir_len])
+            .text("/")
+            .decimal(process::id() as usize)
+            .text("\0");
+        let Ok(path) = CStr::from_bytes_with_nul(path.as_bytes()) else {
+            return;
+        };
         if let Some(file) = process::map_new_file(path, size_of::<Report>()) {
             self.file = file.as_ptr().cast();
             // SAFETY: a fresh shared mapping of that size, zeros.
@@ -78,7 +83,9 @@ impl State {
             self.open();
         }
         let active = HEAP.figures().active;
-        let Some(mut file) = NonNull::new(self.file) else { return };
+        let Some(mut file) = NonNull::new(self.file) else {
+            return;
+        };
         // SAFETY: mapped at `open`, ours under the lock; readers are other processes (rule R1).
         let file = unsafe { file.as_mut() };
         file.sequence += 1;

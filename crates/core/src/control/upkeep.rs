@@ -20,7 +20,12 @@ pub(crate) fn tick() {
     let due = RUNS_DUE.load(Ordering::Relaxed);
     if now >= due
         && RUNS_DUE
-            .compare_exchange(due, now + RUNS_IDLE_NS, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(
+                due,
+                now + RUNS_IDLE_NS,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
             .is_ok()
     {
         large::release_idle();

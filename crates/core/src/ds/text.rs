@@ -10,7 +10,10 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) const fn new() -> Self {
-        Self { bytes: [0; CAPACITY], len: 0 }
+        Self {
+            bytes: [0; CAPACITY],
+            len: 0,
+        }
     }
 
     /// Appends raw bytes.
@@ -68,7 +71,10 @@ mod tests {
         for number in [0, 7, 10, 4096, usize::MAX] {
             let mut line = Line::new();
             line.decimal(number).text(" ").hex(number);
-            assert_eq!(line.as_bytes(), std::format!("{number} {number:#x}").as_bytes());
+            assert_eq!(
+                line.as_bytes(),
+                std::format!("{number} {number:#x}").as_bytes()
+            );
         }
     }
 

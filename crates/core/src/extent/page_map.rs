@@ -67,7 +67,8 @@ pub(crate) fn class_byte_below(addr: *const u8) -> Option<u8> {
     unsafe {
         let distance = ROOT.distances.get_unchecked(index).load(Ordering::Relaxed);
         let leaf: *const AtomicU8 = ptr::with_exposed_provenance(
-            root.wrapping_add(distance).wrapping_add(core::mem::offset_of!(Root, zero_leaf)),
+            root.wrapping_add(distance)
+                .wrapping_add(core::mem::offset_of!(Root, zero_leaf)),
         );
         Some((*leaf.add(page_index(addr))).load(Ordering::Relaxed))
     }
@@ -170,7 +171,16 @@ mod tests {
 
     #[test]
     fn addresses_that_are_nobodys_read_zero() {
-        for addr in [0, 1, 4095, 1 << 30, (1 << 47) - 1, (1 << 48) - 1, 1 << 48, usize::MAX] {
+        for addr in [
+            0,
+            1,
+            4095,
+            1 << 30,
+            (1 << 47) - 1,
+            (1 << 48) - 1,
+            1 << 48,
+            usize::MAX,
+        ] {
             assert_eq!(class_byte(at(addr)), 0, "{addr:#x}");
             assert_eq!(record(at(addr)), None);
             assert_eq!(huge(addr), None);
@@ -185,7 +195,9 @@ mod tests {
         let mut naive: BTreeMap<usize, (u8, u32)> = BTreeMap::new();
         let mut seed = 99u64;
         for _ in 0..50_000 {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             let page = start + ((seed >> 33) as usize % 4096) * 4096;
             let byte = (seed >> 20) as u8;
             let number = (seed >> 24) as u32 & 0xff;

@@ -330,8 +330,7 @@ impl State {
         for (transit, idle) in self.transit_idle.iter_mut().zip(tally.idle) {
             *transit += usize::from(idle);
         }
-        huge.longest
-            .set(bits::longest_run(&free_words(huge)) as u16);
+        find_longest(huge);
         tally.idle
     }
 
@@ -358,8 +357,7 @@ impl State {
             *transit -= usize::from(idle);
         }
         self.count_on(huge, count, how);
-        huge.longest
-            .set(bits::longest_run(&free_words(huge)) as u16);
+        find_longest(huge);
         self.settle(huge, before, false);
     }
 
@@ -530,6 +528,7 @@ fn join_longest(huge: HugeRef, left: usize, run: usize, right: usize) {
     }
 }
 
+/// Finds `longest` anew, after pages changed all over the huge page.
 fn find_longest(huge: HugeRef) {
     let longest = bits::longest_run(&free_words(huge)) as u16;
     huge.longest.set(longest);

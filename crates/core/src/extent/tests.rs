@@ -472,7 +472,7 @@ fn giants_come_and_go_whole_or_in_part() {
             let last = at(run.addr, pages - 1);
             assert!(heap.owns(run.addr.as_ptr()) && heap.owns(last.as_ptr()));
             assert!(!heap.owns(at(run.addr, pages).as_ptr()));
-            for probe in [run.addr, last, at(run.addr, pages / 2)] {
+            for probe in [run.addr, last, at(run.addr, 699), at(run.addr, 4000)] {
                 // SAFETY: inside the run.
                 unsafe {
                     assert_eq!(probe.as_ptr().read(), 0);
@@ -489,16 +489,20 @@ fn giants_come_and_go_whole_or_in_part() {
                     give(at(run.addr, pages - 3), 3);
                     give(at(run.addr, 700), pages - 703);
                     assert_eq!(heap.figures().active, 700 * PAGE);
-                    // SAFETY: still held.
-                    assert_eq!(unsafe { run.addr.as_ptr().read() }, 1);
+                    for held in [run.addr, at(run.addr, 699)] {
+                        // SAFETY: still held.
+                        assert_eq!(unsafe { held.as_ptr().read() }, 1);
+                    }
                     give(run.addr, 700);
                 }
                 _ => {
                     // Head after head, then the rest.
                     give(run.addr, 1000);
                     give(at(run.addr, 1000), 3000);
-                    // SAFETY: still held.
-                    assert_eq!(unsafe { last.as_ptr().read() }, 1);
+                    for held in [at(run.addr, 4000), last] {
+                        // SAFETY: still held.
+                        assert_eq!(unsafe { held.as_ptr().read() }, 1);
+                    }
                     give(at(run.addr, 4000), pages - 4000);
                 }
             }
@@ -598,6 +602,32 @@ fn a_growing_heap_populates_windows_that_read_zero() {
         unsafe { heap.dealloc(run.addr, Pages(4)) };
     }
     heap.check();
+}
+
+#[test]
+fn pages_on_their_way_through_a_call_are_nobodys() {
+    use super::descriptor::Kind::Dirty;
+    use super::state::Idle;
+    let heap = heap();
+    heap.set_decay_ms(-1, 0);
+    let mut twin = Twin::new(heap);
+    let mut random = Random(2024);
+    for round in 0..150 {
+        let mut batch = super::purge::Batch::new();
+        let want = 1 + random.below(3000);
+        heap.state.lock().collect(&mut batch, Dirty, want, 1);
+        for _ in 0..random.below(40) {
+            twin.step(&mut random, if round / 20 % 2 == 0 { 8_000 } else { 1_000 });
+        }
+        let refused = random.below(4) == 0;
+        batch.advise(|addr, bytes| {
+            let addr = NonNull::new(word(addr).cast()).unwrap();
+            // SAFETY: pages of the heap that are marked taken.
+            !refused && unsafe { gate::purge(addr, bytes) }
+        });
+        heap.state.lock().finish(&mut batch, Dirty, Idle::Zero);
+        twin.check();
+    }
 }
 
 #[test]

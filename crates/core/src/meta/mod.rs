@@ -41,7 +41,11 @@ impl MetaRef {
     /// The record with that number; 0 is none.
     #[inline]
     pub(crate) const fn from_number(number: u32) -> Option<Self> {
-        if number == 0 { None } else { Some(Self(number)) }
+        if number == 0 {
+            None
+        } else {
+            Some(Self(number))
+        }
     }
 
     /// The number, never 0.
@@ -72,8 +76,12 @@ struct Base {
     recycled: [u32; RECYCLED_UNITS + 1],
 }
 
-static BASE: Mutex<Base, 4> =
-    Mutex::new(Base { segment: 0, next: 0, end: 0, recycled: [0; RECYCLED_UNITS + 1] });
+static BASE: Mutex<Base, 4> = Mutex::new(Base {
+    segment: 0,
+    next: 0,
+    end: 0,
+    recycled: [0; RECYCLED_UNITS + 1],
+});
 static USED_UNITS: AtomicUsize = AtomicUsize::new(0);
 static MAPPED_LEAVES: AtomicUsize = AtomicUsize::new(0);
 
@@ -109,7 +117,8 @@ impl Base {
         if units <= RECYCLED_UNITS && self.recycled[units] != 0 {
             let record = MetaRef(self.recycled[units]);
             // SAFETY: the first word of a recycled record is its link, written by `recycle`.
-            self.recycled[units] = unsafe { record.resolve::<AtomicU32>().as_ref() }.load(Ordering::Relaxed);
+            self.recycled[units] =
+                unsafe { record.resolve::<AtomicU32>().as_ref() }.load(Ordering::Relaxed);
             return Some(record);
         }
         if self.next + units > self.end {
@@ -170,13 +179,20 @@ mod tests {
         let mut live: HashMap<u32, (usize, u8)> = HashMap::new();
         let mut seed = 7u64;
         for round in 0..20_000u32 {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             if live.len() < 200 || seed >> 63 == 0 {
                 let units = 1 + (seed >> 33) as usize % 20;
                 let record = allocate(units).unwrap();
                 let fill = round as u8;
                 // SAFETY: fresh record of that many units.
-                unsafe { record.resolve::<u8>().as_ptr().write_bytes(fill, units * UNIT) };
+                unsafe {
+                    record
+                        .resolve::<u8>()
+                        .as_ptr()
+                        .write_bytes(fill, units * UNIT)
+                };
                 assert!(live.insert(record.number(), (units, fill)).is_none());
             } else {
                 let number = *live.keys().next().unwrap();
@@ -194,8 +210,12 @@ mod tests {
 
     #[test]
     fn a_refusal_is_none_and_later_requests_succeed() {
-        let mut base =
-            Base { segment: 40_000, next: 0, end: 1, recycled: [0; RECYCLED_UNITS + 1] };
+        let mut base = Base {
+            segment: 40_000,
+            next: 0,
+            end: 1,
+            recycled: [0; RECYCLED_UNITS + 1],
+        };
         gate::refuse(0, 1000);
         assert!(base.take(3).is_none());
         gate::refuse(u64::MAX, 0);
@@ -205,8 +225,12 @@ mod tests {
 
     #[test]
     fn a_short_system_gets_a_smaller_segment() {
-        let mut base =
-            Base { segment: 41_000, next: 0, end: 1, recycled: [0; RECYCLED_UNITS + 1] };
+        let mut base = Base {
+            segment: 41_000,
+            next: 0,
+            end: 1,
+            recycled: [0; RECYCLED_UNITS + 1],
+        };
         gate::refuse(0, 3);
         assert!(base.take(2).is_some());
         assert_eq!(base.end * UNIT, SEGMENT_BYTES / 8);

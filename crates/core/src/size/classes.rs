@@ -36,12 +36,20 @@ pub struct SizeClass(u8);
 impl SizeClass {
     /// The class with that index, if there is one.
     pub const fn new(index: usize) -> Option<Self> {
-        if index < CLASSES { Some(Self(index as u8)) } else { None }
+        if index < CLASSES {
+            Some(Self(index as u8))
+        } else {
+            None
+        }
     }
 
     /// The class of a page-map byte: index + 1, 0 for "none".
     pub const fn from_byte(byte: u8) -> Option<Self> {
-        if byte == 0 { None } else { Self::new(byte as usize - 1) }
+        if byte == 0 {
+            None
+        } else {
+            Self::new(byte as usize - 1)
+        }
     }
 
     /// Position in the table.
@@ -124,7 +132,11 @@ pub const fn aligned_size(size: usize, align: usize) -> Option<usize> {
     if size <= SMALL_MAX && align <= PAGE {
         // Rounding to a multiple of `align` makes the class a multiple of it too (C1: spacings are
         // powers of two, and every class at or above a multiple of `align` keeps that divisor).
-        let rounded = if size == 0 { align } else { size.next_multiple_of(align) };
+        let rounded = if size == 0 {
+            align
+        } else {
+            size.next_multiple_of(align)
+        };
         if rounded <= SMALL_MAX {
             return usable_size(rounded);
         }
@@ -187,7 +199,11 @@ mod tests {
             [size - 1, size, size + 1]
         });
         for size in (0..=70_000).chain(near).chain([usize::MAX]) {
-            assert_eq!(class_of(size).map(SizeClass::index), class_by_walk(size), "size {size}");
+            assert_eq!(
+                class_of(size).map(SizeClass::index),
+                class_by_walk(size),
+                "size {size}"
+            );
         }
     }
 

@@ -69,7 +69,10 @@ pub struct Slots {
 impl Slots {
     const fn of(class: usize) -> Self {
         let size = size_of_class(class) as u64;
-        Self { size: size as u32, reciprocal: (1u64 << 32).div_ceil(size) as u32 }
+        Self {
+            size: size as u32,
+            reciprocal: (1u64 << 32).div_ceil(size) as u32,
+        }
     }
 
     /// Slot holding the byte at `offset` from the slab's start.
@@ -126,7 +129,11 @@ mod tests {
             let slots = slots_of(class);
             let size = size_of_class(class);
             for offset in 0..slab_pages(class) * PAGE {
-                assert_eq!(slots.index(offset), offset / size, "class {class} offset {offset}");
+                assert_eq!(
+                    slots.index(offset),
+                    offset / size,
+                    "class {class} offset {offset}"
+                );
             }
         }
     }

@@ -26,8 +26,11 @@ pub(crate) fn take(out: &mut Snapshot) {
     let mut allocated = 0;
     for index in 0..CLASSES {
         let size = size_of_class(index);
-        let out_of_slabs =
-            if index < SMALL_CLASSES { bin::taken(index) * size } else { large::out_bytes(index) };
+        let out_of_slabs = if index < SMALL_CLASSES {
+            bin::taken(index) * size
+        } else {
+            large::out_bytes(index)
+        };
         let cached = if index < CACHED_CLASSES {
             (depot::kept(index) + registry::held(index)) * size
         } else {

@@ -58,8 +58,15 @@ impl Gate {
     /// An open gate.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        const SHARD: Shard = Shard { inside: AtomicU32::new(0) };
-        Self { closed: AtomicU32::new(0), shards: [SHARD; SHARDS] }
+        let shards = [const {
+            Shard {
+                inside: AtomicU32::new(0),
+            }
+        }; SHARDS];
+        Self {
+            closed: AtomicU32::new(0),
+            shards,
+        }
     }
 
     /// Enters; sleeps while the gate is closed. `false`: the gate is closed by the caller itself
@@ -108,7 +115,11 @@ impl Gate {
     /// Closes the gate and waits until nobody is inside but the caller, whose own passage, if it is
     /// inside, is counted in shard `own`.
     pub fn close(&self, own: Option<usize>) {
-        while self.closed.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        while self
+            .closed
+            .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
+            .is_err()
+        {
             sleep_while(&self.closed, 1);
         }
         in_total_order();

@@ -9,7 +9,10 @@
 //!
 //! Locks are taken in rank order. Every holder is inside the fork gate, so no lock is held when a
 //! process forks.
-#![cfg_attr(not(loom), allow(unreachable_pub, reason = "public for the model checker"))]
+#![cfg_attr(
+    not(loom),
+    allow(unreachable_pub, reason = "public for the model checker")
+)]
 
 pub(crate) mod atomic;
 #[cfg(not(loom))]
@@ -20,4 +23,4 @@ mod mutex;
 pub mod stack;
 
 #[cfg(not(loom))]
-pub(crate) use mutex::{Guard, Mutex};
+pub(crate) use mutex::Mutex;

@@ -28,14 +28,21 @@ unsafe impl<T: Send, const RANK: u32> Sync for Mutex<T, RANK> {}
 
 impl<T, const RANK: u32> Mutex<T, RANK> {
     pub(crate) const fn new(value: T) -> Self {
-        Self { state: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+        Self {
+            state: AtomicU32::new(FREE),
+            value: UnsafeCell::new(value),
+        }
     }
 
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T, RANK> {
         rank::enter(RANK);
         // Acquire: pairs with the Release in `Guard::drop`.
-        if self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if self
+            .state
+            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             self.lock_contended();
         }
         Guard { mutex: self }
@@ -44,7 +51,9 @@ impl<T, const RANK: u32> Mutex<T, RANK> {
     /// The value, without waiting; `None` while somebody holds it.
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T, RANK>> {
         // Acquire: pairs with the Release in `Guard::drop`.
-        self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        self.state
+            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
         rank::enter(RANK);
         Some(Guard { mutex: self })
     }
@@ -111,7 +120,10 @@ mod rank {
         #[cfg(test)]
         {
             let held = HELD.get();
-            assert!(held >> rank == 0, "lock of rank {rank} taken while ranks {held:#b} are held");
+            assert!(
+                held >> rank == 0,
+                "lock of rank {rank} taken while ranks {held:#b} are held"
+            );
             HELD.set(held | 1 << rank);
         }
         let _ = rank;

@@ -36,7 +36,9 @@ const fn after(head: u64, index: u32) -> u64 {
 
 impl Default for Stack {
     fn default() -> Self {
-        Self { head: AtomicU64::new(0) }
+        Self {
+            head: AtomicU64::new(0),
+        }
     }
 }
 
@@ -44,12 +46,9 @@ impl Stack {
     /// An empty stack.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self { head: AtomicU64::new(0) }
-    }
-
-    /// Whether nothing was on the stack at the moment of the look.
-    pub fn is_empty(&self) -> bool {
-        index(self.head.load(Ordering::Relaxed)) == 0
+        Self {
+            head: AtomicU64::new(0),
+        }
     }
 
     /// Puts node `node`, which is not 0, on top.

@@ -20,7 +20,9 @@
 use core::arch::asm;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-compile_error!("jemoxide runs on x86-64 Linux so far; ARCHITECTURE.md lists what another system needs");
+compile_error!(
+    "jemoxide runs on x86-64 Linux so far; ARCHITECTURE.md lists what another system needs"
+);
 
 /// `value`, which the compiler now knows nothing about: it must be in a register of its own.
 #[inline(always)]
@@ -34,8 +36,8 @@ mod linux;
 #[cfg(test)]
 pub(crate) mod simulated;
 
-pub(crate) use linux::{cpu, futex, process, thread};
 #[cfg(not(test))]
 pub(crate) use linux::{clock, memory};
+pub(crate) use linux::{cpu, futex, process, thread};
 #[cfg(test)]
 pub(crate) use simulated::{clock, memory};

@@ -40,8 +40,12 @@ const _: () = assert!(size_of::<Bin>() == 16);
 const _: () = assert!(size_of::<[Bin; BINS]>() <= size_of::<system::EmptyBins>());
 
 impl Bin {
-    pub(crate) const EMPTY: Self =
-        Self { head: core::ptr::null_mut(), low_water: 0, full: 0, active: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        head: core::ptr::null_mut(),
+        low_water: 0,
+        full: 0,
+        active: 0,
+    };
 }
 
 /// The part of an address that marks are compared with.

@@ -119,7 +119,10 @@ impl CacheRef {
 
     /// What the thread's word is to be: the live bins, or the shadow ones.
     pub(super) fn word(self, shadow: bool) -> *mut u8 {
-        self.0.as_ptr().cast::<u8>().wrapping_add(if shadow { SHADOW_AT } else { 0 })
+        self.0
+            .as_ptr()
+            .cast::<u8>()
+            .wrapping_add(if shadow { SHADOW_AT } else { 0 })
     }
 
     pub(super) fn get(&self) -> &Cache {
@@ -152,7 +155,11 @@ impl CacheRef {
 
     /// Counts an allocation, or a free.
     pub(crate) fn count(self, allocation: bool) {
-        let counter = if allocation { &self.get().allocations } else { &self.get().frees };
+        let counter = if allocation {
+            &self.get().allocations
+        } else {
+            &self.get().frees
+        };
         // One writer: no read-modify-write needed.
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
@@ -268,10 +275,8 @@ impl CacheRef {
     /// Takes an object of `class`, which is cached, whether or not there is room.
     pub(crate) fn push(mut self, class: SizeClass, object: *mut u8) {
         let bin = self.bin(class);
-        if bin.active == 0 || mark(bin.head) == bin.full {
-            if self.make_room(class, object) {
-                return;
-            }
+        if (bin.active == 0 || mark(bin.head) == bin.full) && self.make_room(class, object) {
+            return;
         }
         let bin = self.bin(class);
         bin.head = bin.head.wrapping_sub(1);
@@ -288,7 +293,9 @@ impl CacheRef {
         };
         active.set_count(distance(self.bin(class).head, active.end()));
         if active.room() < capacity && active.room() == STARTER {
-            let Some(mut full) = Magazine::empty(FULL) else { return flush_one(class, object) };
+            let Some(mut full) = Magazine::empty(FULL) else {
+                return flush_one(class, object);
+            };
             full.set_count(active.count());
             full.objects().copy_from_slice(active.objects());
             *self.bin(class) = bin_of(class, full);
@@ -327,8 +334,14 @@ impl CacheRef {
     /// The first operation on a class is a free: the object comes from another thread. Below a line's size it
     /// goes under objects of our own, so that two threads do not share the line at once.
     fn first_free(&mut self, class: SizeClass, object: *mut u8) -> bool {
-        let Some(mut magazine) = Magazine::empty(STARTER) else { return flush_one(class, object) };
-        let above = if class.size() < LINE { LINE / class.size() } else { 0 };
+        let Some(mut magazine) = Magazine::empty(STARTER) else {
+            return flush_one(class, object);
+        };
+        let above = if class.size() < LINE {
+            LINE / class.size()
+        } else {
+            0
+        };
         magazine.set_count(above + 1);
         let filled = fill_objects(class, self.arena(), &mut magazine.objects()[..above]);
         let objects = magazine.objects();
@@ -344,7 +357,9 @@ impl CacheRef {
         let cache = self.get_mut();
         let index = cache.gc_class as usize % (BINS - 1);
         cache.gc_class = (index + 1) as u8 % (BINS - 1) as u8;
-        let Some(class) = SizeClass::new(index) else { return };
+        let Some(class) = SizeClass::new(index) else {
+            return;
+        };
         // SAFETY: the active magazine of this thread's bin; it stays there.
         let Some(mut active) = (unsafe { Magazine::from_number(self.bin(class).active) }) else {
             return;
@@ -352,7 +367,8 @@ impl CacheRef {
         let bin = *self.bin(class);
         let end = active.end();
         let count = distance(bin.head, end);
-        let untouched = (mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>()).min(count);
+        let untouched =
+            (mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>()).min(count);
         if untouched > 0 {
             self.drop_spare(class);
             let gone = untouched - untouched / 4;
@@ -382,7 +398,9 @@ impl CacheRef {
     /// Empties the cache: full loads to the depot as far as it takes them, the rest to the slabs.
     pub(crate) fn flush(mut self) {
         for index in 0..BINS - 1 {
-            let Some(class) = SizeClass::new(index) else { continue };
+            let Some(class) = SizeClass::new(index) else {
+                continue;
+            };
             self.drop_spare(class);
             let bin = core::mem::replace(self.bin(class), Bin::EMPTY);
             // SAFETY: it was this bin's active magazine until now.
@@ -403,7 +421,11 @@ impl CacheRef {
         // SAFETY: as above.
         let spare = unsafe { Magazine::from_number(self.get().cold[(class + 1) % BINS].spare) }
             .map_or(0, |spare| spare.count());
-        if held > FULL || spare > FULL { 0 } else { held + spare }
+        if held > FULL || spare > FULL {
+            0
+        } else {
+            held + spare
+        }
     }
 }
 

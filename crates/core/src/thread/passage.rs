@@ -22,7 +22,10 @@ fn is_closer() -> bool {
 
 fn shard_of(cache: Option<CacheRef>) -> usize {
     // Threads' records lie units apart; control blocks pages apart.
-    cache.map_or_else(|| system::identity() >> 12, |cache| cache.number() as usize >> 5)
+    cache.map_or_else(
+        || system::identity() >> 12,
+        |cache| cache.number() as usize >> 5,
+    )
 }
 
 impl Passage {
@@ -35,7 +38,11 @@ impl Passage {
         if counted && let Some(cache) = &mut cache {
             cache.get_mut().inside = true;
         }
-        Self { cache, shard, counted }
+        Self {
+            cache,
+            shard,
+            counted,
+        }
     }
 }
 
@@ -52,7 +59,9 @@ impl Drop for Passage {
 }
 
 fn own_shard(cache: Option<CacheRef>) -> Option<usize> {
-    cache.filter(|cache| cache.get().inside).map(|cache| shard_of(Some(cache)))
+    cache
+        .filter(|cache| cache.get().inside)
+        .map(|cache| shard_of(Some(cache)))
 }
 
 /// Closes the gate before a fork; the caller may pass all the same.

@@ -179,8 +179,10 @@ pub(crate) fn held(class: usize) -> usize {
 
 /// Allocations and frees counted by all threads so far.
 pub(crate) fn counted() -> (u64, u64) {
-    let mut sum =
-        (DEAD_ALLOCATIONS.load(Ordering::Relaxed), DEAD_FREES.load(Ordering::Relaxed));
+    let mut sum = (
+        DEAD_ALLOCATIONS.load(Ordering::Relaxed),
+        DEAD_FREES.load(Ordering::Relaxed),
+    );
     for_each(|cache| {
         sum.0 += cache.get().allocations.load(Ordering::Relaxed);
         sum.1 += cache.get().frees.load(Ordering::Relaxed);

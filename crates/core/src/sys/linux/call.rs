@@ -24,5 +24,9 @@ pub(super) unsafe fn syscall(number: i64, arguments: [usize; 6]) -> isize {
 
 /// The value of a successful call.
 pub(super) fn ok(result: isize) -> Option<usize> {
-    if (-4095..0).contains(&result) { None } else { Some(result as usize) }
+    if (-4095..0).contains(&result) {
+        None
+    } else {
+        Some(result as usize)
+    }
 }

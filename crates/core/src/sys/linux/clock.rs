@@ -4,12 +4,22 @@ use super::call::syscall;
 
 /// Nanoseconds since the machine started, as fine as the kernel's tick (1-10 ms).
 pub(crate) fn now_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the kernel fills the structure.
     unsafe {
         syscall(
             libc::SYS_clock_gettime,
-            [libc::CLOCK_MONOTONIC_COARSE as usize, (&raw mut time).expose_provenance(), 0, 0, 0, 0],
+            [
+                libc::CLOCK_MONOTONIC_COARSE as usize,
+                (&raw mut time).expose_provenance(),
+                0,
+                0,
+                0,
+                0,
+            ],
         )
     };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

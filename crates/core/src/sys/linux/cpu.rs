@@ -10,11 +10,22 @@ pub(crate) fn usable() -> usize {
     let written = unsafe {
         syscall(
             libc::SYS_sched_getaffinity,
-            [0, size_of_val(&mask), mask.as_mut_ptr().expose_provenance(), 0, 0, 0],
+            [
+                0,
+                size_of_val(&mask),
+                mask.as_mut_ptr().expose_provenance(),
+                0,
+                0,
+                0,
+            ],
         )
     };
     match ok(written) {
-        Some(_) => mask.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1),
+        Some(_) => mask
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum::<usize>()
+            .max(1),
         None => 1,
     }
 }

@@ -10,7 +10,14 @@ pub(crate) fn wait(word: &AtomicU32, value: u32) {
     unsafe {
         syscall(
             libc::SYS_futex,
-            [word.as_ptr().expose_provenance(), operation as usize, value as usize, 0, 0, 0],
+            [
+                word.as_ptr().expose_provenance(),
+                operation as usize,
+                value as usize,
+                0,
+                0,
+                0,
+            ],
         )
     };
 }
@@ -22,7 +29,14 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
     unsafe {
         syscall(
             libc::SYS_futex,
-            [word.as_ptr().expose_provenance(), operation as usize, count as usize, 0, 0, 0],
+            [
+                word.as_ptr().expose_provenance(),
+                operation as usize,
+                count as usize,
+                0,
+                0,
+                0,
+            ],
         )
     };
 }

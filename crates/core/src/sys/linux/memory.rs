@@ -11,7 +11,10 @@ const ANONYMOUS: usize = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NO
 pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     // SAFETY: a new private mapping touches no memory that exists.
     let result = unsafe {
-        syscall(libc::SYS_mmap, [0, len, READ_WRITE, ANONYMOUS, usize::MAX, 0])
+        syscall(
+            libc::SYS_mmap,
+            [0, len, READ_WRITE, ANONYMOUS, usize::MAX, 0],
+        )
     };
     NonNull::new(ptr::with_exposed_provenance_mut(ok(result)?))
 }
@@ -22,8 +25,13 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
 /// The range is ours, of whole system pages, and nobody uses it from now on.
 pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    ok(unsafe { syscall(libc::SYS_munmap, [addr.as_ptr().expose_provenance(), len, 0, 0, 0, 0]) })
-        .is_some()
+    ok(unsafe {
+        syscall(
+            libc::SYS_munmap,
+            [addr.as_ptr().expose_provenance(), len, 0, 0, 0, 0],
+        )
+    })
+    .is_some()
 }
 
 /// # Safety
@@ -67,7 +75,11 @@ pub(crate) unsafe fn populate(addr: NonNull<u8>, len: usize) -> bool {
 /// # Safety
 /// The range is ours and mapped.
 pub(crate) unsafe fn allow_huge(addr: NonNull<u8>, len: usize, allowed: bool) -> bool {
-    let advice = if allowed { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+    let advice = if allowed {
+        libc::MADV_HUGEPAGE
+    } else {
+        libc::MADV_NOHUGEPAGE
+    };
     // SAFETY: the caller's promise; contents stay.
     unsafe { advise(addr, len, advice as usize) }
 }
@@ -79,7 +91,10 @@ pub(crate) unsafe fn allow_huge(addr: NonNull<u8>, len: usize, allowed: bool) ->
 /// Both ranges are ours, mapped, of `len` bytes in whole system pages, and disjoint; what `to` held is of no use.
 pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
     let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP) as usize;
-    let (from, to) = (from.as_ptr().expose_provenance(), to.as_ptr().expose_provenance());
+    let (from, to) = (
+        from.as_ptr().expose_provenance(),
+        to.as_ptr().expose_provenance(),
+    );
     // SAFETY: the caller's promise.
     ok(unsafe { syscall(libc::SYS_mremap, [from, len, len, flags, to, 0]) }).is_some()
 }
@@ -95,7 +110,11 @@ pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
         let before = *errno;
         let end = libc::sbrk(increment);
         *errno = before;
-        if end.addr() == usize::MAX { None } else { NonNull::new(end.cast()) }
+        if end.addr() == usize::MAX {
+            None
+        } else {
+            NonNull::new(end.cast())
+        }
     }
 }
 
@@ -129,7 +148,9 @@ pub(crate) fn huge_by_default() -> bool {
 }
 
 fn read_huge_by_default() -> bool {
-    let path = c"/sys/kernel/mm/transparent_hugepage/enabled".as_ptr().expose_provenance();
+    let path = c"/sys/kernel/mm/transparent_hugepage/enabled"
+        .as_ptr()
+        .expose_provenance();
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     // The file reads "[always] madvise never", with the brackets around what holds.
     let mut text = [0u8; 8];

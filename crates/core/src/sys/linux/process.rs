@@ -23,7 +23,10 @@ pub(crate) fn environment(name: &[u8]) -> Option<&'static [u8]> {
         }
         while !(*entry).is_null() {
             let text = CStr::from_ptr(*entry).to_bytes();
-            if let Some(value) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+            if let Some(value) = text
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix(b"="))
+            {
                 return Some(value);
             }
             entry = entry.add(1);
@@ -37,7 +40,10 @@ pub(crate) fn write_error(mut text: &[u8]) {
     while !text.is_empty() {
         // SAFETY: the kernel reads the slice.
         let written = unsafe {
-            syscall(libc::SYS_write, [2, text.as_ptr().expose_provenance(), text.len(), 0, 0, 0])
+            syscall(
+                libc::SYS_write,
+                [2, text.as_ptr().expose_provenance(), text.len(), 0, 0, 0],
+            )
         };
         match ok(written) {
             Some(count) if count > 0 => text = &text[count.min(text.len())..],
@@ -67,7 +73,10 @@ pub(crate) fn map_new_file(path: &CStr, len: usize) -> Option<NonNull<u8>> {
     // SAFETY: the path is a C string; the descriptor is closed before return; the mapping is new.
     unsafe {
         let at = libc::AT_FDCWD as usize;
-        let file = ok(syscall(libc::SYS_openat, [at, path, flags as usize, 0o600, 0, 0]))?;
+        let file = ok(syscall(
+            libc::SYS_openat,
+            [at, path, flags as usize, 0o600, 0, 0],
+        ))?;
         let sized = ok(syscall(libc::SYS_ftruncate, [file, len, 0, 0, 0, 0]));
         let mapped = sized.and_then(|_| {
             let shared = libc::MAP_SHARED as usize;

@@ -48,7 +48,11 @@ fn granted() -> bool {
 }
 
 pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
-    if granted() && !NO_MAPS.get() { real::map(len) } else { None }
+    if granted() && !NO_MAPS.get() {
+        real::map(len)
+    } else {
+        None
+    }
 }
 
 /// # Safety
@@ -98,5 +102,9 @@ pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) ->
 }
 
 pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
-    if granted() { real::extend_break(len) } else { None }
+    if granted() {
+        real::extend_break(len)
+    } else {
+        None
+    }
 }
