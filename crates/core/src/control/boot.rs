@@ -10,7 +10,8 @@
 use super::{fork, options, report};
 use crate::arena;
 use crate::extent::HEAP;
-use crate::options::{Options, ZeroRealloc};
+use crate::meta;
+use crate::options::{Dss, Options, ZeroRealloc};
 use crate::sys::{cpu, process, thread as system};
 use crate::thread::{CacheRef, passage::Passage, registry};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -49,6 +50,7 @@ fn boot() {
         count => count,
     });
     HEAP.set_dss(options.dss);
+    meta::allow_break(options.dss != Dss::Disabled);
     HEAP.set_decay_ms(options.dirty_decay_ms, options.muzzy_decay_ms);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     registry::prepare(2 * cpus, options.count);

@@ -3,6 +3,7 @@
 //! ```text
 //! MetaRef  | segment 16 | unit 16 |  ──>  SEGMENTS[segment] + unit * 64
 //! segment  4 MiB of address space, filled from the front, never given back
+//! source   mappings, else the data segment
 //! ```
 //! Records are whole units of 64 bytes, named by 32-bit numbers, so that links are short and lock-free
 //! stacks can carry a tag. Records are kept apart from the application's memory: an overflow there cannot
@@ -12,11 +13,15 @@
 //! M2  A fresh record reads zero; a recycled one is as its last owner left it, but for its first 4 bytes.
 //! Lock: metadata, rank 4; resolving a name takes none.
 
+pub(crate) mod source;
+
 use crate::size::Pages;
 use crate::sync::Mutex;
 use crate::sys::memory;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+pub(crate) use source::allow_break;
 
 /// Bytes of a unit.
 pub(crate) const UNIT: usize = 64;
@@ -26,6 +31,8 @@ const SEGMENT_BYTES: usize = SEGMENT_UNITS * UNIT;
 const SEGMENTS_MAX: usize = 1 << 16;
 /// What is mapped at least when the system is short.
 const SMALLEST_SEGMENT: usize = 64 << 10;
+/// What is taken of the data segment at a time, at least.
+const BREAK_SEGMENT: usize = 256 << 10;
 /// Records of up to this many units are recycled by size.
 const RECYCLED_UNITS: usize = 32;
 
@@ -96,14 +103,7 @@ impl Base {
         if segment >= SEGMENTS_MAX || units > SEGMENT_UNITS - 1 {
             return None;
         }
-        let mut bytes = SEGMENT_BYTES;
-        let base = loop {
-            match memory::map(bytes) {
-                Some(base) => break base,
-                None if bytes / 2 >= SMALLEST_SEGMENT.max((units + 1) * UNIT) => bytes /= 2,
-                None => return None,
-            }
-        };
+        let (base, bytes) = obtain((units + 1) * UNIT)?;
         // Release: pairs with the Acquire in `resolve`.
         SEGMENTS[segment].store(base.as_ptr(), Ordering::Release);
         self.segment = segment;
@@ -130,6 +130,20 @@ impl Base {
     }
 }
 
+/// Memory for a segment of at least `needed` bytes: a power of two of them.
+fn obtain(needed: usize) -> Option<(NonNull<u8>, usize)> {
+    let smallest = SMALLEST_SEGMENT.max(needed);
+    let halves = |from: usize| {
+        let sizes = core::iter::successors(Some(from), |bytes| Some(bytes / 2));
+        sizes.take_while(move |&bytes| bytes >= smallest)
+    };
+    let mapped = halves(SEGMENT_BYTES).find_map(|bytes| Some((source::map(bytes)?, bytes)));
+    mapped.or_else(|| {
+        let largest = BREAK_SEGMENT.max(needed.next_power_of_two());
+        halves(largest).find_map(|bytes| Some((source::of_break(bytes)?, bytes)))
+    })
+}
+
 /// A record of `units` units. `None`: the system refused memory.
 pub(crate) fn allocate(units: usize) -> Option<MetaRef> {
     let record = BASE.lock().take(units)?;
@@ -154,7 +168,10 @@ pub(crate) unsafe fn recycle(record: MetaRef, units: usize) {
 
 /// A table of `bytes` zero bytes that stays for good, outside the segments.
 pub(crate) fn table(bytes: usize) -> Option<NonNull<u8>> {
-    memory::map(Pages::holding(bytes).bytes())
+    let bytes = Pages::holding(bytes)
+        .bytes()
+        .next_multiple_of(memory::page_size());
+    source::map(bytes).or_else(|| source::of_break(bytes))
 }
 
 /// Counts `bytes` of a table as touched, for the statistics.
@@ -221,6 +238,34 @@ mod tests {
         gate::refuse(u64::MAX, 0);
         let records: Vec<_> = (0..10).map(|_| base.take(3).unwrap().number()).collect();
         assert!(records.windows(2).all(|pair| pair[1] == pair[0] + 3));
+    }
+
+    #[test]
+    fn the_data_segment_serves_when_mappings_are_refused() {
+        let mut base = Base {
+            segment: 42_000,
+            next: 0,
+            end: 1,
+            recycled: [0; RECYCLED_UNITS + 1],
+        };
+        gate::refuse_maps(true);
+        assert!(
+            base.take(2).is_none() && table(10_000).is_none(),
+            "not allowed"
+        );
+        source::ALLOWED_HERE.set(true);
+        let units = BREAK_SEGMENT / UNIT + 10;
+        let records = [2, units].map(|units| (base.take(units).unwrap(), units));
+        let table = table(10_000).unwrap();
+        gate::refuse_maps(false);
+        assert_eq!(table.addr().get() % memory::page_size(), 0);
+        let ranges = records.map(|(record, units)| (record.resolve::<u8>(), units * UNIT));
+        for (addr, bytes) in [ranges[0], ranges[1], (table, 10_000)] {
+            // SAFETY: fresh memory of that many bytes, ours alone.
+            let bytes = unsafe { core::slice::from_raw_parts_mut(addr.as_ptr(), bytes) };
+            assert!(bytes.iter().all(|&byte| byte == 0));
+            bytes.fill(0xa5);
+        }
     }
 
     #[test]

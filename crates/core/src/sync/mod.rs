@@ -6,6 +6,7 @@
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 3 | page heap | descriptors, runs, decay |
 //! | 4 | metadata | bump and free lists of our own records |
+//! | 5 | data segment | moving its end |
 //!
 //! Locks are taken in rank order. Every holder is inside the fork gate, so no lock is held when a
 //! process forks.

@@ -1,0 +1,74 @@
+//! Source: where the memory of our own records comes from.
+//!
+//! ```text
+//! mapping ──refused──> data segment, unless the option `dss` says never
+//! ```
+//! Z1  What is handed out reads zero, starts at a multiple of the system's page, and stays for good.
+//! Z2  The C library moves the end of the data segment by a read and a call, so two movers at a time could get
+//!     the same bytes: whoever of us moves it holds the lock of the data segment, rank 5.
+
+use crate::sync::Mutex;
+use crate::sys::memory;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+static ALLOWED: AtomicBool = AtomicBool::new(true);
+static BREAK: Mutex<(), 5> = Mutex::new(());
+
+/// Whether our records may come from the data segment when mappings are refused. Set by the boot.
+pub(crate) fn allow_break(allowed: bool) {
+    ALLOWED.store(allowed, Ordering::Relaxed);
+}
+
+#[cfg(not(test))]
+fn is_break_allowed() -> bool {
+    ALLOWED.load(Ordering::Relaxed)
+}
+
+// In unit tests every thread says so for itself: the data segment is also the test runner's, which takes no lock
+// of ours.
+#[cfg(test)]
+std::thread_local! {
+    pub(super) static ALLOWED_HERE: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
+#[cfg(test)]
+fn is_break_allowed() -> bool {
+    ALLOWED_HERE.get()
+}
+
+/// `bytes` of the data segment, whole system pages. `None`: refused, or others move its end all the time.
+pub(crate) fn extend_break(bytes: usize) -> Option<NonNull<u8>> {
+    let system = memory::page_size();
+    let _moving = BREAK.lock();
+    // Others in the process move it too: if one did in between, what came starts anywhere and stays unused.
+    for _ in 0..2 {
+        let end = memory::extend_break(0)?;
+        let padding = end.addr().get().wrapping_neg() & (system - 1);
+        let start = memory::extend_break(padding.checked_add(bytes)?)?;
+        let first = NonNull::new(start.as_ptr().wrapping_add(padding))?;
+        if first.addr().get() % system == 0 {
+            return Some(first);
+        }
+    }
+    None
+}
+
+/// A mapping of `bytes`, whole system pages.
+pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
+    let mapped = memory::map(bytes)?;
+    if memory::huge_by_default() {
+        // SAFETY: a fresh mapping of ours. Records are few and spread: a refusal costs memory at worst.
+        unsafe { memory::allow_huge(mapped, bytes, false) };
+    }
+    Some(mapped)
+}
+
+/// `bytes`, whole system pages, of the data segment, if it may be used (Z2).
+pub(super) fn of_break(bytes: usize) -> Option<NonNull<u8>> {
+    if is_break_allowed() {
+        extend_break(bytes)
+    } else {
+        None
+    }
+}
