@@ -17,6 +17,8 @@ pub(crate) mod magazine;
 pub(crate) mod misuse;
 pub(crate) mod record;
 mod slab;
+#[cfg(test)]
+mod tests;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

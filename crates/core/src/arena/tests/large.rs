@@ -1,0 +1,387 @@
+//! Large objects against a twin: a list of those that are out, with their contents, and of those that wait in
+//! the run cache.
+
+use super::super::ArenaIndex;
+use super::super::large::{
+    RELOCATE_MIN, alloc, dealloc, idle_bytes, inspect, out_bytes, release_idle, relocate, resize,
+};
+use super::super::misuse::Misuse;
+use crate::extent::{HEAP, page_map};
+use crate::size::{CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, class_of};
+use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::memory as gate;
+use core::ptr::NonNull;
+use std::collections::{BTreeMap, HashMap};
+use std::vec::Vec;
+
+/// What the run cache keeps at most in all, and of one object.
+const IDLE_MAX: usize = 16 << 20;
+const IDLE_ONE: usize = 1 << 20;
+const SHARDS: usize = 8;
+
+/// An object that is out: its bytes, and the tag written at the start and end of each of its pages.
+#[derive(Clone, Copy)]
+struct Object {
+    bytes: usize,
+    tag: u64,
+}
+
+#[derive(Default)]
+struct Twin {
+    live: BTreeMap<usize, Object>,
+    /// The address that waits, by shard and bytes.
+    idle: HashMap<(usize, usize), usize>,
+    tags: u64,
+}
+
+fn word(addr: usize) -> *mut u64 {
+    core::ptr::with_exposed_provenance_mut(addr)
+}
+
+fn object_at(addr: usize) -> NonNull<u8> {
+    NonNull::new(word(addr).cast()).unwrap()
+}
+
+/// Where in a run of `bytes` the twin writes.
+fn marks(bytes: usize) -> impl Iterator<Item = usize> {
+    (0..bytes)
+        .step_by(PAGE)
+        .flat_map(|page| [page, page + PAGE - 8])
+}
+
+impl Twin {
+    fn write(addr: usize, object: Object) {
+        // SAFETY: an object that is out, the twin's.
+        marks(object.bytes).for_each(|at| unsafe { word(addr + at).write(object.tag) });
+    }
+
+    fn verify(addr: usize, object: Object) {
+        for at in marks(object.bytes) {
+            // SAFETY: as above.
+            assert_eq!(
+                unsafe { word(addr + at).read() },
+                object.tag,
+                "contents changed"
+            );
+        }
+    }
+
+    fn assert_zero(addr: usize, bytes: usize) {
+        for at in (0..bytes).step_by(256) {
+            // SAFETY: an object that is out, the twin's.
+            assert_eq!(unsafe { word(addr + at).read() }, 0, "said to be zero");
+        }
+    }
+
+    fn assert_apart(&self, addr: usize, bytes: usize) {
+        if let Some((&start, object)) = self.live.range(..addr + bytes).next_back() {
+            assert!(start + object.bytes <= addr, "handed out twice");
+        }
+        assert!(
+            !self
+                .idle
+                .iter()
+                .any(|(&(_, len), &start)| start < addr + bytes && addr < start + len)
+        );
+    }
+
+    fn tag(&mut self) -> u64 {
+        self.tags += 1;
+        self.tags
+    }
+
+    fn alloc(&mut self, bytes: usize, align: usize, arena: usize) -> bool {
+        let waiting = (bytes <= IDLE_ONE && align <= PAGE)
+            .then(|| self.idle.remove(&(arena % SHARDS, bytes)))
+            .flatten();
+        let fresh = alloc(bytes, align, ArenaIndex::new(arena));
+        let Some(fresh) = fresh else {
+            assert!(waiting.is_none(), "one was waiting");
+            return false;
+        };
+        let addr = fresh.addr.as_ptr().expose_provenance();
+        match waiting {
+            Some(waiting) => assert_eq!(addr, waiting, "A3: the one that waits comes back"),
+            None => assert_eq!(addr % align.max(PAGE), 0),
+        }
+        self.assert_apart(addr, bytes);
+        if fresh.zeroed {
+            Self::assert_zero(addr, bytes);
+        }
+        let object = Object {
+            bytes,
+            tag: self.tag(),
+        };
+        Self::write(addr, object);
+        self.live.insert(addr, object);
+        true
+    }
+
+    fn dealloc(&mut self, addr: usize, arena: usize) {
+        let object = self.live.remove(&addr).unwrap();
+        Self::verify(addr, object);
+        assert_eq!(dealloc(word(addr).cast(), ArenaIndex::new(arena)), Ok(()));
+        let idle: usize = self.idle.keys().map(|&(_, bytes)| bytes).sum();
+        if object.bytes <= IDLE_ONE && idle + object.bytes <= IDLE_MAX {
+            let replaced = self.idle.insert((arena % SHARDS, object.bytes), addr);
+            assert!(replaced.is_none_or(|old| page_map::record(word(old).cast()).is_none()));
+            assert_eq!(inspect(word(addr).cast()), Err(Misuse::DoubleFree), "A2");
+            let again = dealloc(word(addr).cast(), ArenaIndex::new(arena));
+            assert_eq!(again, Err(Misuse::DoubleFree), "A2");
+        } else {
+            assert!(inspect(word(addr).cast()).is_err());
+        }
+    }
+
+    fn resize(&mut self, addr: usize, bytes: usize) -> bool {
+        let old = self.live[&addr];
+        // SAFETY: an object that is out, the twin's.
+        let Some(zeroed) = (unsafe { resize(object_at(addr), bytes) }) else {
+            assert!(bytes > old.bytes, "shrinking needs nobody");
+            Self::verify(addr, old);
+            return false;
+        };
+        let kept = Object {
+            bytes: old.bytes.min(bytes),
+            ..old
+        };
+        Self::verify(addr, kept);
+        if bytes > old.bytes {
+            self.live.remove(&addr);
+            self.assert_apart(addr, bytes);
+            if zeroed {
+                Self::assert_zero(addr + old.bytes, bytes - old.bytes);
+            }
+        }
+        let object = Object { bytes, ..old };
+        Self::write(addr, object);
+        self.live.insert(addr, object);
+        true
+    }
+
+    fn relocate(&mut self, from: usize, arena: usize) -> bool {
+        let old = self.live[&from];
+        if !self.alloc(old.bytes, PAGE, arena) {
+            return false;
+        }
+        let (&to, _) = self
+            .live
+            .iter()
+            .find(|(_, object)| object.tag == self.tags)
+            .unwrap();
+        // SAFETY: two objects of that many bytes, the twin's.
+        let moved = unsafe { relocate(object_at(from), object_at(to), old.bytes) };
+        let (there, here) = (self.live[&to], old);
+        if moved {
+            Self::verify(
+                to,
+                Object {
+                    tag: old.tag,
+                    ..there
+                },
+            );
+            self.live.insert(
+                to,
+                Object {
+                    tag: old.tag,
+                    ..there
+                },
+            );
+            Self::assert_zero(from, old.bytes);
+            let emptied = Object {
+                tag: self.tag(),
+                ..here
+            };
+            Self::write(from, emptied);
+            self.live.insert(from, emptied);
+        } else {
+            Self::verify(from, here);
+            Self::verify(to, there);
+        }
+        moved
+    }
+
+    fn release_idle(&mut self) {
+        release_idle();
+        for (_, addr) in self.idle.drain() {
+            assert_eq!(page_map::record(word(addr).cast()), None);
+            assert_eq!(page_map::class_byte(word(addr).cast()), 0);
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(
+            idle_bytes(),
+            self.idle.keys().map(|&(_, bytes)| bytes).sum::<usize>(),
+            "A3"
+        );
+        let mut out = [0; CLASSES];
+        for (&addr, object) in &self.live {
+            let start: *mut u8 = word(addr).cast();
+            let class = class_of(object.bytes).unwrap();
+            out[class.index()] += object.bytes;
+            assert_eq!(inspect(start), Ok(object.bytes));
+            assert!(inspect(start.wrapping_add(8)).is_err());
+            let byte = if class.index() < CACHED_CLASSES {
+                class.byte()
+            } else {
+                0
+            };
+            assert_eq!(page_map::class_byte(start), byte, "A1");
+            assert_eq!(
+                page_map::record(start.wrapping_add(PAGE)),
+                None,
+                "A1: the first page only"
+            );
+        }
+        for index in SMALL_CLASSES..CLASSES {
+            assert_eq!(out_bytes(index), out[index], "class {index}");
+        }
+        let all = self.live.values().map(|object| object.bytes).sum::<usize>() + idle_bytes();
+        assert_eq!(HEAP.figures().active, all);
+    }
+
+    fn pick(&self, dice: &mut Dice) -> Option<usize> {
+        let count = self.live.len();
+        (count > 0).then(|| *self.live.keys().nth(dice.below(count)).unwrap())
+    }
+
+    fn step(&mut self, dice: &mut Dice, most: usize) {
+        let arena = dice.below(10);
+        let bytes = PAGE
+            * match dice.below(20) {
+                0 => 256 + dice.below(2000),
+                1..4 => 20 + dice.below(237),
+                _ => 4 + dice.below(8),
+            };
+        let held: usize = self.live.values().map(|object| object.bytes).sum();
+        match dice.below(20) {
+            0..9 if held < most => {
+                let align = if dice.once_in(8) {
+                    PAGE << dice.below(10)
+                } else {
+                    1
+                };
+                self.alloc(bytes, align, arena);
+            }
+            9..11 => {
+                if let Some(addr) = self.pick(dice) {
+                    if bytes < self.live[&addr].bytes || held < most {
+                        self.resize(addr, bytes);
+                    }
+                }
+            }
+            11 if dice.once_in(20) => self.release_idle(),
+            12 if dice.once_in(8) => {
+                let is_long = |(_, object): &(&usize, &Object)| object.bytes >= RELOCATE_MIN;
+                if let Some((&addr, _)) = self.live.iter().find(is_long) {
+                    self.relocate(addr, arena);
+                }
+            }
+            _ => {
+                if let Some(addr) = self.pick(dice) {
+                    self.dealloc(addr, arena);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn random_use_agrees_with_the_twin() {
+    alone(|| {
+        let mut twin = Twin::default();
+        let mut dice = Dice::new(12);
+        for step in 0..6000 {
+            let most = if step / 500 % 2 == 0 {
+                80 << 20
+            } else {
+                8 << 20
+            };
+            twin.step(&mut dice, most);
+            if step % 8 == 0 {
+                twin.check();
+            }
+        }
+        while let Some(addr) = twin.pick(&mut dice) {
+            twin.dealloc(addr, 0);
+        }
+        twin.release_idle();
+        twin.check();
+        assert_eq!(HEAP.figures().active, 0);
+    });
+}
+
+#[test]
+fn a_system_that_refuses_leaves_every_object_as_it_was() {
+    alone(|| {
+        let mut twin = Twin::default();
+        let mut dice = Dice::new(4);
+        for round in 0..60 {
+            gate::refuse(dice.next() % 20, 1 + dice.next() % 12);
+            for _ in 0..60 {
+                twin.step(&mut dice, if round % 8 < 6 { 60 << 20 } else { 4 << 20 });
+            }
+            twin.check();
+            gate::refuse(u64::MAX, 0);
+            assert!(twin.alloc(5 << 20, 1, 0));
+        }
+    });
+}
+
+#[test]
+fn moving_pages_takes_the_contents_along() {
+    alone(|| {
+        let mut twin = Twin::default();
+        assert!(twin.alloc(RELOCATE_MIN + 3 * PAGE, 1, 0));
+        let (&addr, _) = twin.live.iter().next().unwrap();
+        assert!(twin.relocate(addr, 0), "this system moves pages");
+        gate::refuse(0, u64::MAX);
+        let (&addr, &object) = twin.live.iter().next().unwrap();
+        // SAFETY: two objects of that many bytes, the twin's.
+        let moved = unsafe { relocate(object_at(addr), object_at(addr), object.bytes) };
+        assert!(!moved, "what the system refuses is said");
+        gate::refuse(u64::MAX, 0);
+        twin.check();
+    });
+}
+
+#[test]
+fn threads_share_the_run_cache() {
+    alone(|| {
+        // All of one length, in one shard: what one frees another gets.
+        let bytes = 9 * PAGE;
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                scope.spawn(move || {
+                    let mut live: Vec<(usize, u64)> = Vec::new();
+                    let mut dice = Dice::new(thread);
+                    for step in 0..4000 {
+                        if live.len() < 5 && dice.once_in(2) || live.is_empty() {
+                            let fresh = alloc(bytes, 1, ArenaIndex::FIRST).unwrap();
+                            let addr = fresh.addr.as_ptr().expose_provenance();
+                            let tag = thread << 32 | step;
+                            Twin::write(addr, Object { bytes, tag });
+                            live.push((addr, tag));
+                        } else {
+                            let (addr, tag) = live.swap_remove(dice.below(live.len()));
+                            Twin::verify(addr, Object { bytes, tag });
+                            assert_eq!(dealloc(word(addr).cast(), ArenaIndex::FIRST), Ok(()));
+                        }
+                        if dice.once_in(500) {
+                            release_idle();
+                        }
+                    }
+                    for (addr, tag) in live {
+                        Twin::verify(addr, Object { bytes, tag });
+                        assert_eq!(dealloc(word(addr).cast(), ArenaIndex::FIRST), Ok(()));
+                    }
+                });
+            }
+        });
+        release_idle();
+        assert_eq!((idle_bytes(), HEAP.figures().active), (0, 0));
+        HEAP.check();
+    });
+}

@@ -1,0 +1,30 @@
+//! Dice: numbers that look random and are the same in every run, for tests that draw operations.
+
+/// A xorshift generator.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// The sequence that belongs to `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        // Spread, so that neighbouring seeds do not start alike; never 0, where the sequence would stand still.
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next number.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 11
+    }
+
+    /// A number below `limit`, which is not 0.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.next() as usize % limit
+    }
+
+    /// Whether something that happens once in `times` happens now.
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
