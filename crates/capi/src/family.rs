@@ -2,7 +2,7 @@
 
 use crate::{names, or_enomem, set_errno};
 use core::ffi::{c_int, c_void};
-use jemoxide_core::api;
+use jemoxide_core::api::{self, Classes};
 use jemoxide_core::options::ZeroRealloc;
 
 /// Allocates `size` bytes; 0 gives a block of its own. Null and ENOMEM: out of memory.
@@ -24,8 +24,22 @@ extern "C" fn malloc_missed(size: usize) -> *mut c_void {
 /// Allocates `count` times `size` zeroed bytes. Null and ENOMEM: out of memory, or the product overflows.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    let hit = match count.checked_mul(size) {
+        Some(bytes) => api::alloc_zeroed_hit(bytes),
+        None => None,
+    };
+    match hit {
+        Some(ptr) => ptr.cast(),
+        None => calloc_missed(count, size),
+    }
+}
+
+/// The rest of [`calloc`].
+#[cold]
+#[inline(never)]
+extern "C" fn calloc_missed(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
-        Some(bytes) => or_enomem(api::alloc_zeroed(bytes)),
+        Some(bytes) => or_enomem(api::alloc_zeroed_missed(bytes)),
         None => or_enomem(core::ptr::null_mut()),
     }
 }
@@ -47,6 +61,37 @@ pub unsafe extern "C" fn free(ptr: *mut c_void) {
 /// As for [`free`], when the answer is not null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(ptr: *mut c_void, size: usize) -> *mut c_void {
+    match api::compare_classes(ptr.cast(), size) {
+        Classes::Same => ptr,
+        // SAFETY: the caller's promise.
+        Classes::Change(old, new) => unsafe { realloc_small(ptr, size, old, new) },
+        // SAFETY: the caller's promise.
+        Classes::Other => unsafe { realloc_missed(ptr, size) },
+    }
+}
+
+/// [`realloc`] between two small classes: a function of its own, so that an object that keeps its class needs no stack.
+///
+/// # Safety
+/// As for [`realloc`]; the class bytes are the object's and the size's.
+#[inline(never)]
+unsafe extern "C" fn realloc_small(ptr: *mut c_void, size: usize, old: u8, new: u8) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match api::move_small(ptr.cast(), old, new) {
+            Some(moved) => moved.cast(),
+            None => realloc_missed(ptr, size),
+        }
+    }
+}
+
+/// The rest of [`realloc`].
+///
+/// # Safety
+/// As for [`realloc`].
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn realloc_missed(ptr: *mut c_void, size: usize) -> *mut c_void {
     if ptr.is_null() {
         return malloc(size);
     }
@@ -55,7 +100,7 @@ pub unsafe extern "C" fn realloc(ptr: *mut c_void, size: usize) -> *mut c_void {
         return unsafe { realloc_to_zero(ptr) };
     }
     // SAFETY: the caller's promise; not null.
-    or_enomem(unsafe { api::realloc(ptr.cast(), size, 1, false) })
+    or_enomem(unsafe { api::realloc_missed(ptr.cast(), size, 1, false) })
 }
 
 #[cold]

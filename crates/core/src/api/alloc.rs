@@ -6,13 +6,15 @@
 //! above             an extent
 //! ```
 
+use super::block;
 use super::slow::{self, Operation};
 use crate::arena::{ArenaIndex, large};
 use crate::control::upkeep;
 use crate::size::{
-    CACHED_CLASSES, LOOKUP, LOOKUP_MAX, PAGE, SizeClass, aligned_size, class_of, usable_size,
+    CACHED_CLASSES, LOOKUP, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES, SizeClass, aligned_size,
+    class_of, usable_size,
 };
-use crate::thread::{self, CacheRef, cache};
+use crate::thread::{self, CacheRef, Current, cache};
 use core::ptr;
 
 /// Largest size that thread caches hold.
@@ -34,7 +36,7 @@ pub fn alloc(size: usize) -> *mut u8 {
 #[inline(always)]
 pub fn alloc_hit(size: usize) -> Option<*mut u8> {
     if size <= LOOKUP_MAX {
-        thread::pop(class_byte(size) as usize)
+        thread::pop(class_byte(size))
     } else {
         None
     }
@@ -49,15 +51,23 @@ pub(super) fn class_byte(size: usize) -> u8 {
 /// As [`alloc`], and all of the usable size reads zero.
 #[inline(always)]
 pub fn alloc_zeroed(size: usize) -> *mut u8 {
-    if size <= LOOKUP_MAX {
-        let byte = class_byte(size);
-        if let Some(object) = thread::pop(byte as usize) {
-            // SAFETY: an object of that class, ours alone.
-            unsafe { clear(object, byte) };
-            return object;
-        }
+    match alloc_zeroed_hit(size) {
+        Some(object) => object,
+        None => alloc_zeroed_missed(size),
     }
-    alloc_zeroed_missed(size)
+}
+
+/// The part of [`alloc_zeroed`] that succeeds at once or not at all; [`alloc_zeroed_missed`] does the rest.
+#[inline(always)]
+pub fn alloc_zeroed_hit(size: usize) -> Option<*mut u8> {
+    if size > LOOKUP_MAX {
+        return None;
+    }
+    let byte = class_byte(size);
+    let object = thread::pop(byte)?;
+    // SAFETY: an object of that class, ours alone.
+    unsafe { clear(object, byte) };
+    Some(object)
 }
 
 /// Zeroes an object of the class with byte `byte`.
@@ -66,34 +76,9 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
 /// `object` is such an object, and the caller's.
 #[inline(always)]
 unsafe fn clear(object: *mut u8, byte: u8) {
-    let bytes = SIZES[byte as usize] as usize;
-    // SAFETY: the caller's promise; small classes are multiples of 8, aligned to 8.
-    unsafe {
-        if bytes <= 128 {
-            // A call costs more than the stores.
-            let mut word = object.cast::<u64>();
-            let end = object.add(bytes).cast::<u64>();
-            while word < end {
-                word.write(0);
-                word = word.add(1);
-                core::hint::black_box(());
-            }
-        } else {
-            object.write_bytes(0, bytes);
-        }
-    }
+    // SAFETY: the caller's promise; a class byte.
+    unsafe { block::clear(object, *SIZES.get_unchecked(byte as usize) as usize) }
 }
-
-/// Bytes by class byte, for the classes that have one.
-pub(super) static SIZES: [u32; CACHED_CLASSES + 1] = {
-    let mut sizes = [0; CACHED_CLASSES + 1];
-    let mut index = 0;
-    while index < CACHED_CLASSES {
-        sizes[index + 1] = crate::size::size_of_class(index) as u32;
-        index += 1;
-    }
-    sizes
-};
 
 /// Allocates `size` bytes at a multiple of `align`, a power of two. Null: out of memory or out of range.
 #[inline(always)]
@@ -127,9 +112,15 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
     if size > LOOKUP_MAX
         && size <= CACHED_MAX
         && let Some(class) = class_of(size)
-        && let Some(object) = thread::pop(class.byte() as usize)
+        && let Some(object) = thread::pop(class.byte())
     {
         return object;
+    }
+    if size > CACHED_MAX
+        && let Current::Started(cache, false) = thread::current()
+        && let Some(object) = large::alloc_idle(Pages::holding(size.min(MAX_SIZE)), cache.arena())
+    {
+        return object.as_ptr();
     }
     match usable_size(size) {
         Some(bytes) => get(bytes, PAGE, false),
@@ -137,9 +128,10 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
     }
 }
 
+/// The rest of [`alloc_zeroed`].
 #[cold]
 #[inline(never)]
-fn alloc_zeroed_missed(size: usize) -> *mut u8 {
+pub fn alloc_zeroed_missed(size: usize) -> *mut u8 {
     match usable_size(size) {
         Some(bytes) => get(bytes, PAGE, true),
         None => ptr::null_mut(),

@@ -4,13 +4,13 @@
 //! or a thread without bins. A sized free compares the byte with the class of its size: equal pushes, all
 //! else is looked at, which finds wrong sizes for the price of the compare.
 
-use super::alloc::SIZES;
 use super::slow::{self, Operation};
+use crate::arena::large::Offer;
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, bin, large};
 use crate::extent::page_map;
-use crate::size::{CACHED_CLASSES, LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
-use crate::thread::{self, CacheRef, cache};
+use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
+use crate::thread::{self, CacheRef, Current, cache};
 
 /// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
 /// message.
@@ -20,19 +20,11 @@ use crate::thread::{self, CacheRef, cache};
 #[inline(always)]
 pub unsafe fn dealloc(ptr: *mut u8) {
     if let Some(byte) = page_map::class_byte_below(ptr)
-        && thread::push(in_bins(byte), ptr)
+        && thread::push(byte, ptr)
     {
         return;
     }
     dealloc_missed(ptr);
-}
-
-/// A class byte as an index of bins.
-#[inline(always)]
-fn in_bins(byte: u8) -> usize {
-    // SAFETY: the page map holds bytes of cached classes and 0 only (P1).
-    unsafe { core::hint::assert_unchecked(byte as usize <= CACHED_CLASSES) };
-    byte as usize
 }
 
 /// Frees the object at `ptr`, allocated with `size` bytes at `align`, a power of two; null is ignored.
@@ -49,7 +41,31 @@ pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
         };
         if rounded <= LOOKUP_MAX {
             let byte = LOOKUP[(rounded + 7) >> 3];
-            if page_map::class_byte_below(ptr) == Some(byte) && thread::push(in_bins(byte), ptr) {
+            if page_map::class_byte_below(ptr) == Some(byte) && thread::push(byte, ptr) {
+                return;
+            }
+        }
+    }
+    dealloc_sized_missed(ptr, size, align);
+}
+
+/// As [`dealloc_sized`], for objects that came from [`super::alloc_aligned`] and its kin with this very size and
+/// alignment: the class needs no look-up, which halves the cost of a free whose layout the compiler knows.
+///
+/// # Safety
+/// As said; `ptr` is not null.
+#[inline(always)]
+pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
+    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
+        let rounded = if align <= 8 {
+            size
+        } else {
+            size.max(1).next_multiple_of(align)
+        };
+        if rounded <= LOOKUP_MAX {
+            let byte = LOOKUP[(rounded + 7) >> 3];
+            debug_assert_eq!(page_map::class_byte(ptr), byte, "layout of another object");
+            if thread::push(byte, ptr) {
                 return;
             }
         }
@@ -60,11 +76,20 @@ pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
 #[cold]
 #[inline(never)]
 fn dealloc_missed(ptr: *mut u8) {
-    if !ptr.is_null() {
-        slow::enter(Operation::Free, |cache| {
-            give(cache, ptr, page_map::class_byte(ptr))
-        });
+    if ptr.is_null() {
+        return;
     }
+    let byte = page_map::class_byte(ptr);
+    if byte == 0
+        && let Current::Started(cache, false) = thread::current()
+        && let Offer::Taken(displaced) = large::dealloc_idle(ptr, cache.arena())
+    {
+        if let Some(displaced) = displaced {
+            slow::enter(Operation::Other, |_| displaced.release());
+        }
+        return;
+    }
+    slow::enter(Operation::Free, |cache| give(cache, ptr, byte));
 }
 
 /// Takes the object at `ptr`, whose page has class byte `byte`.
@@ -96,12 +121,10 @@ fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize) {
         return;
     }
     let byte = page_map::class_byte(ptr);
-    let fits = match byte {
-        0 => large::inspect(ptr).map(|usable| fits_large(size, align, usable)),
-        byte if byte as usize > crate::size::SMALL_CLASSES => {
-            Ok(fits_large(size, align, SIZES[byte as usize] as usize))
-        }
-        byte => Ok(aligned_size(size, align) == Some(SIZES[byte as usize] as usize)),
+    let fits = match SizeClass::from_byte(byte) {
+        None => large::inspect(ptr).map(|usable| fits_large(size, align, usable)),
+        Some(class) if class.is_small() => Ok(aligned_size(size, align) == Some(class.size())),
+        Some(class) => Ok(fits_large(size, align, class.size())),
     };
     match fits {
         Ok(true) => {}

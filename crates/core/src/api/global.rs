@@ -1,6 +1,6 @@
 //! The Rust face.
 
-use super::{alloc_aligned, alloc_zeroed_aligned, dealloc_sized, realloc};
+use super::{alloc_aligned, alloc_zeroed_aligned, dealloc_known, realloc};
 use core::alloc::{GlobalAlloc, Layout};
 
 /// The allocator as a value, for `#[global_allocator]`.
@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Jemoxide {
     #[inline(always)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise.
-        unsafe { dealloc_sized(ptr, layout.size(), layout.align()) }
+        unsafe { dealloc_known(ptr, layout.size(), layout.align()) }
     }
 
     #[inline(always)]

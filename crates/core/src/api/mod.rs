@@ -3,6 +3,7 @@
 //! All of them report "out of memory" as null, keep `errno`, and never panic.
 
 mod alloc;
+mod block;
 mod flags;
 mod free;
 mod global;
@@ -16,10 +17,11 @@ mod allocator;
 
 pub use alloc::{
     alloc, alloc_aligned, alloc_hit, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
+    alloc_zeroed_hit, alloc_zeroed_missed,
 };
 pub use flags::Flags;
-pub use free::{dealloc, dealloc_sized};
+pub use free::{dealloc, dealloc_known, dealloc_sized};
 pub use global::Jemoxide;
 pub use maintain::{Footprint, finish, footprint, trim, zero_realloc};
 pub use query::{request_size, usable_size};
-pub use resize::{realloc, resize_in_place};
+pub use resize::{Classes, compare_classes, move_small, realloc, realloc_missed, resize_in_place};

@@ -1,9 +1,8 @@
 //! Ask.
 
-use super::alloc::SIZES;
 use crate::arena::{large, misuse};
 use crate::extent::page_map;
-use crate::size::{aligned_size, usable_size as usable_for};
+use crate::size::{SIZES, aligned_size, usable_size as usable_for};
 
 /// Bytes that the object at `ptr` holds, all of which may be used; null gives 0. A pointer that is recognised as
 /// wrong ends the process with a message.

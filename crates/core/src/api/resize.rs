@@ -7,13 +7,14 @@
 //! else                       allocate, copy, free
 //! ```
 
-use super::alloc::{SIZES, alloc_aligned, alloc_zeroed_aligned, class_byte};
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte};
+use super::block;
 use super::free::dealloc;
 use super::query::{request_size, usable_size};
 use super::slow::{self, Operation};
 use crate::arena::large::{self, RELOCATE_MIN};
 use crate::extent::page_map;
-use crate::size::{LARGE_MIN, LOOKUP_MAX};
+use crate::size::{LARGE_MIN, LOOKUP_MAX, SIZES};
 use crate::thread;
 use core::ptr::{self, NonNull};
 
@@ -26,43 +27,72 @@ use core::ptr::{self, NonNull};
 /// that counts.
 #[inline(always)]
 pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    if size <= LOOKUP_MAX && align <= 8 {
-        let old = page_map::class_byte(ptr);
-        let new = class_byte(size);
-        if old == new {
-            return ptr;
-        }
-        if !zeroed
-            && old != 0
-            // SAFETY: the caller's promise; the class byte is the object's.
-            && let Some(object) = unsafe { move_small(ptr, old, new) }
-        {
-            return object;
+    if align <= 8 && !zeroed {
+        match compare_classes(ptr, size) {
+            Classes::Same => return ptr,
+            Classes::Change(old, new) => {
+                // SAFETY: the caller's promise; the classes are the object's and the size's.
+                if let Some(object) = unsafe { move_small(ptr, old, new) } {
+                    return object;
+                }
+            }
+            Classes::Other => {}
         }
     }
     // SAFETY: the caller's promise.
     unsafe { realloc_missed(ptr, size, align, zeroed) }
 }
 
-/// Moves an object between two cached classes if both bins are ready.
+/// What a resize means for an object's class.
+pub enum Classes {
+    /// It stays: nothing is to be done.
+    Same,
+    /// From one class byte to another, both cached: [`move_small`] may do it at once.
+    Change(u8, u8),
+    /// Null, size 0, large, or not known: [`realloc_missed`] finds out.
+    Other,
+}
+
+/// Compares the class of the object at `ptr` with the one that `size` bytes get.
+#[inline(always)]
+pub fn compare_classes(ptr: *const u8, size: usize) -> Classes {
+    // One compare for 0 and for what is too large.
+    if size.wrapping_sub(1) >= LOOKUP_MAX {
+        return Classes::Other;
+    }
+    match (page_map::class_byte_below(ptr), class_byte(size)) {
+        (Some(old), new) if old == new => Classes::Same,
+        (Some(old), new) if old != 0 => Classes::Change(old, new),
+        _ => Classes::Other,
+    }
+}
+
+/// Moves an object from class byte `old` to `new`. `None`: an object is not at hand, nothing happened.
 ///
 /// # Safety
-/// As for [`realloc`]; `old` is the object's class byte.
+/// As for [`realloc`]; `old` is the object's class byte, `new` another one.
 #[inline(always)]
-unsafe fn move_small(ptr: *mut u8, old: u8, new: u8) -> Option<*mut u8> {
-    let object = thread::pop(new as usize)?;
-    let bytes = SIZES[old.min(new) as usize] as usize;
+pub unsafe fn move_small(ptr: *mut u8, old: u8, new: u8) -> Option<*mut u8> {
+    let object = thread::pop(new)?;
+    let bytes = SIZES
+        .get(old.min(new) as usize)
+        .map_or(0, |&bytes| bytes as usize);
     // SAFETY: two objects of at least that size, both the caller's.
-    unsafe {
-        ptr::copy_nonoverlapping(ptr, object, bytes);
-        dealloc(ptr);
+    unsafe { block::copy(ptr, object, bytes) };
+    if !thread::push(old, ptr) {
+        // SAFETY: the caller's promise; the contents have moved.
+        unsafe { dealloc(ptr) };
     }
     Some(object)
 }
 
+/// The rest of [`realloc`].
+///
+/// # Safety
+/// As for [`realloc`].
 #[cold]
 #[inline(never)]
-unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> *mut u8 {
+pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> *mut u8 {
     // SAFETY: the caller's promise.
     let old = unsafe { usable_size(ptr) };
     let Some(new) = request_size(size, align) else {

@@ -1,6 +1,7 @@
 //! The way into every slow path: state of the thread, fork gate, counting, what is due.
 
 use crate::control::{boot, upkeep};
+use crate::extent::HEAP;
 use crate::thread::passage::Passage;
 use crate::thread::{self, CacheRef, Current};
 
@@ -27,7 +28,7 @@ pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>)
     };
     let _passage = Passage::enter(cache);
     let result = body(cache);
-    if cache.is_some_and(CacheRef::enter_slow) {
+    if cache.is_some_and(CacheRef::enter_slow) || HEAP.is_pressed() {
         upkeep::tick();
     }
     result

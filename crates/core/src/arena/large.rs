@@ -1,7 +1,7 @@
 //! Large objects: an extent each.
 //!
 //! ```text
-//! record (64 bytes)   0 kind | 8 base | 16 pages
+//! record (64 bytes)   0 kind | 1 class | 8 base | 16 pages
 //! run cache           a slot per number of pages: the last freed object of that size waits there, whole
 //! ```
 //! A program that allocates and frees a buffer again and again gets the same one back by one exchange.
@@ -34,6 +34,8 @@ pub(crate) const RELOCATE_MIN: usize = 4 << 20;
 #[repr(C, align(64))]
 struct Large {
     kind: KindCell,
+    /// Position in [`OUT`].
+    class: u8,
     base: *mut u8,
     pages: usize,
 }
@@ -53,9 +55,10 @@ static IDLE: AtomicUsize = AtomicUsize::new(0);
 static OUT: [AtomicUsize; CLASSES - SMALL_CLASSES] =
     [const { AtomicUsize::new(0) }; CLASSES - SMALL_CLASSES];
 
-fn out(bytes: usize) -> &'static AtomicUsize {
+/// Position in [`OUT`] of the class that covers `bytes`.
+fn out_class(bytes: usize) -> u8 {
     let class = class_of(bytes).map_or(CLASSES - 1, |class| class.index());
-    &OUT[class.saturating_sub(SMALL_CLASSES).min(OUT.len() - 1)]
+    class.saturating_sub(SMALL_CLASSES).min(OUT.len() - 1) as u8
 }
 
 /// A new large object.
@@ -73,23 +76,33 @@ fn large(record: MetaRef) -> NonNull<Large> {
 /// A large object of `bytes`, a multiple of the page, at `align`. `None`: out of memory.
 pub(crate) fn alloc(bytes: usize, align: usize, arena: ArenaIndex) -> Option<Fresh> {
     let pages = Pages(bytes / PAGE);
-    if pages.0 <= SLOT_PAGES && align <= PAGE {
-        let slot = &RUNS[arena.index() % SHARDS].slots[pages.0];
-        if slot.load(Ordering::Relaxed) != 0
-            && let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire))
-        {
-            IDLE.fetch_sub(bytes, Ordering::Relaxed);
-            // SAFETY: the slot held a record of ours; the swap made it this thread's alone.
-            let object = unsafe { large(record).as_ref() };
-            object.kind.set(Kind::Large);
-            out(bytes).fetch_add(bytes, Ordering::Relaxed);
-            return NonNull::new(object.base).map(|addr| Fresh {
-                addr,
-                zeroed: false,
-            });
-        }
+    if align <= PAGE
+        && let Some(addr) = alloc_idle(pages, arena)
+    {
+        return Some(Fresh {
+            addr,
+            zeroed: false,
+        });
     }
     alloc_fresh(pages, align)
+}
+
+/// A large object of `pages` pages from the run cache, if one waits there. Needs no passage: at every instant of it
+/// an object is in a slot, or one thread's own.
+#[inline]
+pub(crate) fn alloc_idle(pages: Pages, arena: ArenaIndex) -> Option<NonNull<u8>> {
+    let slot = RUNS[arena.index() % SHARDS].slots.get(pages.0)?;
+    if slot.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    // Acquire: pairs with the exchange in `dealloc_idle`.
+    let record = MetaRef::from_number(slot.swap(0, Ordering::Acquire))?;
+    IDLE.fetch_sub(pages.bytes(), Ordering::Relaxed);
+    // SAFETY: the slot held a record of ours; the swap made it this thread's alone.
+    let object = unsafe { large(record).as_ref() };
+    object.kind.set(Kind::Large);
+    OUT[object.class as usize % OUT.len()].fetch_add(pages.bytes(), Ordering::Relaxed);
+    NonNull::new(object.base)
 }
 
 #[cold]
@@ -101,16 +114,18 @@ fn alloc_fresh(pages: Pages, align: usize) -> Option<Fresh> {
         return None;
     };
     let object = large(record);
+    let class = out_class(pages.bytes());
     // SAFETY: a record of one unit, ours alone.
     unsafe {
         object.as_ptr().write(Large {
             kind: KindCell::default(),
+            class,
             base: run.addr.as_ptr(),
             pages: pages.0,
         });
         object.as_ref().kind.set(Kind::Large);
     }
-    out(pages.bytes()).fetch_add(pages.bytes(), Ordering::Relaxed);
+    OUT[class as usize].fetch_add(pages.bytes(), Ordering::Relaxed);
     page_map::set_record(run.addr.as_ptr(), Some(record));
     set_class_byte(run.addr, pages.bytes());
     Some(Fresh {
@@ -148,31 +163,71 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     }
 }
 
-/// Frees the large object at `ptr`.
-pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
-    let bytes = inspect(ptr)?;
-    let record = page_map::record(ptr).ok_or(Misuse::Foreign)?;
-    // SAFETY: `inspect` found the record of this object.
+/// An object that [`dealloc_idle`] displaced from its slot: the caller's, to be released.
+#[must_use]
+pub(crate) struct Displaced(MetaRef);
+
+impl Displaced {
+    /// Gives it to the page heap. Called inside a passage.
+    pub(crate) fn release(self) {
+        release(self.0);
+    }
+}
+
+/// What became of an object that was offered to the run cache.
+pub(crate) enum Offer {
+    /// It waits in its slot; what waited there before is displaced.
+    Taken(Option<Displaced>),
+    /// It is not a large object that fits there; nothing happened.
+    Refused,
+}
+
+/// Frees the large object at `ptr` into the run cache. Needs no passage, as [`alloc_idle`].
+#[inline]
+pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
+    let Some(record) = page_map::record(ptr) else {
+        return Offer::Refused;
+    };
+    // SAFETY: the page map names records only; their kind says whether this is one of ours.
     let object = unsafe { large(record).as_ref() };
-    if !object.kind.change(Kind::Large, Kind::Idle) {
-        return Err(Misuse::DoubleFree);
+    if object.kind.get() != Kind::Large || object.base != ptr {
+        return Offer::Refused;
     }
-    out(bytes).fetch_sub(bytes, Ordering::Relaxed);
-    let pages = object.pages;
-    if pages <= SLOT_PAGES {
-        let idle = IDLE.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if idle <= IDLE_MAX {
-            let slot = &RUNS[arena.index() % SHARDS].slots[pages];
-            // Release: the next owner sees the object as it is now.
-            if let Some(old) = MetaRef::from_number(slot.swap(record.number(), Ordering::AcqRel)) {
-                IDLE.fetch_sub(bytes, Ordering::Relaxed);
-                release(old);
+    let bytes = object.pages * PAGE;
+    let Some(slot) = RUNS[arena.index() % SHARDS].slots.get(object.pages) else {
+        return Offer::Refused;
+    };
+    if IDLE.load(Ordering::Relaxed) + bytes > IDLE_MAX
+        || !object.kind.change(Kind::Large, Kind::Idle)
+    {
+        return Offer::Refused;
+    }
+    OUT[object.class as usize % OUT.len()].fetch_sub(bytes, Ordering::Relaxed);
+    // Release: the next owner sees the object as it is now. Acquire: so do we with the one displaced.
+    let displaced = MetaRef::from_number(slot.swap(record.number(), Ordering::AcqRel));
+    if displaced.is_none() {
+        IDLE.fetch_add(bytes, Ordering::Relaxed);
+    }
+    Offer::Taken(displaced.map(Displaced))
+}
+
+/// Frees the large object at `ptr`. Called inside a passage.
+pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
+    match dealloc_idle(ptr, arena) {
+        Offer::Taken(Some(displaced)) => displaced.release(),
+        Offer::Taken(None) => {}
+        Offer::Refused => {
+            let bytes = inspect(ptr)?;
+            let record = page_map::record(ptr).ok_or(Misuse::Foreign)?;
+            // SAFETY: `inspect` found the record of this object.
+            let object = unsafe { large(record).as_ref() };
+            if !object.kind.change(Kind::Large, Kind::Idle) {
+                return Err(Misuse::DoubleFree);
             }
-            return Ok(());
+            OUT[object.class as usize % OUT.len()].fetch_sub(bytes, Ordering::Relaxed);
+            release(record);
         }
-        IDLE.fetch_sub(bytes, Ordering::Relaxed);
     }
-    release(record);
     Ok(())
 }
 
@@ -240,8 +295,9 @@ pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize) -> Option<bool> {
         // SAFETY: the tail of the run, which nobody uses from now on.
         unsafe { HEAP.dealloc(ptr.add(new.bytes()), Pages(old.0 - new.0)) };
     }
-    out(old.bytes()).fetch_sub(old.bytes(), Ordering::Relaxed);
-    out(new.bytes()).fetch_add(new.bytes(), Ordering::Relaxed);
+    OUT[object.class as usize % OUT.len()].fetch_sub(old.bytes(), Ordering::Relaxed);
+    object.class = out_class(new.bytes());
+    OUT[object.class as usize].fetch_add(new.bytes(), Ordering::Relaxed);
     set_class_byte(ptr, bytes);
     Some(zeroed)
 }

@@ -4,7 +4,7 @@
 //! address | 16 zero | 16 root | 20 page | 12 offset |
 //!              ROOT[root] ──> leaf of 4 GiB: classes 1 B a page | records 4 B a page | huge 4 B a 2 MiB
 //! ```
-//! P1  The class byte is class index + 1 on every page of a slab and on the first page of a cached large
+//! P1  The class byte is twice class index + 1 on every page of a slab and on the first page of a cached large
 //!     object; 0 everywhere else, mapped or not.
 //! P2  The record number is set on every page of a slab and on the first page of a large object; it is
 //!     written before the memory is handed out and cleared after it came back.
@@ -51,7 +51,7 @@ fn zero_leaf() -> usize {
     (&raw const ROOT.zero_leaf).expose_provenance()
 }
 
-/// Class byte of the page that holds `addr`: class index + 1, or 0 for "look closer" (P1). `None`: no address of
+/// Class byte of the page that holds `addr`, or 0 for "look closer" (P1). `None`: no address of
 /// ours can be up there, look closer too.
 #[inline(always)]
 pub(crate) fn class_byte_below(addr: *const u8) -> Option<u8> {
@@ -66,11 +66,9 @@ pub(crate) fn class_byte_below(addr: *const u8) -> Option<u8> {
     //         to the zero leaf (P3, P4).
     unsafe {
         let distance = ROOT.distances.get_unchecked(index).load(Ordering::Relaxed);
-        let leaf: *const AtomicU8 = ptr::with_exposed_provenance(
-            root.wrapping_add(distance)
-                .wrapping_add(core::mem::offset_of!(Root, zero_leaf)),
-        );
-        Some((*leaf.add(page_index(addr))).load(Ordering::Relaxed))
+        Some(sys::cpu::byte_at::<
+            { core::mem::offset_of!(Root, zero_leaf) },
+        >(root.wrapping_add(distance), page_index(addr)))
     }
 }
 

@@ -43,12 +43,12 @@ impl SizeClass {
         }
     }
 
-    /// The class of a page-map byte: index + 1, 0 for "none".
+    /// The class of a page-map byte (see [`SizeClass::byte`]), 0 for "none".
     pub const fn from_byte(byte: u8) -> Option<Self> {
         if byte == 0 {
             None
         } else {
-            Self::new(byte as usize - 1)
+            Self::new(byte as usize / 2 - 1)
         }
     }
 
@@ -57,9 +57,11 @@ impl SizeClass {
         self.0 as usize
     }
 
-    /// The page map's byte: index + 1. Only cached classes have one.
+    /// The page map's byte: twice index + 1, which is where the class's bin is, in words. Only cached classes have one.
+    ///
+    /// A bin is two words: the address of a bin is then one instruction away from the byte.
     pub const fn byte(self) -> u8 {
-        self.0 + 1
+        (self.0 + 1) * 2
     }
 
     /// Bytes of an object of this class.
@@ -104,6 +106,17 @@ pub const fn class_of(size: usize) -> Option<SizeClass> {
         None
     }
 }
+
+/// Bytes by page-map byte, for the classes that have one.
+pub static SIZES: [u32; CACHED_CLASSES * 2 + 1] = {
+    let mut sizes = [0; CACHED_CLASSES * 2 + 1];
+    let mut index = 0;
+    while index < CACHED_CLASSES {
+        sizes[index * 2 + 2] = size_of_class(index) as u32;
+        index += 1;
+    }
+    sizes
+};
 
 /// Usable size of a request of `size` bytes. `None`: larger than any class.
 pub const fn usable_size(size: usize) -> Option<usize> {
@@ -156,7 +169,7 @@ pub const fn page_class(index: usize) -> Option<usize> {
     }
 }
 
-/// Page-map byte (class index + 1) of every size up to [`LOOKUP_MAX`], by `(size + 7) / 8`.
+/// Page-map byte of every size up to [`LOOKUP_MAX`], by `(size + 7) / 8`.
 pub static LOOKUP: [u8; LOOKUP_MAX / 8 + 1] = lookup();
 
 const fn lookup() -> [u8; LOOKUP_MAX / 8 + 1] {

@@ -64,14 +64,14 @@ pub(crate) fn marker(word: *mut u8) -> u32 {
 /// The bin of a class byte in the calling thread's bins, its address in a register of its own (I4).
 #[inline(always)]
 fn bin(byte: usize) -> *mut Bin {
-    let addr = sys::opaque(system::word().expose_provenance() + byte * size_of::<Bin>());
-    core::ptr::with_exposed_provenance_mut(addr)
+    let addr = system::word().expose_provenance() + byte * size_of::<usize>();
+    core::ptr::with_exposed_provenance_mut(sys::opaque(addr))
 }
 
-/// Pops an object of the class with byte `byte`, below [`BINS`]. `None`: go slow.
+/// Pops an object of the class with byte `byte`. `None`: go slow.
 #[inline(always)]
-pub(crate) fn pop(byte: usize) -> Option<*mut u8> {
-    let bin = bin(byte);
+pub(crate) fn pop(byte: u8) -> Option<*mut u8> {
+    let bin = bin(byte as usize);
     // SAFETY: the word points at bins of this thread alone, or at all-zero ones that never pass the
     //         compare; below the low-water mark there is an object.
     unsafe {
@@ -84,10 +84,10 @@ pub(crate) fn pop(byte: usize) -> Option<*mut u8> {
     }
 }
 
-/// Pushes an object of the class with byte `byte`, below [`BINS`]. `false`: go slow.
+/// Pushes an object of the class with byte `byte`, which may be 0. `false`: go slow.
 #[inline(always)]
-pub(crate) fn push(byte: usize, object: *mut u8) -> bool {
-    let bin = bin(byte);
+pub(crate) fn push(byte: u8, object: *mut u8) -> bool {
+    let bin = bin(byte as usize);
     // SAFETY: as for `pop`; above the full mark there is room.
     unsafe {
         let head = (*bin).head;

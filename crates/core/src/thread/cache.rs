@@ -146,11 +146,11 @@ impl CacheRef {
     }
 
     fn bin(&mut self, class: SizeClass) -> &mut Bin {
-        &mut self.get_mut().live[class.byte() as usize % BINS]
+        &mut self.get_mut().live[(class.index() + 1) % BINS]
     }
 
     fn cold(&mut self, class: SizeClass) -> &mut Cold {
-        &mut self.get_mut().cold[class.byte() as usize % BINS]
+        &mut self.get_mut().cold[(class.index() + 1) % BINS]
     }
 
     /// Counts an allocation, or a free.
@@ -516,3 +516,6 @@ pub(crate) fn flush_magazine(class: SizeClass, mut magazine: Magazine) {
     magazine.set_count(0);
     magazine.recycle();
 }
+
+#[cfg(test)]
+mod tests;

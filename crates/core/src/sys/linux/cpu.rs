@@ -1,6 +1,29 @@
 //! Processors.
 
 use super::call::{ok, syscall};
+use core::arch::asm;
+
+/// The byte at `base + index + DISPLACEMENT`, in one instruction and wide at once.
+///
+/// # Safety
+/// The address may be read; others write it by atomic stores only.
+#[inline(always)]
+pub(crate) unsafe fn byte_at<const DISPLACEMENT: usize>(base: usize, index: usize) -> u8 {
+    let byte: usize;
+    // SAFETY: the caller's promise. A byte is read whole on this processor.
+    unsafe {
+        asm!(
+            "movzx {byte:e}, byte ptr [{base} + {index} + {displacement}]",
+            byte = out(reg) byte,
+            base = in(reg) base,
+            index = in(reg) index,
+            displacement = const DISPLACEMENT,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+        core::hint::assert_unchecked(byte <= u8::MAX as usize);
+    }
+    byte as u8
+}
 
 /// Number of processors this process may run on; at least 1.
 pub(crate) fn usable() -> usize {

@@ -1,0 +1,137 @@
+//! Clearing and copying of whole small objects.
+//!
+//! Below [`INLINE_MAX`] a call costs more than the stores. Class sizes are multiples of 16, but for the smallest:
+//!
+//! ```text
+//! up to 64     | 16 | 16 |  from both ends, overlapping in the middle
+//! up to 256    | 32 | 32 | ... | 16 |      the last 16 bytes first, then 32 at a time up to them
+//! ```
+
+use core::hint::black_box;
+use core::ptr;
+
+/// Sizes up to here are done in place, by a loop from [`UNROLLED_MAX`] on.
+const INLINE_MAX: usize = 256;
+/// Sizes up to here are done by two or four accesses that may overlap.
+const UNROLLED_MAX: usize = 64;
+
+/// Sixteen bytes at once.
+type Chunk = u128;
+const CHUNK: usize = size_of::<Chunk>();
+
+/// Zeroes the `bytes` of an object.
+///
+/// # Safety
+/// `object` has `bytes` bytes, a small class's size, and is the caller's.
+#[inline(always)]
+pub(super) unsafe fn clear(object: *mut u8, bytes: usize) {
+    if bytes > INLINE_MAX {
+        // SAFETY: the caller's promise.
+        unsafe { object.write_bytes(0, bytes) };
+        return;
+    }
+    // SAFETY: `each_chunk` stays within `bytes`; below a chunk the object is one word.
+    unsafe {
+        if bytes < CHUNK {
+            object.cast::<u64>().write_unaligned(0);
+        } else {
+            each_chunk(bytes, |at| {
+                object.add(at).cast::<Chunk>().write_unaligned(0)
+            });
+        }
+    }
+}
+
+/// Copies `bytes` from one object to another.
+///
+/// # Safety
+/// Both have `bytes` bytes, a small class's size; `from` may be read, `to` is the caller's; they do not overlap.
+#[inline(always)]
+pub(super) unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    if bytes > INLINE_MAX {
+        // SAFETY: the caller's promise.
+        unsafe { ptr::copy_nonoverlapping(from, to, bytes) };
+        return;
+    }
+    // SAFETY: as in `clear`; a part that is copied twice is the same both times, as they do not overlap.
+    unsafe {
+        if bytes < CHUNK {
+            let word = from.cast::<u64>().read_unaligned();
+            to.cast::<u64>().write_unaligned(word);
+        } else {
+            each_chunk(bytes, |at| {
+                let chunk = from.add(at).cast::<Chunk>().read_unaligned();
+                to.add(at).cast::<Chunk>().write_unaligned(chunk);
+            });
+        }
+    }
+}
+
+/// Calls `body` with offsets of chunks that together cover `bytes`, a multiple of a chunk up to [`INLINE_MAX`], and
+/// nothing beyond.
+#[inline(always)]
+fn each_chunk(bytes: usize, body: impl Fn(usize)) {
+    if bytes <= UNROLLED_MAX {
+        body(0);
+        body(bytes - CHUNK);
+        if bytes > 2 * CHUNK {
+            body(CHUNK);
+            body(bytes - 2 * CHUNK);
+        }
+        return;
+    }
+    body(bytes - CHUNK);
+    let mut at = 0;
+    while at < bytes - CHUNK {
+        body(at);
+        body(at + CHUNK);
+        at += 2 * CHUNK;
+        // Keeps the loop from becoming the call that it stands for.
+        black_box(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::size::{LOOKUP_MAX, SIZES};
+    use std::vec;
+    use std::vec::Vec;
+
+    fn sizes() -> impl Iterator<Item = usize> {
+        SIZES
+            .iter()
+            .map(|&size| size as usize)
+            .filter(|&size| size > 0 && size <= LOOKUP_MAX)
+    }
+
+    #[test]
+    fn clearing_takes_the_object_and_nothing_beside_it() {
+        for bytes in sizes() {
+            let mut memory = vec![7u8; bytes + 64];
+            // SAFETY: within the vector.
+            unsafe { clear(memory.as_mut_ptr().add(32), bytes) };
+            let expected: Vec<u8> = (0..bytes + 64)
+                .map(|at| if (32..32 + bytes).contains(&at) { 0 } else { 7 })
+                .collect();
+            assert_eq!(memory, expected);
+        }
+    }
+
+    #[test]
+    fn copying_takes_the_object_and_nothing_beside_it() {
+        for bytes in sizes() {
+            let from: Vec<u8> = (0..bytes).map(|at| at as u8).collect();
+            let mut to = vec![0xee; bytes + 64];
+            // SAFETY: within the vectors.
+            unsafe { copy(from.as_ptr(), to.as_mut_ptr().add(32), bytes) };
+            assert_eq!(to[32..32 + bytes], from);
+            assert!(
+                to[..32]
+                    .iter()
+                    .chain(&to[32 + bytes..])
+                    .all(|&byte| byte == 0xee)
+            );
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Thread caches against the books: every object is the application's, in a cache, in the depot or in its slab,
+//! and in one of them only. The cache under test is this thread's own, worked on as the api does it: by the
+//! operations of the thread word first, by the slow ones where those decline.
+
+use super::*;
+use crate::extent::HEAP;
+use crate::size::{CACHED_CLASSES, SMALL_CLASSES, magazine_capacity, size_of_class};
+use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::memory as gate;
+use crate::thread::{pop, push, registry};
+use std::collections::HashSet;
+use std::vec::Vec;
+
+fn class(index: usize) -> SizeClass {
+    SizeClass::new(index).unwrap()
+}
+
+impl CacheRef {
+    /// Asserts the rules H1 and H2 of one class; answers the objects held, those in the active magazine top first.
+    fn check_class(mut self, class: SizeClass) -> Vec<usize> {
+        let (bin, cold) = (*self.bin(class), *self.cold(class));
+        let capacity = magazine_capacity(class.index());
+        let mut held = Vec::new();
+        // SAFETY: a look at this thread's own active magazine.
+        if let Some(active) = unsafe { Magazine::from_number(bin.active) } {
+            let (end, room) = (active.end(), active.room());
+            let count = distance(bin.head, end);
+            assert!(count <= room.min(capacity), "more than there is room for");
+            assert!(room == STARTER || room == FULL && capacity > STARTER, "H2");
+            let deep = distance(
+                ptr::with_exposed_provenance_mut(end.addr() - low(bin, end)),
+                end,
+            );
+            assert!(deep <= count, "the low-water mark is above the head");
+            assert_eq!(
+                bin.full,
+                mark(end.wrapping_sub(room.min(capacity))),
+                "full mark"
+            );
+            // SAFETY: from the head to the end the slots are filled.
+            held.extend((0..count).map(|at| unsafe { bin.head.add(at).read() }.addr()));
+        } else {
+            assert_eq!((bin.head.addr(), bin.low_water, bin.full), (0, 0, 0));
+        }
+        // SAFETY: a look at this thread's own spare.
+        if let Some(mut spare) = unsafe { Magazine::from_number(cold.spare) } {
+            let count = spare.count();
+            assert!(
+                count == 0 || count == capacity,
+                "H1: the spare holds {count} of {capacity}"
+            );
+            held.extend(spare.objects().iter().map(|object| object.addr()));
+        }
+        held
+    }
+}
+
+/// Bytes from the low-water mark to the end.
+fn low(bin: Bin, end: *mut *mut u8) -> usize {
+    mark(end).wrapping_sub(bin.low_water) as usize
+}
+
+/// This thread's cache and all that it holds and gave out.
+struct Books {
+    cache: CacheRef,
+    live: Vec<Vec<*mut u8>>,
+}
+
+impl Books {
+    fn open() -> Self {
+        let cache = registry::start().unwrap();
+        Self {
+            cache,
+            live: (0..CACHED_CLASSES).map(|_| Vec::new()).collect(),
+        }
+    }
+
+    fn alloc(&mut self, index: usize) -> bool {
+        let object = pop(class(index).byte()).or_else(|| {
+            let object = self.cache.pop(class(index));
+            self.cache.enter_slow();
+            object
+        });
+        let Some(object) = object else { return false };
+        // SAFETY: an object of that class, ours; large ones are marked where they begin.
+        unsafe { object.write_bytes(index as u8, size_of_class(index).min(4096)) };
+        self.live[index].push(object);
+        true
+    }
+
+    fn give(&mut self, index: usize, object: *mut u8) {
+        // SAFETY: as above.
+        assert_eq!(unsafe { object.read() }, index as u8);
+        if !push(class(index).byte(), object) {
+            self.cache.push(class(index), object);
+            self.cache.enter_slow();
+        }
+    }
+
+    fn dealloc(&mut self, index: usize, at: usize) {
+        let object = self.live[index].swap_remove(at);
+        self.give(index, object);
+    }
+
+    /// Objects of the class that are out of their slabs.
+    fn taken(&self, index: usize) -> usize {
+        if index < SMALL_CLASSES {
+            bin::taken(index)
+        } else {
+            large::out_bytes(index) / size_of_class(index)
+        }
+    }
+
+    fn check(&self) {
+        for index in 0..CACHED_CLASSES {
+            let held = self.cache.check_class(class(index));
+            assert_eq!(self.cache.held(index), held.len());
+            let out = self.live[index].iter().map(|object| object.addr());
+            let places: HashSet<usize> = out.chain(held.iter().copied()).collect();
+            let sum = self.live[index].len() + held.len();
+            assert_eq!(
+                places.len(),
+                sum,
+                "class {index}: an object is in two places"
+            );
+            assert_eq!(
+                self.taken(index),
+                sum + depot::kept(index),
+                "class {index}: objects are lost"
+            );
+        }
+    }
+
+    /// Everything goes back to where it came from.
+    fn close(mut self) {
+        for index in 0..CACHED_CLASSES {
+            while let Some(object) = self.live[index].pop() {
+                self.give(index, object);
+            }
+        }
+        self.check();
+        self.cache.flush();
+        self.check();
+        assert!((0..CACHED_CLASSES).all(|index| self.cache.held(index) == 0));
+        depot::empty(flush_magazine);
+        for index in 0..CACHED_CLASSES {
+            assert_eq!(self.taken(index), 0, "class {index}");
+        }
+        large::release_idle();
+        assert_eq!(HEAP.figures().active, 0, "slabs that are empty go back");
+    }
+}
+
+#[test]
+fn every_object_is_in_one_place_whatever_is_done() {
+    alone(|| {
+        for seed in 0..3 {
+            let mut books = Books::open();
+            let mut dice = Dice::new(seed);
+            for step in 0..40_000 {
+                // Phases that grow and phases that shrink, over a few classes each, so that caches overflow.
+                let first = step / 4000 * 5;
+                let index = (first + dice.below(4)) % CACHED_CLASSES;
+                let most = if step / 1000 % 2 == 0 { 1500 } else { 20 };
+                let count = books.live[index].len();
+                if count < most && dice.below(10) < 7 || count == 0 {
+                    assert!(books.alloc(index));
+                } else {
+                    let burst = if dice.once_in(20) { count } else { 1 };
+                    for left in (0..burst).rev() {
+                        books.dealloc(index, dice.below(left + 1 + count - burst));
+                    }
+                }
+                match dice.below(4000) {
+                    0 => books.cache.flush(),
+                    1 => depot::empty(flush_magazine),
+                    2 => depot::age(step as u64 * 1_000_000, flush_magazine),
+                    _ => {}
+                }
+                if step % 64 == 0 {
+                    books.check();
+                }
+            }
+            books.close();
+        }
+    });
+}
+
+#[test]
+fn what_was_freed_last_comes_first() {
+    alone(|| {
+        let mut books = Books::open();
+        let mut dice = Dice::new(8);
+        for index in [0, 3, 12, 25, 35, 40] {
+            assert!(books.alloc(index));
+            for _ in 0..600 {
+                if dice.once_in(2) || books.live[index].is_empty() {
+                    assert!(books.alloc(index));
+                    continue;
+                }
+                let freed = *books.live[index].last().unwrap();
+                books.dealloc(index, books.live[index].len() - 1);
+                assert!(books.alloc(index));
+                assert_eq!(*books.live[index].last().unwrap(), freed);
+                if dice.once_in(2) {
+                    books.dealloc(index, dice.below(books.live[index].len()));
+                }
+            }
+        }
+        books.close();
+    });
+}
+
+/// Sizes of the fills that a class sees while it only allocates.
+fn fills(books: &mut Books, index: usize, allocations: usize) -> Vec<usize> {
+    let mut fills = Vec::new();
+    for _ in 0..allocations {
+        let before = books.taken(index);
+        assert!(books.alloc(index));
+        let filled = books.taken(index) - before;
+        if filled > 0 {
+            fills.push(filled);
+        }
+    }
+    fills
+}
+
+#[test]
+fn fills_start_with_a_line_and_double() {
+    alone(|| {
+        let mut books = Books::open();
+        // 8 and 16 bytes: a line's worth; from 64 on: one object. Up to the capacity.
+        assert_eq!(
+            fills(&mut books, 0, 8 + 16 + 32 + 64 + 126 * 2),
+            [8, 16, 32, 64, 126, 126]
+        );
+        assert_eq!(
+            fills(&mut books, 1, 4 + 8 + 16 + 32 + 64 + 126),
+            [4, 8, 16, 32, 64, 126]
+        );
+        assert_eq!(
+            fills(&mut books, 4, 127 + 126),
+            [1, 2, 4, 8, 16, 32, 64, 126]
+        );
+        assert_eq!(fills(&mut books, 5, 127), [1, 2, 4, 8, 16, 32, 64]);
+        // Where the capacity is small, fills stop at it.
+        let capacity = magazine_capacity(28);
+        assert!(capacity < STARTER);
+        let last = *fills(&mut books, 28, 40).last().unwrap();
+        assert_eq!(last, capacity);
+        books.check();
+        books.close();
+    });
+}
+
+/// The room of the active magazine.
+fn room(books: &mut Books, index: usize) -> usize {
+    // SAFETY: a look at this thread's own active magazine.
+    unsafe { Magazine::from_number(books.cache.bin(class(index)).active) }
+        .unwrap()
+        .room()
+}
+
+#[test]
+fn starters_give_way_to_full_ones_when_they_do_not_suffice() {
+    alone(|| {
+        let mut books = Books::open();
+        // By allocating: the fill that does not fit brings the full one.
+        assert_eq!(fills(&mut books, 4, 15), [1, 2, 4, 8]);
+        assert_eq!(room(&mut books, 4), STARTER);
+        assert_eq!(fills(&mut books, 4, 1), [16]);
+        assert_eq!(room(&mut books, 4), FULL);
+        // By freeing: the free that does not fit does.
+        fills(&mut books, 9, 15);
+        assert_eq!(room(&mut books, 9), STARTER);
+        for freed in 1..=15 {
+            books.dealloc(9, 0);
+            assert_eq!(
+                room(&mut books, 9),
+                if freed <= STARTER { STARTER } else { FULL }
+            );
+        }
+        // A class whose capacity is small stays with its starter.
+        fills(&mut books, 28, 60);
+        while !books.live[28].is_empty() {
+            books.dealloc(28, 0);
+            assert_eq!(room(&mut books, 28), STARTER);
+        }
+        books.check();
+        books.close();
+    });
+}
+
+#[test]
+fn the_boundary_between_two_magazines_is_not_thrashed() {
+    alone(|| {
+        let mut books = Books::open();
+        let index = 7;
+        fills(&mut books, index, 3 * FULL);
+        // Fill the active one and begin the next: from here on, two magazines are on hand.
+        while books.cache.cold(class(index)).spare == 0 {
+            books.dealloc(index, 0);
+        }
+        let (taken, kept) = (books.taken(index), depot::kept(index));
+        for count in [1, 3, 40, FULL, 7, FULL] {
+            for _ in 0..4 {
+                (0..count).for_each(|_| assert!(books.alloc(index)));
+                (0..count).for_each(|_| books.dealloc(index, 0));
+            }
+            assert_eq!(
+                (books.taken(index), depot::kept(index)),
+                (taken, kept),
+                "{count} at a time"
+            );
+        }
+        books.close();
+    });
+}
+
+#[test]
+fn full_loads_go_to_the_depot_and_come_back_whole() {
+    alone(|| {
+        let mut books = Books::open();
+        let index = 7;
+        fills(&mut books, index, 12 * FULL);
+        let taken = books.taken(index);
+        while !books.live[index].is_empty() {
+            books.dealloc(index, 0);
+        }
+        assert_eq!(depot::kept(index) % FULL, 0, "whole magazines");
+        assert!(depot::kept(index) >= 9 * FULL);
+        assert_eq!(books.taken(index), taken, "no slab was asked");
+        books.check();
+        assert_eq!(
+            fills(&mut books, index, 12 * FULL),
+            [0; 0],
+            "no slab was asked"
+        );
+        books.close();
+    });
+}
+
+#[test]
+fn what_lies_untouched_goes_and_fills_shrink() {
+    alone(|| {
+        let mut books = Books::open();
+        let index = 6;
+        fills(&mut books, index, 127);
+        while !books.live[index].is_empty() {
+            books.dealloc(index, 0);
+        }
+        let held = books.cache.held(index);
+        assert!(held >= 100);
+        let fill = books.cache.cold(class(index)).fill;
+        // A round of the gc looks at every class once; the first look at this one only sets the mark.
+        let round = GC_PERIOD as usize * (BINS - 1);
+        let rounds = |count: usize| {
+            (0..count * round).for_each(|_| drop(books.cache.enter_slow()));
+            books.check();
+            books.cache.held(index)
+        };
+        assert_eq!(rounds(1), held);
+        let later = rounds(1);
+        assert!(later <= held / 3, "{held} became {later}");
+        assert!(rounds(6) <= 1);
+        assert!(books.cache.cold(class(index)).fill < fill);
+        books.close();
+    });
+}
+
+#[test]
+fn what_is_used_stays_when_the_gc_looks() {
+    alone(|| {
+        let mut books = Books::open();
+        let index = 6;
+        fills(&mut books, index, 100);
+        while !books.live[index].is_empty() {
+            books.dealloc(index, 0);
+        }
+        let held = books.cache.held(index);
+        for _ in 0..4 {
+            // All of it is needed between two looks.
+            for _ in 0..GC_PERIOD as usize * (BINS - 1) {
+                books.cache.enter_slow();
+            }
+            (0..held).for_each(|_| assert!(books.alloc(index)));
+            (0..held).for_each(|_| books.dealloc(index, 0));
+        }
+        assert!(
+            books.cache.held(index) >= held,
+            "{held} became {}",
+            books.cache.held(index)
+        );
+        books.close();
+    });
+}
+
+/// A thread's first operation on a class is a free of an object that another thread allocated: its line is not
+/// to be shared at once.
+#[test]
+fn a_line_is_not_shared_by_passing_an_object_on() {
+    alone(|| {
+        for (index, above) in [(0, 8), (1, 4), (2, 2), (3, 1), (4, 0), (9, 0)] {
+            let foreign = std::thread::scope(|scope| {
+                let allocate = || {
+                    alloc_uncached(class(index), ArenaIndex::FIRST)
+                        .unwrap()
+                        .expose_provenance()
+                };
+                scope.spawn(allocate).join().unwrap()
+            });
+            let mut books = Books::open();
+            books.cache.flush();
+            books
+                .cache
+                .push(class(index), ptr::with_exposed_provenance_mut(foreign));
+            let held = books.cache.check_class(class(index));
+            assert_eq!(held.len(), above + 1, "class {index}");
+            assert_eq!(
+                held[above], foreign,
+                "class {index}: it lies under the own ones"
+            );
+            (0..above + 1).for_each(|_| assert!(books.alloc(index)));
+            assert_eq!(books.live[index][above].addr(), foreign);
+            books.close();
+        }
+    });
+}
+
+#[test]
+fn a_system_that_refuses_loses_no_object() {
+    alone(|| {
+        let mut books = Books::open();
+        let mut dice = Dice::new(9);
+        let mut refused = 0;
+        for round in 0..200 {
+            // Refused: records for magazines and slabs, and pages; not what is there already.
+            gate::refuse(dice.below(4) as u64, 1 + dice.below(30) as u64);
+            let index = dice.below(CACHED_CLASSES);
+            for _ in 0..dice.below(600) {
+                if dice.below(10) < 6 || books.live[index].is_empty() {
+                    refused += usize::from(!books.alloc(index));
+                } else {
+                    books.dealloc(index, 0);
+                }
+            }
+            if round % 4 == 3 {
+                // Use up the segment that records come from, so that the next one has to be asked for.
+                while meta::allocate(1000).is_some() {}
+            }
+            books.check();
+            gate::refuse(u64::MAX, 0);
+            assert!(books.alloc(index));
+        }
+        assert!(refused > 20, "nothing was refused: {refused}");
+        books.close();
+    });
+}
