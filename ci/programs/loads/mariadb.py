@@ -91,7 +91,7 @@ def run(stage):
 def _client_sql(client):
     dice = random.Random(client)
     lines = []
-    for step in range(220):
+    for step in range(500):
         key, length = dice.randrange(60), int(dice.paretovariate(0.8) % 200)
         lines.append(
             f"INSERT INTO items VALUES ({client}, {key}, REPEAT('n{step} ', {dice.randrange(1, 60)}),"
