@@ -189,3 +189,6 @@ pub(crate) fn counted() -> (u64, u64) {
     });
     sum
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! parent: alone(body) ──starts──> child: the same test, alone(body) finds the variable set and runs `body`
 //! ```
 //! X1  The child runs exactly one test, and the parent fails unless it passed.
+//! X2  A child that hangs is ended by a signal after [`LIMIT_S`] seconds.
 
 use std::any::type_name_of_val;
 use std::env;
@@ -18,6 +19,9 @@ use std::vec::Vec;
 const VARIABLE: &str = "JEMOXIDE_TEST_ROLE";
 /// What lines start with that a child [`say`]s.
 const MARK: &str = "@said ";
+
+/// Seconds that a child may take.
+const LIMIT_S: u32 = 240;
 
 /// What a child has to do, if this process is one.
 pub(crate) fn role() -> Option<String> {
@@ -56,9 +60,7 @@ fn start(test: &str, role: &str, fixed: bool) -> Vec<String> {
     command
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(VARIABLE, role);
-    if fixed {
-        without_randomness(&mut command);
-    }
+    limit(&mut command, fixed);
     let output = command.output().expect("the test binary starts");
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
@@ -76,14 +78,19 @@ fn start(test: &str, role: &str, fixed: bool) -> Vec<String> {
         .collect()
 }
 
-/// Asks for an address space that is laid out the same every time.
-fn without_randomness(command: &mut Command) {
+/// Sets the limit of rule X2 and, with `fixed`, asks for an address space that is laid out the same every time.
+fn limit(command: &mut Command, fixed: bool) {
     use std::os::unix::process::CommandExt;
-    let fix = || {
-        // SAFETY: a plain call, in the child before it runs the program. A refusal leaves things as they are.
-        unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) };
+    let prepare = move || {
+        // SAFETY: two plain calls, in the child before it runs the program. A refusal leaves things as they are.
+        unsafe {
+            libc::alarm(LIMIT_S);
+            if fixed {
+                libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
+            }
+        }
         Ok(())
     };
-    // SAFETY: the closure makes one system call and touches nothing else.
-    unsafe { command.pre_exec(fix) };
+    // SAFETY: the closure makes two system calls and touches nothing else.
+    unsafe { command.pre_exec(prepare) };
 }
