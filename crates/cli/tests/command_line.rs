@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -14,6 +14,17 @@ const COMMAND: &str = env!("CARGO_BIN_EXE_jemoxide");
 fn jemoxide(words: &[&str]) -> Command {
     let mut command = Command::new(COMMAND);
     command.args(words).stdin(Stdio::null());
+    // Whoever runs the tests may ignore signals (`nohup`, a shell's background job), and the command rightly
+    // goes on doing so: these tests begin as a terminal would.
+    // SAFETY: `signal` is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     command
 }
 

@@ -15,7 +15,7 @@ use crate::size::{
     class_of, usable_size,
 };
 use crate::thread::{self, CacheRef, Current, cache};
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// Largest size that thread caches hold.
 const CACHED_MAX: usize = crate::size::size_of_class(CACHED_CLASSES - 1);
@@ -109,22 +109,20 @@ pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn alloc_missed(size: usize) -> *mut u8 {
-    if size > LOOKUP_MAX
-        && size <= CACHED_MAX
-        && let Some(class) = class_of(size)
-        && let Some(object) = thread::pop(class.byte())
-    {
-        return object;
-    }
-    if size > CACHED_MAX
-        && let Current::Started(cache, false) = thread::current()
-        && let Some(object) = large::alloc_idle(Pages::holding(size.min(MAX_SIZE)), cache.arena())
-    {
-        return object.as_ptr();
-    }
-    match usable_size(size) {
-        Some(bytes) => get(bytes, PAGE, false),
-        None => ptr::null_mut(),
+    let hit = if size <= LOOKUP_MAX {
+        None
+    } else if size <= CACHED_MAX {
+        class_of(size).and_then(|class| thread::pop(class.byte()))
+    } else if let Current::Started(cache, false) = thread::current() {
+        let pages = Pages::holding(size.min(MAX_SIZE));
+        large::alloc_idle(pages, cache.arena()).map(NonNull::as_ptr)
+    } else {
+        None
+    };
+    match (hit, usable_size(size)) {
+        (Some(object), _) => object,
+        (None, Some(bytes)) => get(bytes, PAGE, false),
+        (None, None) => ptr::null_mut(),
     }
 }
 

@@ -19,9 +19,7 @@ use crate::thread::{self, CacheRef, Current, cache};
 /// `ptr` came from this allocator, is not free, and nobody uses it from now on.
 #[inline(always)]
 pub unsafe fn dealloc(ptr: *mut u8) {
-    if let Some(byte) = page_map::class_byte_below(ptr)
-        && thread::push(byte, ptr)
-    {
+    if page_map::class_byte_below(ptr).is_some_and(|byte| thread::push(byte, ptr)) {
         return;
     }
     dealloc_missed(ptr);
@@ -80,14 +78,17 @@ fn dealloc_missed(ptr: *mut u8) {
         return;
     }
     let byte = page_map::class_byte(ptr);
-    if byte == 0
-        && let Current::Started(cache, false) = thread::current()
-        && let Offer::Taken(displaced) = large::dealloc_idle(ptr, cache.arena())
-    {
-        if let Some(displaced) = displaced {
+    let offer = match thread::current() {
+        Current::Started(cache, false) if byte == 0 => large::dealloc_idle(ptr, cache.arena()),
+        _ => Offer::Refused,
+    };
+    match offer {
+        Offer::Taken(None) => return,
+        Offer::Taken(Some(displaced)) => {
             slow::enter(Operation::Other, |_| displaced.release());
+            return;
         }
-        return;
+        Offer::Refused => {}
     }
     slow::enter(Operation::Free, |cache| give(cache, ptr, byte));
 }

@@ -76,15 +76,18 @@ fn large(record: MetaRef) -> NonNull<Large> {
 /// A large object of `bytes`, a multiple of the page, at `align`. `None`: out of memory.
 pub(crate) fn alloc(bytes: usize, align: usize, arena: ArenaIndex) -> Option<Fresh> {
     let pages = Pages(bytes / PAGE);
-    if align <= PAGE
-        && let Some(addr) = alloc_idle(pages, arena)
-    {
-        return Some(Fresh {
+    let idle = if align <= PAGE {
+        alloc_idle(pages, arena)
+    } else {
+        None
+    };
+    match idle {
+        Some(addr) => Some(Fresh {
             addr,
             zeroed: false,
-        });
+        }),
+        None => alloc_fresh(pages, align),
     }
-    alloc_fresh(pages, align)
 }
 
 /// A large object of `pages` pages from the run cache, if one waits there. Needs no passage: at every instant of it
@@ -250,9 +253,10 @@ fn release(record: MetaRef) {
 /// Gives all idle objects of the run cache to the page heap.
 pub(crate) fn release_idle() {
     for slot in RUNS.iter().flat_map(|cache| &cache.slots) {
-        if slot.load(Ordering::Relaxed) != 0
-            && let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire))
-        {
+        if slot.load(Ordering::Relaxed) == 0 {
+            continue;
+        }
+        if let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire)) {
             // SAFETY: the swap made it this thread's alone.
             IDLE.fetch_sub(
                 unsafe { large(record).as_ref() }.pages * PAGE,

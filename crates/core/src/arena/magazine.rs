@@ -8,7 +8,8 @@
 //! Two sizes: starters of 14 pointers (128 bytes), so that a thread that touched many classes stays
 //! cheap, and full ones of 126 (1 KiB). The objects themselves are never touched.
 //!
-//! G1  A magazine has one owner: a thread's bin, the depot, or the stack of empties.
+//! G1  A magazine has one owner: a thread's bin, the depot, or the stack of empties; or it is none, but a
+//!     recycled record, whose memory the metadata may give back.
 //! G2  `count` is true while the magazine is not a thread's active one; the bin's head is then the truth.
 
 use crate::meta::{self, MetaRef, UNIT};
@@ -24,11 +25,12 @@ pub(crate) const FULL: usize = 126;
 /// Empty full-size magazines, waiting.
 static EMPTIES: Stack = Stack::new();
 
+/// Relaxed atomics: statistics look at magazines of other threads.
 #[repr(C)]
 struct Header {
     next: AtomicU32,
-    count: u32,
-    room: u32,
+    count: AtomicU32,
+    room: AtomicU32,
     unused: u32,
 }
 
@@ -71,23 +73,19 @@ impl Magazine {
     /// An empty magazine with room for `room` pointers: [`STARTER`] or [`FULL`]. `None`: out of memory.
     pub(crate) fn empty(room: usize) -> Option<Self> {
         debug_assert!(room == STARTER || room == FULL);
-        if room == FULL
-            && let Some(number) = EMPTIES.pop(&MagazineLinks)
-        {
+        let waiting = if room == FULL {
+            EMPTIES.pop(&MagazineLinks)
+        } else {
+            None
+        };
+        if let Some(number) = waiting {
             let mut magazine = Self(MetaRef::from_number(number)?);
-            magazine.header_mut().count = 0;
+            magazine.set_count(0);
             return Some(magazine);
         }
-        let magazine = Self(meta::allocate(units(room))?);
-        let header: NonNull<Header> = magazine.0.resolve();
-        // SAFETY: a fresh record of that many units, ours alone; the link is written atomically as a
-        //         stale pop may still read it.
-        unsafe {
-            let header = header.as_ptr();
-            (*header).next.store(0, Ordering::Relaxed);
-            (*header).count = 0;
-            (*header).room = room as u32;
-        }
+        let mut magazine = Self(meta::allocate(units(room))?);
+        magazine.header().room.store(room as u32, Ordering::Relaxed);
+        magazine.set_count(0);
         Some(magazine)
     }
 
@@ -116,30 +114,24 @@ impl Magazine {
 
     fn header(&self) -> &Header {
         let header: NonNull<Header> = self.0.resolve();
-        // SAFETY: written by `empty`; ours (G1).
+        // SAFETY: atomics, in memory that stays mapped.
         unsafe { header.as_ref() }
-    }
-
-    fn header_mut(&mut self) -> &mut Header {
-        let mut header: NonNull<Header> = self.0.resolve();
-        // SAFETY: as above, borrowed mutably.
-        unsafe { header.as_mut() }
     }
 
     /// Pointers it has room for.
     pub(crate) fn room(&self) -> usize {
-        self.header().room as usize
+        self.header().room.load(Ordering::Relaxed) as usize
     }
 
     /// Objects in it (G2).
     pub(crate) fn count(&self) -> usize {
-        self.header().count as usize
+        self.header().count.load(Ordering::Relaxed) as usize
     }
 
     /// Notes how many objects it holds.
     pub(crate) fn set_count(&mut self, count: usize) {
         debug_assert!(count <= self.room());
-        self.header_mut().count = count as u32;
+        self.header().count.store(count as u32, Ordering::Relaxed);
     }
 
     /// One past its last slot, where it is filled from.
@@ -156,3 +148,20 @@ impl Magazine {
         unsafe { core::slice::from_raw_parts_mut(self.end().sub(count), count) }
     }
 }
+
+/// Makes the empties that wait recycled records, so that a purge of the metadata finds their pages.
+pub(crate) fn release_empties() {
+    // Taken as a whole: a thread that needs one meanwhile gets a new record.
+    let Some(first) = EMPTIES.take_all().and_then(MetaRef::from_number) else {
+        return;
+    };
+    let mut last = first;
+    while let Some(next) = MetaRef::from_number(MagazineLinks.next(last.number())) {
+        last = next;
+    }
+    // SAFETY: empties are nobody's, of that many units, and linked by their first words.
+    unsafe { meta::recycle_chain(first, last, units(FULL)) };
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! NEW ──first call──> BUSY ──options, arenas, exit key──> READY
 //! ```
 
-use super::{fork, options, report};
+use super::{fork, options, report, upkeep};
 use crate::arena;
 use crate::extent::HEAP;
 use crate::meta;
@@ -51,6 +51,7 @@ fn boot() {
     });
     HEAP.set_dss(options.dss);
     meta::allow_break(options.dss != Dss::Disabled);
+    upkeep::set_ageing(options.dirty_decay_ms >= 0);
     HEAP.set_decay_ms(options.dirty_decay_ms, options.muzzy_decay_ms);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     registry::prepare(2 * cpus, options.count);

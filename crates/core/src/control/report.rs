@@ -103,9 +103,10 @@ impl State {
 
 /// Brings the report up to date. Called inside a passage, no lock held.
 pub(crate) fn update(exited: bool) {
-    if WANTED.load(Ordering::Relaxed)
-        && let Some(mut state) = STATE.try_lock()
-    {
+    if !WANTED.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Some(mut state) = STATE.try_lock() {
         state.write(exited);
     }
 }

@@ -1,17 +1,19 @@
 //! Upkeep: what slow paths do now and then, and what can be asked for.
 
 use super::report;
-use crate::arena::{depot, large};
+use crate::arena::{depot, large, magazine};
 use crate::extent::HEAP;
+use crate::meta;
 use crate::sys::clock;
 use crate::thread::{CacheRef, cache, registry};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Nanoseconds that the run cache may sleep before it is emptied.
 const RUNS_IDLE_NS: u64 = 1_000_000_000;
 
 static RUNS_DUE: AtomicU64 = AtomicU64::new(0);
 static LAST_TICK: AtomicU64 = AtomicU64::new(0);
+static AGEING: AtomicBool = AtomicBool::new(true);
 
 /// Lets idle memory age: the depot, the run cache, the page heap. Called inside a passage, no lock held.
 #[cold]
@@ -21,6 +23,20 @@ pub(crate) fn tick() {
         // The clock is coarse: nothing can have aged.
         return;
     }
+    if AGEING.load(Ordering::Relaxed) {
+        age(now);
+    }
+    HEAP.tick(now);
+    report::update(false);
+}
+
+/// Says whether caches give memory up as time passes; without, the layout of a single-threaded program depends on
+/// its operations alone.
+pub(super) fn set_ageing(on: bool) {
+    AGEING.store(on, Ordering::Relaxed);
+}
+
+fn age(now: u64) {
     depot::age(now, cache::flush_magazine);
     let due = RUNS_DUE.load(Ordering::Relaxed);
     if now >= due
@@ -35,8 +51,6 @@ pub(crate) fn tick() {
     {
         large::release_idle();
     }
-    HEAP.tick(now);
-    report::update(false);
 }
 
 /// Gets back what is idle, so that a failed request can be tried again. Called inside a passage, no lock held.
@@ -53,5 +67,6 @@ pub(crate) fn trim(own: Option<CacheRef>) -> usize {
         cache.flush();
     }
     relieve();
-    HEAP.purge_all()
+    magazine::release_empties();
+    HEAP.purge_all() + meta::purge()
 }

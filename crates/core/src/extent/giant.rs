@@ -128,11 +128,11 @@ impl Remains {
             addr.next_multiple_of(system),
             (addr + bytes) & !(system - 1),
         );
-        if first < last
-            && let Some(addr) = NonNull::new(ptr::with_exposed_provenance_mut(first))
-        {
-            // SAFETY: pages that were just freed and that nobody can be given (I3). A refusal costs memory.
-            unsafe { memory::purge(addr, last - first) };
+        if first < last {
+            if let Some(addr) = NonNull::new(ptr::with_exposed_provenance_mut(first)) {
+                // SAFETY: pages that were just freed and that nobody can be given (I3). A refusal costs memory.
+                unsafe { memory::purge(addr, last - first) };
+            }
         }
         let (addr, bytes) = self.unmap;
         let addr = NonNull::new(ptr::with_exposed_provenance_mut(addr))?;

@@ -225,12 +225,12 @@ pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<(usize, usize)> 
         start += front;
     }
     let wanted = start.next_multiple_of(align) + bytes;
-    if wanted < end
-        && let Some(tail) = NonNull::new(ptr::with_exposed_provenance_mut(wanted))
+    if wanted < end {
+        let tail = NonNull::new(ptr::with_exposed_provenance_mut(wanted));
         // SAFETY: as above.
-        && unsafe { memory::unmap(tail, end - wanted) }
-    {
-        end = wanted;
+        if tail.is_some_and(|tail| unsafe { memory::unmap(tail, end - wanted) }) {
+            end = wanted;
+        }
     }
     avoid_huge(
         NonNull::new(ptr::with_exposed_provenance_mut(start))?,

@@ -264,9 +264,12 @@ impl State {
             batch.push(huge, &mask, idle);
             (start, kept) = (index, [0; 2]);
         }
-        if start < len
-            && let Some(first) = self.find(base + start * HUGE)
-        {
+        let first = if start < len {
+            self.find(base + start * HUGE)
+        } else {
+            None
+        };
+        if let Some(first) = first {
             first.stamp.set(stamp);
             let clean = if kept == [0; 2] { index - start } else { 0 };
             self.insert_run(
@@ -279,9 +282,12 @@ impl State {
     }
 
     fn keep_run(&mut self, base: usize, from: usize, to: usize, idle: [u32; 2], stamp: u32) {
-        if from < to
-            && let Some(first) = self.find(base + from * HUGE)
-        {
+        let first = if from < to {
+            self.find(base + from * HUGE)
+        } else {
+            None
+        };
+        if let Some(first) = first {
             first.stamp.set(stamp);
             let clean = if idle == [0; 2] { to - from } else { 0 };
             self.insert_run(first, to - from, idle, clean);

@@ -2,24 +2,32 @@
 //!
 //! ```text
 //! MetaRef  | segment 16 | unit 16 |  ──>  SEGMENTS[segment] + unit * 64
-//! segment  4 MiB of address space, filled from the front, never given back
-//! source   mappings, else the data segment
+//! segment  | book | records as they come, up to 64 KiB | pages, each of records of one size | ...
+//! record   recycled of that size? else from the open page of that size; else from a new or an idle page
+//! purge    pages whose records are all recycled ──> idle: their memory is the system's
 //! ```
 //! Records are whole units of 64 bytes, named by 32-bit numbers, so that links are short and lock-free
 //! stacks can carry a tag. Records are kept apart from the application's memory: an overflow there cannot
-//! reach them.
+//! reach them. A small process has all of them side by side; in a large one every page holds one size, so
+//! that pages empty and can be given back.
 //!
-//! M1  A record's memory stays mapped for good: a stale read of a link is harmless.
-//! M2  A fresh record reads zero; a recycled one is as its last owner left it, but for its first 4 bytes.
+//! M1  A record's addresses stay mapped for good: a stale read of a link is harmless.
+//! M2  What a record holds at first is of no meaning. After it was recycled it may read zero at any time, so
+//!     what stale readers look at must mean "nothing" when it is zero.
+//! M3  Records lie as they come in the first 64 KiB of segment 0, and in pages of one size everywhere else, but for
+//!     those that are too large to be recycled.
 //! Lock: metadata, rank 4; resolving a name takes none.
 
+mod book;
+mod purge;
 pub(crate) mod source;
 
-use crate::size::Pages;
+use crate::size::{PAGE, Pages};
 use crate::sync::Mutex;
 use crate::sys::memory;
+use book::{Idle, SEGMENT_PAGES};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 pub(crate) use source::allow_break;
 
@@ -29,12 +37,19 @@ const LG_SEGMENT_UNITS: u32 = 16;
 const SEGMENT_UNITS: usize = 1 << LG_SEGMENT_UNITS;
 const SEGMENT_BYTES: usize = SEGMENT_UNITS * UNIT;
 const SEGMENTS_MAX: usize = 1 << 16;
+const PAGE_UNITS: usize = PAGE / UNIT;
+/// Units of the first segment, its book among them, where records lie as they come.
+const MIXED_UNITS: usize = (64 << 10) / UNIT;
+/// What is mapped at a time: a whole segment; in unit tests less, so that there are many.
+const MAPPED_SEGMENT: usize = if cfg!(test) { 512 << 10 } else { SEGMENT_BYTES };
 /// What is mapped at least when the system is short.
 const SMALLEST_SEGMENT: usize = 64 << 10;
 /// What is taken of the data segment at a time, at least.
 const BREAK_SEGMENT: usize = 256 << 10;
 /// Records of up to this many units are recycled by size.
 const RECYCLED_UNITS: usize = 32;
+
+const _: () = assert!(SEGMENT_PAGES * PAGE == SEGMENT_BYTES && MIXED_UNITS % PAGE_UNITS == 0);
 
 static SEGMENTS: [AtomicPtr<u8>; SEGMENTS_MAX] =
     [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS_MAX];
@@ -65,66 +80,146 @@ impl MetaRef {
     #[inline]
     pub(crate) fn resolve<T>(self) -> NonNull<T> {
         const { assert!(align_of::<T>() <= UNIT) };
-        let segment = (self.0 >> LG_SEGMENT_UNITS) as usize;
         // Acquire: pairs with the Release in `Base::grow`.
-        let base = SEGMENTS[segment].load(Ordering::Acquire);
+        let base = SEGMENTS[self.segment()].load(Ordering::Acquire);
         debug_assert!(!base.is_null());
-        let unit = self.0 as usize & (SEGMENT_UNITS - 1);
         // SAFETY: 1. numbers come from `allocate` only, within a mapped segment (M1);
         //         2. not null: a segment's base is not.
-        unsafe { NonNull::new_unchecked(base.add(unit * UNIT).cast()) }
+        unsafe { NonNull::new_unchecked(base.add(self.unit() * UNIT).cast()) }
+    }
+
+    const fn at(segment: usize, unit: usize) -> Self {
+        Self((segment << LG_SEGMENT_UNITS | unit) as u32)
+    }
+
+    const fn segment(self) -> usize {
+        (self.0 >> LG_SEGMENT_UNITS) as usize
+    }
+
+    const fn unit(self) -> usize {
+        self.0 as usize & (SEGMENT_UNITS - 1)
+    }
+
+    /// The record that follows in a list of recycled ones; 0 is none.
+    fn next(self) -> u32 {
+        // SAFETY: the first word of a recycled record is its link, written atomically; mapped (M1).
+        unsafe { self.resolve::<AtomicU32>().as_ref() }.load(Ordering::Relaxed)
+    }
+
+    /// Sets what follows this record, which nobody uses, in a list.
+    fn set_next(self, next: u32) {
+        // SAFETY: as above.
+        unsafe { self.resolve::<AtomicU32>().as_ref() }.store(next, Ordering::Relaxed);
     }
 }
 
+/// Lists and cursors.
 struct Base {
     segment: usize,
     next: usize,
     end: usize,
+    /// First record of each list of recycled ones, by units.
     recycled: [u32; RECYCLED_UNITS + 1],
+    /// The next record to be cut off a page, by units; 0: there is no open page.
+    open: [u32; RECYCLED_UNITS + 1],
+    idle: Idle,
 }
 
-static BASE: Mutex<Base, 4> = Mutex::new(Base {
-    segment: 0,
-    next: 0,
-    end: 0,
-    recycled: [0; RECYCLED_UNITS + 1],
-});
-static USED_UNITS: AtomicUsize = AtomicUsize::new(0);
-static MAPPED_LEAVES: AtomicUsize = AtomicUsize::new(0);
+/// Records, their lists, and what is counted of them.
+struct Metadata {
+    base: Mutex<Base, 4>,
+    /// Somebody is purging.
+    purging: AtomicBool,
+    /// Units handed out at least once, less those in pages that were purged since.
+    resident_units: AtomicUsize,
+}
+
+static METADATA: Metadata = Metadata::new(0);
 
 /// Units that hold `T`.
 pub(crate) const fn units_of<T>() -> usize {
     size_of::<T>().div_ceil(UNIT)
 }
 
+/// Records of `units` units in a page.
+const fn records_in_page(units: usize) -> usize {
+    PAGE_UNITS / units
+}
+
 impl Base {
+    /// Metadata that gets its memory from segment number `segment` on.
+    const fn new(segment: usize) -> Self {
+        Self {
+            segment,
+            next: 0,
+            end: 0,
+            recycled: [0; RECYCLED_UNITS + 1],
+            open: [0; RECYCLED_UNITS + 1],
+            idle: Idle::new(),
+        }
+    }
+
     fn grow(&mut self, units: usize) -> Option<()> {
-        let segment = if self.end == 0 { 0 } else { self.segment + 1 };
-        if segment >= SEGMENTS_MAX || units > SEGMENT_UNITS - 1 {
+        let segment = self.segment + usize::from(self.end != 0);
+        if segment >= SEGMENTS_MAX || units > SEGMENT_UNITS - PAGE_UNITS {
             return None;
         }
-        let (base, bytes) = obtain((units + 1) * UNIT)?;
+        let (base, bytes) = obtain((units + PAGE_UNITS) * UNIT)?;
         // Release: pairs with the Acquire in `resolve`.
         SEGMENTS[segment].store(base.as_ptr(), Ordering::Release);
         self.segment = segment;
-        // Unit 0 of segment 0 stays unused: its name is the null of links.
-        self.next = usize::from(segment == 0);
+        // The book comes first. So unit 0 of segment 0 is no record: its name is the null of links.
+        self.next = PAGE_UNITS;
         self.end = bytes / UNIT;
         Some(())
     }
 
-    fn take(&mut self, units: usize) -> Option<MetaRef> {
-        if units <= RECYCLED_UNITS && self.recycled[units] != 0 {
-            let record = MetaRef(self.recycled[units]);
-            // SAFETY: the first word of a recycled record is its link, written by `recycle`.
-            self.recycled[units] =
-                unsafe { record.resolve::<AtomicU32>().as_ref() }.load(Ordering::Relaxed);
-            return Some(record);
+    /// A recycled record, or else a fresh one: and whether it is that.
+    fn take(&mut self, units: usize) -> Option<(MetaRef, bool)> {
+        if units > RECYCLED_UNITS {
+            return Some((self.cut(units)?, true));
         }
+        if let Some(record) = MetaRef::from_number(self.recycled[units]) {
+            self.recycled[units] = record.next();
+            return Some((record, false));
+        }
+        let record = match MetaRef::from_number(self.open[units]) {
+            Some(record) => record,
+            None if self.is_small(units) => return Some((self.cut(units)?, true)),
+            None => self.take_page()?,
+        };
+        let following = record.unit() + units;
+        let fits = following % PAGE_UNITS != 0 && following % PAGE_UNITS + units <= PAGE_UNITS;
+        self.open[units] = if fits {
+            MetaRef::at(record.segment(), following).number()
+        } else {
+            0
+        };
+        Some((record, true))
+    }
+
+    /// Whether the next record belongs to those of a small process (M3).
+    fn is_small(&self, units: usize) -> bool {
+        self.segment == 0 && (self.end == 0 || self.next + units <= MIXED_UNITS.min(self.end))
+    }
+
+    fn take_page(&mut self) -> Option<MetaRef> {
+        if let Some(page) = self.idle.take() {
+            return Some(page);
+        }
+        self.next = self.next.next_multiple_of(PAGE_UNITS);
+        if self.segment == 0 {
+            self.next = self.next.max(MIXED_UNITS);
+        }
+        self.cut(PAGE_UNITS)
+    }
+
+    /// `units` that were never used.
+    fn cut(&mut self, units: usize) -> Option<MetaRef> {
         if self.next + units > self.end {
             self.grow(units)?;
         }
-        let record = MetaRef((self.segment << LG_SEGMENT_UNITS | self.next) as u32);
+        let record = MetaRef::at(self.segment, self.next);
         self.next += units;
         Some(record)
     }
@@ -134,21 +229,44 @@ impl Base {
 fn obtain(needed: usize) -> Option<(NonNull<u8>, usize)> {
     let smallest = SMALLEST_SEGMENT.max(needed);
     let halves = |from: usize| {
-        let sizes = core::iter::successors(Some(from), |bytes| Some(bytes / 2));
+        let largest = from.max(needed.next_power_of_two());
+        let sizes = core::iter::successors(Some(largest), |bytes| Some(bytes / 2));
         sizes.take_while(move |&bytes| bytes >= smallest)
     };
-    let mapped = halves(SEGMENT_BYTES).find_map(|bytes| Some((source::map(bytes)?, bytes)));
-    mapped.or_else(|| {
-        let largest = BREAK_SEGMENT.max(needed.next_power_of_two());
-        halves(largest).find_map(|bytes| Some((source::of_break(bytes)?, bytes)))
-    })
+    let mapped = halves(MAPPED_SEGMENT).find_map(|bytes| Some((source::map(bytes)?, bytes)));
+    mapped
+        .or_else(|| halves(BREAK_SEGMENT).find_map(|bytes| Some((source::of_break(bytes)?, bytes))))
+}
+
+impl Metadata {
+    const fn new(first_segment: usize) -> Self {
+        Self {
+            base: Mutex::new(Base::new(first_segment)),
+            purging: AtomicBool::new(false),
+            resident_units: AtomicUsize::new(0),
+        }
+    }
+
+    fn allocate(&self, units: usize) -> Option<MetaRef> {
+        let (record, is_fresh) = self.base.lock().take(units)?;
+        if is_fresh {
+            self.resident_units.fetch_add(units, Ordering::Relaxed);
+        }
+        Some(record)
+    }
+
+    /// Puts the records `first` to `last`, linked already, into the list of those of `units` units.
+    fn recycle(&self, first: MetaRef, last: MetaRef, units: usize) {
+        debug_assert!(units <= RECYCLED_UNITS);
+        let mut base = self.base.lock();
+        last.set_next(base.recycled[units]);
+        base.recycled[units] = first.number();
+    }
 }
 
 /// A record of `units` units. `None`: the system refused memory.
 pub(crate) fn allocate(units: usize) -> Option<MetaRef> {
-    let record = BASE.lock().take(units)?;
-    USED_UNITS.fetch_add(units, Ordering::Relaxed);
-    Some(record)
+    METADATA.allocate(units)
 }
 
 /// Hands a record of `units` units on to whoever needs one of that size next.
@@ -157,13 +275,22 @@ pub(crate) fn allocate(units: usize) -> Option<MetaRef> {
 /// The record came from [`allocate`] with the same `units`, at most 32, and nobody uses it from now on
 /// but by stale reads of its atomics.
 pub(crate) unsafe fn recycle(record: MetaRef, units: usize) {
-    debug_assert!(units <= RECYCLED_UNITS);
-    let mut base = BASE.lock();
-    // SAFETY: the caller hands the record over; its first word becomes the link.
-    let link = unsafe { record.resolve::<AtomicU32>().as_ref() };
-    link.store(base.recycled[units], Ordering::Relaxed);
-    base.recycled[units] = record.number();
-    USED_UNITS.fetch_sub(units, Ordering::Relaxed);
+    METADATA.recycle(record, record, units);
+}
+
+/// Hands on many records of `units` units at once: `first` to `last`, each with the number of the next in its
+/// first word, an atomic.
+///
+/// # Safety
+/// As for [`recycle`], of each.
+pub(crate) unsafe fn recycle_chain(first: MetaRef, last: MetaRef, units: usize) {
+    METADATA.recycle(first, last, units);
+}
+
+/// Gives the memory of pages in which all records are recycled to the system; bytes given back. One caller at a
+/// time does that: another gets 0 at once. Takes time for each recycled record; no lock may be held.
+pub(crate) fn purge() -> usize {
+    METADATA.purge()
 }
 
 /// A table of `bytes` zero bytes that stays for good, outside the segments.
@@ -174,111 +301,10 @@ pub(crate) fn table(bytes: usize) -> Option<NonNull<u8>> {
     source::map(bytes).or_else(|| source::of_break(bytes))
 }
 
-/// Counts `bytes` of a table as touched, for the statistics.
-pub(crate) fn count_table(bytes: usize) {
-    MAPPED_LEAVES.fetch_add(bytes, Ordering::Relaxed);
-}
-
-/// Bytes of our own records in use.
+/// Bytes of our own records that take memory, those that wait to be used again among them.
 pub(crate) fn used_bytes() -> usize {
-    USED_UNITS.load(Ordering::Relaxed) * UNIT + MAPPED_LEAVES.load(Ordering::Relaxed)
+    METADATA.resident_units.load(Ordering::Relaxed) * UNIT
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::simulated::memory as gate;
-    use std::collections::HashMap;
-    use std::vec::Vec;
-
-    #[test]
-    fn records_do_not_overlap_and_keep_their_contents() {
-        let mut live: HashMap<u32, (usize, u8)> = HashMap::new();
-        let mut seed = 7u64;
-        for round in 0..20_000u32 {
-            seed = seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            if live.len() < 200 || seed >> 63 == 0 {
-                let units = 1 + (seed >> 33) as usize % 20;
-                let record = allocate(units).unwrap();
-                let fill = round as u8;
-                // SAFETY: fresh record of that many units.
-                unsafe {
-                    record
-                        .resolve::<u8>()
-                        .as_ptr()
-                        .write_bytes(fill, units * UNIT)
-                };
-                assert!(live.insert(record.number(), (units, fill)).is_none());
-            } else {
-                let number = *live.keys().next().unwrap();
-                let (units, fill) = live.remove(&number).unwrap();
-                let record = MetaRef::from_number(number).unwrap();
-                // SAFETY: ours until the next line.
-                let bytes: &[u8] =
-                    unsafe { core::slice::from_raw_parts(record.resolve().as_ptr(), units * UNIT) };
-                assert!(bytes.iter().all(|&byte| byte == fill));
-                // SAFETY: taken out of the list of live ones.
-                unsafe { recycle(record, units) };
-            }
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_none_and_later_requests_succeed() {
-        let mut base = Base {
-            segment: 40_000,
-            next: 0,
-            end: 1,
-            recycled: [0; RECYCLED_UNITS + 1],
-        };
-        gate::refuse(0, 1000);
-        assert!(base.take(3).is_none());
-        gate::refuse(u64::MAX, 0);
-        let records: Vec<_> = (0..10).map(|_| base.take(3).unwrap().number()).collect();
-        assert!(records.windows(2).all(|pair| pair[1] == pair[0] + 3));
-    }
-
-    #[test]
-    fn the_data_segment_serves_when_mappings_are_refused() {
-        let mut base = Base {
-            segment: 42_000,
-            next: 0,
-            end: 1,
-            recycled: [0; RECYCLED_UNITS + 1],
-        };
-        gate::refuse_maps(true);
-        assert!(
-            base.take(2).is_none() && table(10_000).is_none(),
-            "not allowed"
-        );
-        source::ALLOWED_HERE.set(true);
-        let units = BREAK_SEGMENT / UNIT + 10;
-        let records = [2, units].map(|units| (base.take(units).unwrap(), units));
-        let table = table(10_000).unwrap();
-        gate::refuse_maps(false);
-        assert_eq!(table.addr().get() % memory::page_size(), 0);
-        let ranges = records.map(|(record, units)| (record.resolve::<u8>(), units * UNIT));
-        for (addr, bytes) in [ranges[0], ranges[1], (table, 10_000)] {
-            // SAFETY: fresh memory of that many bytes, ours alone.
-            let bytes = unsafe { core::slice::from_raw_parts_mut(addr.as_ptr(), bytes) };
-            assert!(bytes.iter().all(|&byte| byte == 0));
-            bytes.fill(0xa5);
-        }
-    }
-
-    #[test]
-    fn a_short_system_gets_a_smaller_segment() {
-        let mut base = Base {
-            segment: 41_000,
-            next: 0,
-            end: 1,
-            recycled: [0; RECYCLED_UNITS + 1],
-        };
-        gate::refuse(0, 3);
-        assert!(base.take(2).is_some());
-        assert_eq!(base.end * UNIT, SEGMENT_BYTES / 8);
-        gate::refuse(u64::MAX, 0);
-    }
-}
+mod tests;

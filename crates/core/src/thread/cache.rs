@@ -3,9 +3,13 @@
 //! ```text
 //! malloc, active empty:  spare full? swap.  else depot.  else slabs (1, 2, 4 ... objects: slow start)
 //! free,   active full:   spare empty? swap. else spare to the depot, active becomes the spare
+//!                        below its limit's final value: half to the slabs, the limit grows
 //! ```
 //! H1  A class has at most two magazines, active and spare; the spare is empty or holds a whole load.
 //! H2  A class starts with a starter and gets a full-size magazine when it has filled one.
+//! H4  What a thread keeps of a class grows with its use: fills grow by a half each time, the limit of what frees
+//!     may pile up is a quarter of the fill and grows by a quarter each time it is met. A thread that touched
+//!     many classes a little keeps little; one that works with a class keeps whole loads after a dozen visits.
 //! H3  Every [`GC_PERIOD`] slow entries one class is looked at: what lay untouched under its low-water mark
 //!     since the last look goes, and its fills are halved. Entries are counted, not time, so that the layout
 //!     of a single-threaded program depends on its operations alone.
@@ -25,6 +29,8 @@ const GC_PERIOD: u32 = 32;
 const TICK_PERIOD: u32 = 128;
 /// Bytes of a cache line: what the first fill of a class takes.
 const LINE: usize = 64;
+/// Bytes of a class that frees may pile up from the start.
+const LIMIT_BYTES: usize = 512;
 
 /// What is needed of a class on slow paths only.
 #[derive(Clone, Copy)]
@@ -33,6 +39,16 @@ struct Cold {
     spare: u32,
     /// Objects that the next fill takes; 0 before the first.
     fill: u8,
+    /// Objects that the active magazine may hold (H4); 0 before the first.
+    limit: u8,
+}
+
+impl Cold {
+    const NEW: Self = Self {
+        spare: 0,
+        fill: 0,
+        limit: 0,
+    };
 }
 
 /// A thread's cache.
@@ -76,7 +92,7 @@ impl CacheRef {
             cache.as_ptr().write(Cache {
                 live,
                 shadow,
-                cold: [Cold { spare: 0, fill: 0 }; BINS],
+                cold: [Cold::NEW; BINS],
                 orphan_link: AtomicU32::new(0),
                 orphaned: AtomicU32::new(0),
                 next: 0,
@@ -235,7 +251,11 @@ impl CacheRef {
             0 => first,
             fill => fill,
         };
-        self.cold(class).fill = (wanted * 2).min(capacity) as u8;
+        let next = (wanted + wanted.div_ceil(2)).min(capacity);
+        let cold = self.cold(class);
+        cold.fill = next as u8;
+        let limit = if next == capacity { capacity } else { next / 4 };
+        cold.limit = cold.limit.max(limit as u8);
         // SAFETY: the active magazine of this thread's bin, empty; it goes back below.
         let active = unsafe { Magazine::from_number(self.bin(class).active) };
         let mut magazine = match active {
@@ -258,14 +278,14 @@ impl CacheRef {
         // What came is at the front of the slots meant for `wanted`: move it to the end.
         magazine.objects().copy_within(0..filled, wanted - filled);
         magazine.set_count(filled);
-        *self.bin(class) = bin_of(class, magazine);
+        *self.bin(class) = self.bin_of(class, magazine);
         (filled > 0).then_some(())
     }
 
     /// Makes `magazine` the active one and returns the one it replaces, empty.
     fn replace_active(&mut self, class: SizeClass, magazine: Magazine) -> Option<Magazine> {
         let old = *self.bin(class);
-        *self.bin(class) = bin_of(class, magazine);
+        *self.bin(class) = self.bin_of(class, magazine);
         // SAFETY: it was this bin's active magazine until now.
         let mut old_magazine = unsafe { Magazine::from_number(old.active) }?;
         old_magazine.set_count(distance(old.head, old_magazine.end()));
@@ -292,14 +312,26 @@ impl CacheRef {
             return self.first_free(class, object);
         };
         active.set_count(distance(self.bin(class).head, active.end()));
-        if active.room() < capacity && active.room() == STARTER {
+        let limit = self.limit(class);
+        if limit < capacity {
+            self.cold(class).limit = (limit + limit / 4 + 1).min(capacity) as u8;
+            if active.count() >= limit {
+                let kept = active.count() / 2;
+                self.shed(class, &mut active, kept);
+            }
+        }
+        if self.limit(class) > active.room() && active.room() == STARTER {
             let Some(mut full) = Magazine::empty(FULL) else {
+                *self.bin(class) = self.bin_of(class, active);
                 return flush_one(class, object);
             };
             full.set_count(active.count());
             full.objects().copy_from_slice(active.objects());
-            *self.bin(class) = bin_of(class, full);
             active.recycle();
+            active = full;
+        }
+        if active.count() < self.limit(class).min(active.room()) {
+            *self.bin(class) = self.bin_of(class, active);
             return false;
         }
         // SAFETY: the spare of this thread's class; every path below puts it somewhere.
@@ -319,16 +351,42 @@ impl CacheRef {
         let Some(empty) = empty else {
             // No memory for a magazine: this one's load goes to the slabs.
             self.cold(class).spare = 0;
-            let count = active.count();
-            depot::note_flushed(class, count);
-            flush_objects(class, active.objects());
-            active.set_count(0);
-            *self.bin(class) = bin_of(class, active);
+            self.shed(class, &mut active, 0);
+            *self.bin(class) = self.bin_of(class, active);
             return false;
         };
         self.cold(class).spare = active.into_number();
-        *self.bin(class) = bin_of(class, empty);
+        *self.bin(class) = self.bin_of(class, empty);
         false
+    }
+
+    /// Objects of `class` that the active magazine may hold (H4).
+    fn limit(&mut self, class: SizeClass) -> usize {
+        let capacity = magazine_capacity(class.index());
+        let least = (LIMIT_BYTES / class.size()).clamp(2, STARTER).min(capacity);
+        (self.cold(class).limit as usize).max(least)
+    }
+
+    /// A bin with `magazine` as its active one.
+    fn bin_of(&mut self, class: SizeClass, magazine: Magazine) -> Bin {
+        let end = magazine.end();
+        let room = self.limit(class).max(magazine.count()).min(magazine.room());
+        Bin {
+            head: end.wrapping_sub(magazine.count()),
+            low_water: mark(end),
+            full: mark(end.wrapping_sub(room)),
+            active: magazine.into_number(),
+        }
+    }
+
+    /// Gives the objects that lie deepest in `magazine` back to their slabs, all but `kept`.
+    fn shed(&mut self, class: SizeClass, magazine: &mut Magazine, kept: usize) {
+        let gone = magazine.count() - kept;
+        let objects = magazine.objects();
+        depot::note_flushed(class, gone);
+        flush_objects(class, &mut objects[kept..]);
+        objects.copy_within(0..kept, gone);
+        magazine.set_count(kept);
     }
 
     /// The first operation on a class is a free: the object comes from another thread. Below a line's size it
@@ -348,7 +406,7 @@ impl CacheRef {
         objects.copy_within(0..filled, above - filled);
         objects[above] = object;
         magazine.set_count(filled + 1);
-        *self.bin(class) = bin_of(class, magazine);
+        *self.bin(class) = self.bin_of(class, magazine);
         true
     }
 
@@ -371,17 +429,12 @@ impl CacheRef {
             (mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>()).min(count);
         if untouched > 0 {
             self.drop_spare(class);
-            let gone = untouched - untouched / 4;
             active.set_count(count);
-            let (kept, surplus) = active.objects().split_at_mut(count - gone);
-            let kept = kept.len();
-            depot::note_flushed(class, gone);
-            flush_objects(class, surplus);
-            active.objects().copy_within(0..kept, gone);
-            active.set_count(kept);
-            let fill = &mut self.cold(class).fill;
-            *fill = (*fill / 2).max(1);
-            *self.bin(class) = bin_of(class, active);
+            self.shed(class, &mut active, count - (untouched - untouched / 4));
+            let cold = self.cold(class);
+            cold.fill = (cold.fill / 2).max(1);
+            cold.limit /= 2;
+            *self.bin(class) = self.bin_of(class, active);
         }
         let bin = self.bin(class);
         bin.low_water = mark(bin.head);
@@ -408,7 +461,7 @@ impl CacheRef {
                 active.set_count(distance(bin.head, active.end()));
                 give_away(class, self.arena(), active);
             }
-            self.cold(class).fill = 0;
+            *self.cold(class) = Cold::NEW;
         }
     }
 
@@ -432,18 +485,6 @@ impl CacheRef {
 /// Pointers between two positions of a magazine.
 fn distance(from: *mut *mut u8, to: *mut *mut u8) -> usize {
     to.addr().wrapping_sub(from.addr()) / size_of::<*mut u8>()
-}
-
-/// A bin with `magazine` as its active one.
-fn bin_of(class: SizeClass, magazine: Magazine) -> Bin {
-    let end = magazine.end();
-    let room = magazine.room().min(magazine_capacity(class.index()));
-    Bin {
-        head: end.wrapping_sub(magazine.count()),
-        low_water: mark(end),
-        full: mark(end.wrapping_sub(room)),
-        active: magazine.into_number(),
-    }
 }
 
 /// Takes up to `out.len()` objects of `class` from the arena; the answer is how many.

@@ -35,8 +35,10 @@ impl Passage {
         let shard = shard_of(cache);
         let nested = cache.is_some_and(|cache| cache.get().inside);
         let counted = !nested && GATE.enter(shard, is_closer);
-        if counted && let Some(cache) = &mut cache {
-            cache.get_mut().inside = true;
+        if counted {
+            if let Some(cache) = &mut cache {
+                cache.get_mut().inside = true;
+            }
         }
         Self {
             cache,

@@ -12,7 +12,21 @@ std::thread_local! {
     static PURGED: Cell<u64> = const { Cell::new(0) };
     static NO_MAPS: Cell<bool> = const { Cell::new(false) };
     static LIES: Cell<bool> = const { Cell::new(false) };
+    /// One bit for each of [`NAMES`] that was refused.
+    static REFUSED_NAMES: Cell<u32> = const { Cell::new(0) };
 }
+
+/// The calls that can be refused.
+const NAMES: [&str; 8] = [
+    "map",
+    "unmap",
+    "purge",
+    "purge_lazy",
+    "populate",
+    "allow_huge",
+    "relocate",
+    "extend_break",
+];
 
 /// Refuses `count` of this thread's calls, the first being call number `from` counted from now (0 = the next).
 pub(crate) fn refuse(from: u64, count: u64) {
@@ -40,15 +54,30 @@ pub(crate) fn purged_bytes() -> u64 {
     PURGED.get()
 }
 
-fn granted() -> bool {
+/// Names of the calls of which this thread had one refused so far.
+pub(crate) fn refused() -> impl Iterator<Item = &'static str> {
+    let bits = REFUSED_NAMES.get();
+    NAMES
+        .into_iter()
+        .enumerate()
+        .filter(move |(bit, _)| bits >> bit & 1 != 0)
+        .map(|(_, name)| name)
+}
+
+fn granted(name: &str) -> bool {
     let call = CALLS.get();
     CALLS.set(call + 1);
     let (from, to) = REFUSED.get();
-    !(from..to).contains(&call)
+    let granted = !(from..to).contains(&call);
+    if !granted {
+        let bit = NAMES.iter().position(|&known| known == name).unwrap();
+        REFUSED_NAMES.set(REFUSED_NAMES.get() | 1 << bit);
+    }
+    granted
 }
 
 pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
-    if granted() && !NO_MAPS.get() {
+    if granted("map") && !NO_MAPS.get() {
         real::map(len)
     } else {
         None
@@ -59,14 +88,14 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
 /// As for the real one.
 pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted() && unsafe { real::unmap(addr, len) }
+    granted("unmap") && unsafe { real::unmap(addr, len) }
 }
 
 /// # Safety
 /// As for the real one.
 pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    let done = granted() && (LIES.get() || unsafe { real::purge(addr, len) });
+    let done = granted("purge") && (LIES.get() || unsafe { real::purge(addr, len) });
     if done {
         PURGED.set(PURGED.get() + len as u64);
     }
@@ -77,32 +106,32 @@ pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
 /// As for the real one.
 pub(crate) unsafe fn purge_lazy(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted() && unsafe { real::purge_lazy(addr, len) }
+    granted("purge_lazy") && unsafe { real::purge_lazy(addr, len) }
 }
 
 /// # Safety
 /// As for the real one.
 pub(crate) unsafe fn populate(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted() && unsafe { real::populate(addr, len) }
+    granted("populate") && unsafe { real::populate(addr, len) }
 }
 
 /// # Safety
 /// As for the real one.
 pub(crate) unsafe fn allow_huge(addr: NonNull<u8>, len: usize, allowed: bool) -> bool {
     // SAFETY: the caller's promise.
-    granted() && unsafe { real::allow_huge(addr, len, allowed) }
+    granted("allow_huge") && unsafe { real::allow_huge(addr, len, allowed) }
 }
 
 /// # Safety
 /// As for the real one.
 pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted() && unsafe { real::relocate(from, to, len) }
+    granted("relocate") && unsafe { real::relocate(from, to, len) }
 }
 
 pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
-    if granted() {
+    if granted("extend_break") {
         real::extend_break(len)
     } else {
         None
