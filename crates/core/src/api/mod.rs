@@ -25,3 +25,6 @@ pub use global::Jemoxide;
 pub use maintain::{Footprint, finish, footprint, trim, zero_realloc};
 pub use query::{request_size, usable_size};
 pub use resize::{Classes, compare_classes, move_small, realloc, realloc_missed, resize_in_place};
+
+#[cfg(test)]
+mod tests;

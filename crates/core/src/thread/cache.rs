@@ -231,6 +231,8 @@ impl CacheRef {
             }
         }
         if let Some(full) = depot::take(class, self.arena()) {
+            // Whole loads of the class are going round: this thread works with it.
+            self.cold(class).limit = magazine_capacity(class.index()) as u8;
             if let Some(empty) = self.replace_active(class, full) {
                 if self.cold(class).spare == 0 && empty.room() == FULL {
                     self.cold(class).spare = empty.into_number();
@@ -316,7 +318,7 @@ impl CacheRef {
         if limit < capacity {
             self.cold(class).limit = (limit + limit / 4 + 1).min(capacity) as u8;
             if active.count() >= limit {
-                let kept = active.count() / 2;
+                let kept = active.count().min(self.limit(class)) / 2;
                 self.shed(class, &mut active, kept);
             }
         }
