@@ -56,8 +56,9 @@ fn age(now: u64) {
 /// Gets back what is idle, so that a failed request can be tried again. Called inside a passage, no lock held.
 #[cold]
 pub(crate) fn relieve() {
-    depot::empty(cache::flush_magazine);
+    // In this order: what leaves the orphans goes to the depot first, and large objects to the run cache.
     registry::flush_orphans();
+    depot::empty(cache::flush_magazine);
     large::release_idle();
 }
 
