@@ -7,7 +7,7 @@
 use super::slow::{self, Operation};
 use crate::arena::large::Offer;
 use crate::arena::misuse::{self, Misuse};
-use crate::arena::{ArenaIndex, bin, large};
+use crate::arena::{ArenaIndex, large};
 use crate::extent::page_map;
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
 use crate::thread::{self, CacheRef, Current, cache};
@@ -96,17 +96,13 @@ fn dealloc_missed(ptr: *mut u8) {
 /// Takes the object at `ptr`, whose page has class byte `byte`.
 fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
     let result = match SizeClass::from_byte(byte) {
+        // What is wrong with the pointer is seen when it goes back to its slab.
         Some(class) => {
-            // A slow path may look: an interior pointer or a second free that the slab knows of stops here.
-            let looked = if class.is_small() {
-                bin::inspect(ptr).map(drop)
-            } else {
-                Ok(())
-            };
-            looked.map(|()| match cache {
+            match cache {
                 Some(cache) => cache.push(class, ptr),
                 None => cache::dealloc_uncached(class, ptr),
-            })
+            }
+            Ok(())
         }
         None => large::dealloc(ptr, cache.map_or(ArenaIndex::FIRST, CacheRef::arena)),
     };

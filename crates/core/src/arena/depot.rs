@@ -188,11 +188,14 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) {
         TOTAL.swing.roll();
     }
     let mut budget = AGED_AT_ONCE;
+    let crowded = || {
+        let kept = TOTAL.kept.load(Ordering::Relaxed);
+        kept > TOTAL_FLOOR && kept > total_bound()
+    };
     for index in (0..CACHED_CLASSES).rev() {
         let over = || {
             let kept = BY_CLASS[index].kept.load(Ordering::Relaxed);
-            kept > class_bound(index)
-                || (kept > 0 && TOTAL.kept.load(Ordering::Relaxed) > total_bound())
+            kept > 0 && (kept > CLASS_FLOOR && kept > class_bound(index) || crowded())
         };
         while budget > 0 && over() {
             let Some((class, magazine)) = withdraw(index) else {

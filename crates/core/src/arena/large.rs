@@ -200,16 +200,18 @@ pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
     let Some(slot) = RUNS[arena.index() % SHARDS].slots.get(object.pages) else {
         return Offer::Refused;
     };
-    if IDLE.load(Ordering::Relaxed) + bytes > IDLE_MAX
+    // Counted before it is in its slot: who takes it from there subtracts.
+    if IDLE.fetch_add(bytes, Ordering::Relaxed) + bytes > IDLE_MAX
         || !object.kind.change(Kind::Large, Kind::Idle)
     {
+        IDLE.fetch_sub(bytes, Ordering::Relaxed);
         return Offer::Refused;
     }
     OUT[object.class as usize % OUT.len()].fetch_sub(bytes, Ordering::Relaxed);
     // Release: the next owner sees the object as it is now. Acquire: so do we with the one displaced.
     let displaced = MetaRef::from_number(slot.swap(record.number(), Ordering::AcqRel));
-    if displaced.is_none() {
-        IDLE.fetch_add(bytes, Ordering::Relaxed);
+    if displaced.is_some() {
+        IDLE.fetch_sub(bytes, Ordering::Relaxed);
     }
     Offer::Taken(displaced.map(Displaced))
 }

@@ -8,8 +8,8 @@ use super::pages::PAGE;
 
 /// Bytes that one magazine may hold: a thread keeps at most two a class.
 const MAGAZINE_BYTES: usize = 32 << 10;
-/// Pointers in a full-size magazine: 1 KiB less its header.
-const MAGAZINE_SLOTS: usize = 126;
+/// Pointers in a full-size magazine: 2 KiB less its header.
+const MAGAZINE_SLOTS: usize = 254;
 
 const fn pages_for(size: usize) -> usize {
     let mut pages = 4;
@@ -42,17 +42,28 @@ pub const fn slab_slots(class: usize) -> usize {
     slab_pages(class) * PAGE / size_of_class(class)
 }
 
-/// Most objects that one magazine of the cached class with index `class` may hold.
-pub const fn magazine_capacity(class: usize) -> usize {
-    let fits = MAGAZINE_BYTES / size_of_class(class);
-    let least = if class < SMALL_CLASSES { 4 } else { 2 };
-    if fits < least {
-        least
-    } else if fits > MAGAZINE_SLOTS {
-        MAGAZINE_SLOTS
-    } else {
-        fits
+const CAPACITIES: [u8; CACHED_CLASSES] = {
+    let mut table = [0; CACHED_CLASSES];
+    let mut class = 0;
+    while class < CACHED_CLASSES {
+        let fits = MAGAZINE_BYTES / size_of_class(class);
+        let least = if class < SMALL_CLASSES { 4 } else { 2 };
+        table[class] = if fits < least {
+            least
+        } else if fits > MAGAZINE_SLOTS {
+            MAGAZINE_SLOTS
+        } else {
+            fits
+        } as u8;
+        class += 1;
     }
+    table
+};
+
+/// Most objects that one magazine of the cached class with index `class` may hold.
+#[inline]
+pub const fn magazine_capacity(class: usize) -> usize {
+    CAPACITIES[class] as usize
 }
 
 /// Division by the size of a class, as a multiplication.

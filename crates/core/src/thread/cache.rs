@@ -19,7 +19,7 @@ use crate::arena::depot;
 use crate::arena::magazine::{FULL, Magazine, STARTER};
 use crate::arena::{self, ArenaIndex, bin, large, misuse};
 use crate::meta::{self, MetaRef};
-use crate::size::{PAGE, SizeClass, magazine_capacity};
+use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -31,6 +31,22 @@ const TICK_PERIOD: u32 = 128;
 const LINE: usize = 64;
 /// Bytes of a class that frees may pile up from the start.
 const LIMIT_BYTES: usize = 512;
+/// The same in objects, by class.
+static LIMITS: [u8; BINS - 1] = {
+    let mut limits = [0; BINS - 1];
+    let mut class = 0;
+    while class < limits.len() {
+        let fits = LIMIT_BYTES / size_of_class(class);
+        let most = min(STARTER, magazine_capacity(class));
+        limits[class] = if fits < 2 { 2 } else { min(fits, most) } as u8;
+        class += 1;
+    }
+    limits
+};
+
+const fn min(left: usize, right: usize) -> usize {
+    if left < right { left } else { right }
+}
 
 /// What is needed of a class on slow paths only.
 #[derive(Clone, Copy)]
@@ -316,6 +332,12 @@ impl CacheRef {
         active.set_count(distance(self.bin(class).head, active.end()));
         let limit = self.limit(class);
         if limit < capacity {
+            // Seldom enough for a look: a second free or an inner pointer that the slab knows of stops here.
+            if class.is_small() {
+                if let Err(error) = bin::inspect(object) {
+                    misuse::report(error, object);
+                }
+            }
             self.cold(class).limit = (limit + limit / 4 + 1).min(capacity) as u8;
             if active.count() >= limit {
                 let kept = active.count().min(self.limit(class)) / 2;
@@ -364,9 +386,8 @@ impl CacheRef {
 
     /// Objects of `class` that the active magazine may hold (H4).
     fn limit(&mut self, class: SizeClass) -> usize {
-        let capacity = magazine_capacity(class.index());
-        let least = (LIMIT_BYTES / class.size()).clamp(2, STARTER).min(capacity);
-        (self.cold(class).limit as usize).max(least)
+        let least = LIMITS[class.index() % LIMITS.len()];
+        self.cold(class).limit.max(least) as usize
     }
 
     /// A bin with `magazine` as its active one.
