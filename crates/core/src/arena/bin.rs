@@ -102,9 +102,10 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
     let mut filled = 0;
     let mut fresh: Option<SlabRef> = None;
     loop {
+        let mut unused = None;
         {
             let mut slabs = bin.slabs.lock();
-            if let Some(slab) = fresh.take() {
+            if let Some(slab) = fresh {
                 slabs.relist(slab);
             }
             while filled < out.len() {
@@ -115,6 +116,17 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
                 filled += unsafe { slab.take(&mut out[filled..]) };
                 slabs.relist(slab);
             }
+            // Another thread's frees may have served us meanwhile.
+            if let Some(slab) = fresh.take() {
+                if slab.is_empty() {
+                    slabs.unlist(slab);
+                    unused = Some(slab);
+                }
+            }
+        }
+        if let Some(slab) = unused {
+            // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
+            unsafe { slab.destroy() };
         }
         // One new slab a call is enough: what a batch lacks is fetched when it is missed.
         if filled > 0 || out.is_empty() {
