@@ -15,7 +15,7 @@
 
 use super::descriptor::{HugeRef, Kind};
 use super::giant::{GIANT_PAGES, Remains};
-use super::purge::{Batch, STEP_PAGES};
+use super::purge::{Batch, STEP_PAGES, STEP_VISITS};
 use super::state::{Idle, Place, State, Want, all_used};
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
@@ -292,13 +292,16 @@ impl PageHeap {
     /// Purges all idle pages; answers the bytes given back.
     pub(crate) fn purge_all(&self) -> usize {
         let mut pages = 0;
-        for kind in [Kind::Muzzy, Kind::Dirty] {
-            loop {
-                match self.step(kind, Amount::All) {
-                    0 => break,
-                    done => pages += done,
-                }
+        // A step looks past so many huge pages only and may find nothing, though it comes further each time.
+        let mut in_vain = self.state.lock().owned / (STEP_VISITS * HUGE_PAGES) + 1;
+        // By turns: what is of one kind hides what is of the other.
+        while in_vain > 0 {
+            let done = self.step(Kind::Muzzy, Amount::All) + self.step(Kind::Dirty, Amount::All);
+            pages += done;
+            if self.state.lock().idle == [0; 2] {
+                break;
             }
+            in_vain -= usize::from(done == 0);
         }
         pages * PAGE
     }

@@ -14,13 +14,14 @@ use super::bits::{self, Words, next_run};
 use super::descriptor::{HugeRef, Kind};
 use super::state::{Idle, Standing, State, free_words};
 use crate::size::{HUGE, HUGE_PAGES, PAGE};
+use core::ops::Range;
 
 /// Huge pages in a step.
 const STEP_HUGES: usize = 32;
 /// Runs after which a step takes no further huge page.
 const STEP_RUNS: usize = 256;
 /// Huge pages looked at in vain in a step.
-const STEP_VISITS: usize = 512;
+pub(super) const STEP_VISITS: usize = 512;
 /// Pages in a step.
 pub(super) const STEP_PAGES: usize = STEP_HUGES * HUGE_PAGES;
 /// Idle dirty bytes that may always stay, and the share of the active ones.
@@ -239,8 +240,8 @@ impl State {
     ) {
         let (len, mut rest, clean) = self.remove_run(head);
         let (base, stamp) = (head.base(), head.stamp.get());
-        // The huge pages from `start` up to `index` stay; they hold `kept` idle pages.
-        let (mut start, mut kept, mut index) = (0, [0; 2], clean);
+        // The huge pages from `start` up to `index` stay; they hold `kept` idle pages, the first `lead` none.
+        let (mut start, mut kept, mut index, mut lead) = (0, [0; 2], clean, clean);
         while index < len
             && rest[kind as usize] > 0
             && batch.pages < want
@@ -257,12 +258,15 @@ impl State {
             if bits::count(&mask) == 0 {
                 *visits -= 1;
                 kept = [kept[0] + own[0], kept[1] + own[1]];
+                if kept == [0; 2] {
+                    lead = index - start;
+                }
                 continue;
             }
-            self.keep_run(base, start, index - 1, kept, stamp);
+            self.keep_run(base, start..index - 1, kept, stamp, lead);
             let idle = self.borrow_open(huge, &mask);
             batch.push(huge, &mask, idle);
-            (start, kept) = (index, [0; 2]);
+            (start, kept, lead) = (index, [0; 2], 0);
         }
         let first = if start < len {
             self.find(base + start * HUGE)
@@ -271,26 +275,25 @@ impl State {
         };
         if let Some(first) = first {
             first.stamp.set(stamp);
-            let clean = if kept == [0; 2] { index - start } else { 0 };
-            self.insert_run(
-                first,
-                len - start,
-                [kept[0] + rest[0], kept[1] + rest[1]],
-                clean,
-            );
+            let idle = [kept[0] + rest[0], kept[1] + rest[1]];
+            self.insert_run(first, len - start, idle, lead);
         }
     }
 
-    fn keep_run(&mut self, base: usize, from: usize, to: usize, idle: [u32; 2], stamp: u32) {
-        let first = if from < to {
-            self.find(base + from * HUGE)
-        } else {
-            None
-        };
-        if let Some(first) = first {
+    fn keep_run(
+        &mut self,
+        base: usize,
+        range: Range<usize>,
+        idle: [u32; 2],
+        stamp: u32,
+        clean: usize,
+    ) {
+        if range.is_empty() {
+            return;
+        }
+        if let Some(first) = self.find(base + range.start * HUGE) {
             first.stamp.set(stamp);
-            let clean = if idle == [0; 2] { to - from } else { 0 };
-            self.insert_run(first, to - from, idle, clean);
+            self.insert_run(first, range.len(), idle, clean);
         }
     }
 
