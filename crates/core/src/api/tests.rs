@@ -1,0 +1,17 @@
+//! Tests of the whole allocator through its verbs.
+//!
+//! | file | question |
+//! |---|---|
+//! | `model` | the driver: random operations against a list of live ranges |
+//! | `random` | does it keep its promises, alone and with threads? |
+//! | `refusal` | does it keep them when the system refuses, at whatever call? |
+//! | `clock` | does idle memory leave when its time has come, and not before? |
+//! | `repeat` | do the same operations give the same addresses? |
+//! | `edge` | sizes and alignments at the ends of their ranges |
+
+mod clock;
+mod edge;
+mod model;
+mod random;
+mod refusal;
+mod repeat;
