@@ -86,7 +86,7 @@ mod tests {
             }
         );
         assert_eq!(
-            Flags::new((4094u32 + 1 << 20) as i32),
+            Flags::new(((4094u32 + 1) << 20) as i32),
             Flags {
                 arena: Some(4094),
                 ..plain

@@ -310,7 +310,7 @@ mod tests {
         // The first slab keeps one object, the second all but two.
         flush(class, &mut objects[1..slots].to_vec());
         let (low, high) = (objects[slots + 3], objects[slots + 7]);
-        flush(class, &mut vec![high, low]);
+        flush(class, &mut [high, low]);
         let mut out = [core::ptr::null_mut(); 3];
         assert_eq!(fill(class, arena, &mut out), 3);
         assert_eq!(out[..2], [low, high]);

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_refused_leaf_leaves_the_map_as_it_was() {
         let start = 6usize << 40;
-        crate::sys::simulated::memory::refuse(0, 1);
+        sys::simulated::memory::refuse(0, 1);
         assert!(cover(start, 4096).is_none());
         assert_eq!(class_byte(at(start)), 0);
         assert!(cover(start, 4096).is_some());

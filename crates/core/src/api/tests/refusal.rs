@@ -87,7 +87,9 @@ fn child(role: &str) {
     for step in 0..450 {
         match step {
             // A first segment of records that is nearly used up.
-            100 => (0..63).for_each(|_| drop(meta::allocate(1000))),
+            100 => (0..63).for_each(|_| {
+                meta::allocate(1000);
+            }),
             // Other ways of giving memory back: lazily, and at once.
             150 if task.script == 1 => HEAP.set_decay_ms(20, 40),
             150 if task.script == 2 => HEAP.set_decay_ms(0, 0),

@@ -59,11 +59,8 @@ impl Twin {
     fn verify(addr: usize, object: Object) {
         for at in marks(object.bytes) {
             // SAFETY: as above.
-            assert_eq!(
-                unsafe { word(addr + at).read() },
-                object.tag,
-                "contents changed"
-            );
+            let found = unsafe { word(addr + at).read() };
+            assert_eq!(found, object.tag, "contents changed");
         }
     }
 
@@ -235,8 +232,8 @@ impl Twin {
                 "A1: the first page only"
             );
         }
-        for index in SMALL_CLASSES..CLASSES {
-            assert_eq!(out_bytes(index), out[index], "class {index}");
+        for (index, &bytes) in out.iter().enumerate().skip(SMALL_CLASSES) {
+            assert_eq!(out_bytes(index), bytes, "class {index}");
         }
         let all = self.live.values().map(|object| object.bytes).sum::<usize>() + idle_bytes();
         assert_eq!(HEAP.figures().active, all);

@@ -385,7 +385,9 @@ fn what_lies_untouched_goes_and_fills_shrink() {
         assert!(held > FULL);
         let fill = books.cache.cold(class(index)).fill;
         let rounds = |count: usize| {
-            (0..count * ROUND).for_each(|_| drop(books.cache.enter_slow()));
+            (0..count * ROUND).for_each(|_| {
+                books.cache.enter_slow();
+            });
             books.check();
             books.cache.held(index)
         };
@@ -410,7 +412,9 @@ fn what_is_used_stays_when_the_gc_looks() {
             // All of it is needed between two looks.
             (0..held).for_each(|_| assert!(books.alloc(index)));
             (0..held).for_each(|_| books.dealloc(index, 0));
-            (0..ROUND).for_each(|_| drop(books.cache.enter_slow()));
+            (0..ROUND).for_each(|_| {
+                books.cache.enter_slow();
+            });
         }
         assert_eq!((books.cache.held(index), books.taken(index)), (held, taken));
         books.close();
