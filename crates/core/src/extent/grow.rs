@@ -82,24 +82,8 @@ impl State {
         }
         let system = memory::page_size();
         let bytes = needed.max(STEP_SHORT).next_multiple_of(system);
-        // Others move the break too: if one did in between, what we got may start anywhere.
-        for _ in 0..2 {
-            let Some(end) = memory::extend_break(0) else {
-                return false;
-            };
-            let padding = end.addr().get().wrapping_neg() & (system - 1);
-            let Some(start) = memory::extend_break(padding + bytes) else {
-                return false;
-            };
-            let start = start.as_ptr().expose_provenance();
-            let first = start.next_multiple_of(system);
-            let last = (start + padding + bytes) & !(system - 1);
-            if first < last && self.add((first, last - first), Idle::Zero) && last - first >= needed
-            {
-                return true;
-            }
-        }
-        false
+        meta::extend_break(bytes)
+            .is_some_and(|addr| self.add((addr.as_ptr().expose_provenance(), bytes), Idle::Zero))
     }
 
     /// Describes a region that is ours from now on, its pages free as `how` says. `false`: later, or given up.

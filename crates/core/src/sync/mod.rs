@@ -2,6 +2,7 @@
 //!
 //! | rank | lock | guards |
 //! |---|---|---|
+//! | 0 | report | the report's file |
 //! | 1 | registry | the list of thread caches |
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 3 | page heap | descriptors, runs, decay |
