@@ -18,6 +18,7 @@ static AGEING: AtomicBool = AtomicBool::new(true);
 /// Lets idle memory age: the depot, the run cache, the page heap. Called inside a passage, no lock held.
 #[cold]
 pub(crate) fn tick() {
+    report::update(false);
     let now = clock::now_ns();
     if LAST_TICK.swap(now, Ordering::Relaxed) == now && !HEAP.is_pressed() {
         // The clock is coarse: nothing can have aged.
@@ -27,7 +28,6 @@ pub(crate) fn tick() {
         age(now);
     }
     HEAP.tick(now);
-    report::update(false);
 }
 
 /// Says whether caches give memory up as time passes; without, the layout of a single-threaded program depends on

@@ -204,7 +204,8 @@ impl CacheRef {
         if cache.entries % GC_PERIOD != 0 {
             return false;
         }
-        let tick = cache.entries % TICK_PERIOD == 0;
+        // A short-lived thread ticks early once or twice, so that its process has something to report.
+        let tick = cache.entries % TICK_PERIOD == 0 || cache.entries < TICK_PERIOD;
         self.gc_step();
         tick
     }
