@@ -150,15 +150,9 @@ fn number(said: &[String], name: &str) -> u64 {
     line.trim().parse().unwrap()
 }
 
-/// Calls that the scripts are to make, so that each of them is refused once.
-const KINDS: [&str; 6] = [
-    "map",
-    "unmap",
-    "purge",
-    "purge_lazy",
-    "populate",
-    "relocate",
-];
+/// Calls that the scripts are to make, so that each of them is refused once. (Lazy purging is refused in the
+/// page heap's own tests: whether a script comes to it depends on what the addresses let join.)
+const KINDS: [&str; 5] = ["map", "unmap", "purge", "populate", "relocate"];
 
 #[test]
 fn every_call_in_turn() {
