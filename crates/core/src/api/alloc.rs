@@ -17,6 +17,8 @@ use crate::size::{
 use crate::thread::{self, CacheRef, Current, cache};
 use core::ptr::{self, NonNull};
 
+/// No process can have more.
+const ADDRESS_SPACE: usize = 1 << 47;
 /// Largest size that thread caches hold.
 const CACHED_MAX: usize = crate::size::size_of_class(CACHED_CLASSES - 1);
 
@@ -147,6 +149,10 @@ fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 
 /// An object of `bytes`, a usable size, at `align`; small classes are aligned by themselves.
 fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+    if bytes > ADDRESS_SPACE || align > ADDRESS_SPACE {
+        // Nothing that could be given back would help.
+        return ptr::null_mut();
+    }
     slow::enter(Operation::Alloc, |cache| {
         let object = take(cache, bytes, align, zeroed).or_else(|| {
             upkeep::relieve();

@@ -3,7 +3,7 @@
 use crate::control::{boot, upkeep};
 use crate::extent::HEAP;
 use crate::thread::passage::Passage;
-use crate::thread::{self, CacheRef, Current};
+use crate::thread::{self, CacheRef, Current, registry};
 
 /// The operation that went slow, for counting.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,10 @@ pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>)
             Some(cache)
         }
         Current::Unstarted => start(operation),
-        Current::Gone => None,
+        Current::Gone => {
+            registry::count_uncached(operation == Operation::Alloc, operation == Operation::Free);
+            None
+        }
     };
     let _passage = Passage::enter(cache);
     let result = body(cache);

@@ -147,16 +147,19 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
 pub(crate) fn flush(class: SizeClass, objects: &mut [*mut u8]) {
     let mut rest = objects;
     while let Some(&first) = rest.first() {
-        let arena = slab_of(class, first).arena();
+        let arena = match slab_of(class, first) {
+            Ok(slab) => slab.arena(),
+            Err(error) => misuse::report(error, first),
+        };
         let kept = flush_arena(class, arena, rest);
         rest = &mut rest[..kept];
     }
 }
 
-fn slab_of(class: SizeClass, ptr: *mut u8) -> SlabRef {
+fn slab_of(class: SizeClass, ptr: *mut u8) -> Result<SlabRef, Misuse> {
     match page_map::record(ptr).and_then(SlabRef::from_record) {
-        Some(slab) if slab.class() == class.index() => slab,
-        _ => misuse::report(Misuse::Foreign, ptr),
+        Some(slab) if slab.class() == class.index() => Ok(slab),
+        _ => Err(Misuse::Foreign),
     }
 }
 
@@ -176,7 +179,11 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
             while next < objects.len() && emptied_count < EMPTIED {
                 let ptr = objects[next];
                 next += 1;
-                let mut slab = slab_of(class, ptr);
+                let found = slab_of(class, ptr);
+                let Ok(mut slab) = found else {
+                    drop(slabs);
+                    misuse::report(Misuse::Foreign, ptr);
+                };
                 if slab.arena() != arena {
                     objects[others] = ptr;
                     others += 1;

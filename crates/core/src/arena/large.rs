@@ -269,6 +269,18 @@ pub(crate) fn release_idle() {
     }
 }
 
+/// Counts the run cache anew, in a forked child: a thread that is gone may have been between an exchange and its count.
+pub(crate) fn recount_idle() {
+    let mut bytes = 0;
+    for slot in RUNS.iter().flat_map(|cache| &cache.slots) {
+        if let Some(record) = MetaRef::from_number(slot.load(Ordering::Relaxed)) {
+            // SAFETY: what is in a slot is a record of ours, and no other thread is there.
+            bytes += unsafe { large(record).as_ref() }.pages * PAGE;
+        }
+    }
+    IDLE.store(bytes, Ordering::Relaxed);
+}
+
 /// Bytes waiting in the run cache.
 pub(crate) fn idle_bytes() -> usize {
     IDLE.load(Ordering::Relaxed)

@@ -35,15 +35,19 @@ fn ensure() {
             .compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
         {
-            boot();
+            let abort = boot();
             STATE.store(READY, Ordering::Release);
+            if abort {
+                process::abort();
+            }
         }
         system::relax();
     }
 }
 
-fn boot() {
-    let options = read_options();
+/// Does what is to be done once. `true`: the options ask for the process to end.
+fn boot() -> bool {
+    let (options, abort) = read_options();
     let cpus = cpu::usable();
     arena::set_automatic(match options.narenas {
         0 => cpus.div_ceil(CPUS_PER_ARENA),
@@ -56,9 +60,11 @@ fn boot() {
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     registry::prepare(2 * cpus, options.count);
     report::prepare(&options);
+    abort
 }
 
-fn read_options() -> Options {
+/// The options, and whether they ask for the process to end.
+fn read_options() -> (Options, bool) {
     let mut options = Options::DEFAULT;
     let mut complaints = false;
     for name in ["MALLOC_CONF", "JEMOXIDE_CONF"] {
@@ -69,10 +75,7 @@ fn read_options() -> Options {
             });
         }
     }
-    if complaints && options.abort_conf {
-        process::abort();
-    }
-    options
+    (options, complaints && options.abort_conf)
 }
 
 /// Gives the calling thread, which has none, a cache. `None`: out of memory.

@@ -8,6 +8,7 @@
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
 use super::report;
+use crate::arena::large;
 use crate::sys::thread as system;
 use crate::thread::{self, CacheRef, Current, passage, registry};
 
@@ -34,6 +35,7 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     let own = own();
     registry::orphan_others(own);
+    large::recount_idle();
     report::detach();
     passage::open_in_child(own);
 }

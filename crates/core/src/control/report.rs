@@ -95,7 +95,9 @@ impl State {
             self.peak_active = active;
             file.peak = file.now;
         }
-        file.exited = u64::from(exited);
+        if exited {
+            file.exited = 1;
+        }
         fence(Ordering::Release);
         file.sequence += 1;
     }
@@ -106,8 +108,10 @@ pub(crate) fn update(exited: bool) {
     if !WANTED.load(Ordering::Relaxed) {
         return;
     }
-    if let Some(mut state) = STATE.try_lock() {
-        state.write(exited);
+    if exited {
+        STATE.lock().write(true);
+    } else if let Some(mut state) = STATE.try_lock() {
+        state.write(false);
     }
 }
 

@@ -233,7 +233,10 @@ impl CacheRef {
                     return Some(object);
                 }
             }
-            self.refill(class)?;
+            if self.refill(class).is_none() {
+                // No memory for a magazine, perhaps; there may be an object all the same.
+                return alloc_uncached(class, self.arena());
+            }
         }
     }
 

@@ -177,6 +177,14 @@ pub(crate) fn held(class: usize) -> usize {
     held
 }
 
+/// Counts the operations of a thread without a cache, where operations are counted.
+pub(crate) fn count_uncached(allocation: bool, free: bool) {
+    if SHADOWED.load(Ordering::Relaxed) {
+        DEAD_ALLOCATIONS.fetch_add(u64::from(allocation), Ordering::Relaxed);
+        DEAD_FREES.fetch_add(u64::from(free), Ordering::Relaxed);
+    }
+}
+
 /// Allocations and frees counted by all threads so far.
 pub(crate) fn counted() -> (u64, u64) {
     let mut sum = (

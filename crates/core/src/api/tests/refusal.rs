@@ -199,7 +199,7 @@ fn every_call_from_some_point_on() {
     if let Some(role) = role() {
         return body(&role);
     }
-    let mut failed = 0;
+    let (mut failed, mut asked_for_segment) = (0, false);
     for from in (0..12).chain((12..120).step_by(5)) {
         let said = ask(
             &body,
@@ -212,7 +212,9 @@ fn every_call_from_some_point_on() {
             false,
         );
         failed += u64::from(number(&said, "null") > 0);
+        asked_for_segment |= said.iter().any(|line| line == "extend_break");
     }
+    assert!(asked_for_segment, "the data segment was never tried");
     assert!(failed > 10, "no request failed in most runs: {failed}");
 }
 

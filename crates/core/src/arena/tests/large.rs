@@ -12,7 +12,9 @@ use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
 use crate::sys::simulated::memory as gate;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Barrier;
 use std::vec::Vec;
 
 /// What the run cache keeps at most in all, and of one object.
@@ -341,6 +343,38 @@ fn moving_pages_takes_the_contents_along() {
         assert!(!moved, "what the system refuses is said");
         gate::refuse(u64::MAX, 0);
         twin.check();
+    });
+}
+
+/// Rule A2 among threads: of two that free the same object at once, one is told.
+#[test]
+fn of_two_frees_at_once_one_loses() {
+    alone(|| {
+        const ROUNDS: usize = 3000;
+        let bytes = 9 * PAGE;
+        let (start, end) = (Barrier::new(2), Barrier::new(2));
+        let (addr, good) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let free = |is_first: bool| {
+            for _ in 0..ROUNDS {
+                if is_first {
+                    let fresh = alloc(bytes, 1, ArenaIndex::FIRST).unwrap();
+                    addr.store(fresh.addr.as_ptr().expose_provenance(), Ordering::Relaxed);
+                }
+                start.wait();
+                match dealloc(word(addr.load(Ordering::Relaxed)).cast(), ArenaIndex::FIRST) {
+                    Ok(()) => drop(good.fetch_add(1, Ordering::Relaxed)),
+                    Err(error) => assert_eq!(error, Misuse::DoubleFree),
+                }
+                end.wait();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| free(true));
+            scope.spawn(|| free(false));
+        });
+        assert_eq!(good.into_inner(), ROUNDS);
+        release_idle();
+        assert_eq!((idle_bytes(), HEAP.figures().active), (0, 0));
     });
 }
 

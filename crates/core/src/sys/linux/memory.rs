@@ -87,16 +87,40 @@ pub(crate) unsafe fn allow_huge(addr: NonNull<u8>, len: usize, allowed: bool) ->
 /// Moves the pages of `from` to `to` without copying; `from` stays mapped and reads zero.
 /// `false`: refused, nothing moved.
 ///
+/// In two steps, by way of a place that the system chooses: a move to a given address unmaps what is there before it
+/// looks at what is to come, so a refusal would leave a hole. The first step refuses without harm; the second moves
+/// what is one mapping by then, and should it fail all the same, the contents are copied.
+///
 /// # Safety
 /// Both ranges are ours, mapped, of `len` bytes in whole system pages, and disjoint; what `to` held is of no use.
 pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
-    let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP) as usize;
-    let (from, to) = (
+    let away = (libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP) as usize;
+    let there = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize;
+    let (from, goal) = (
         from.as_ptr().expose_provenance(),
         to.as_ptr().expose_provenance(),
     );
-    // SAFETY: the caller's promise.
-    ok(unsafe { syscall(libc::SYS_mremap, [from, len, len, flags, to, 0]) }).is_some()
+    // SAFETY: the caller's promise; what is at `from` afterwards reads zero.
+    let moved = unsafe { syscall(libc::SYS_mremap, [from, len, len, away, 0, 0]) };
+    let Some(between) = ok(moved) else {
+        return false;
+    };
+    // SAFETY: `between` is ours since the step before; `to` is given up by the caller.
+    if ok(unsafe { syscall(libc::SYS_mremap, [between, len, len, there, goal, 0]) }).is_none() {
+        let place = ANONYMOUS | libc::MAP_FIXED_NOREPLACE as usize;
+        // SAFETY: fills the hole if there is one, and touches nothing where there is none; then `to` is mapped,
+        //         and `between` still holds the contents.
+        unsafe {
+            syscall(
+                libc::SYS_mmap,
+                [goal, len, READ_WRITE, place, usize::MAX, 0],
+            );
+            let contents = ptr::with_exposed_provenance::<u8>(between);
+            to.as_ptr().copy_from_nonoverlapping(contents, len);
+            syscall(libc::SYS_munmap, [between, len, 0, 0, 0, 0]);
+        }
+    }
+    true
 }
 
 /// Extends the data segment by `len` bytes and returns its old end. The bytes read zero.

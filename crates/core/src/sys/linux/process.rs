@@ -65,20 +65,21 @@ pub(crate) fn id() -> u32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
-/// Makes the file `path` `len` bytes of zeros, whatever it held, and maps it shared. `None`: refused.
+/// Puts a new file of `len` zero bytes at `path`, in place of what was there, and maps it shared. `None`: refused.
+///
+/// The bytes are reserved: a file system that fills up later cannot make a store to the mapping fail.
 pub(crate) fn map_new_file(path: &CStr, len: usize) -> Option<NonNull<u8>> {
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW;
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let path = path.as_ptr().expose_provenance();
     // SAFETY: the path is a C string; the descriptor is closed before return; the mapping is new.
     unsafe {
         let at = libc::AT_FDCWD as usize;
-        let file = ok(syscall(
-            libc::SYS_openat,
-            [at, path, flags as usize, 0o600, 0, 0],
-        ))?;
-        let sized = ok(syscall(libc::SYS_ftruncate, [file, len, 0, 0, 0, 0]));
-        let mapped = sized.and_then(|_| {
+        syscall(libc::SYS_unlinkat, [at, path, 0, 0, 0, 0]);
+        let create = [at, path, flags as usize, 0o600, 0, 0];
+        let file = ok(syscall(libc::SYS_openat, create))?;
+        let reserved = ok(syscall(libc::SYS_fallocate, [file, 0, 0, len, 0, 0]));
+        let mapped = reserved.and_then(|_| {
             let shared = libc::MAP_SHARED as usize;
             ok(syscall(libc::SYS_mmap, [0, len, access, shared, file, 0]))
         });

@@ -5,6 +5,7 @@
 //! paths need no test for a new thread. The symbol carries the version, so that two builds in one
 //! process keep apart, and is hidden, so that none of them can be taken for the other's.
 
+use super::call::syscall;
 use core::arch::{asm, global_asm};
 use core::ffi::{c_int, c_void};
 
@@ -130,5 +131,6 @@ pub(crate) fn at_fork(
 
 /// Lets other threads run.
 pub(crate) fn relax() {
-    core::hint::spin_loop();
+    // SAFETY: plain call.
+    unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
 }

@@ -21,7 +21,7 @@ const VARIABLE: &str = "JEMOXIDE_TEST_ROLE";
 const MARK: &str = "@said ";
 
 /// Seconds that a child may take.
-const LIMIT_S: u32 = 240;
+const LIMIT_S: u32 = 120;
 
 /// What a child has to do, if this process is one.
 pub(crate) fn role() -> Option<String> {

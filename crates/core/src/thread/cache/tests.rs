@@ -453,6 +453,29 @@ fn a_line_is_not_shared_by_passing_an_object_on() {
     });
 }
 
+/// As above, where the slab at hand has fewer free slots than own objects are wanted.
+#[test]
+fn fewer_own_objects_than_wanted_lie_above_a_foreign_one() {
+    alone(|| {
+        let (class, left) = (class(1), 2);
+        let taken: Vec<*mut u8> = (0..slab_slots(1) - left)
+            .map(|_| alloc_uncached(class, ArenaIndex::FIRST).unwrap())
+            .collect();
+        let (foreign, rest) = taken.split_first().unwrap();
+        let mut books = Books::open();
+        books.cache.push(class, *foreign);
+        let held = books.cache.check_class(class);
+        assert_eq!((held.len(), held[left]), (left + 1, foreign.addr()));
+        books.live[1].extend(rest);
+        for object in rest {
+            // SAFETY: live objects of that class, ours.
+            unsafe { object.write_bytes(1, size_of_class(1)) };
+        }
+        books.check();
+        books.close();
+    });
+}
+
 #[test]
 fn a_system_that_refuses_loses_no_object() {
     alone(|| {
