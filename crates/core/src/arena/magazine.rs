@@ -5,8 +5,8 @@
 //! filled from the end down: | ... empty ... | top | ... | bottom |
 //!                                            ^head              ^end
 //! ```
-//! Two sizes: starters of 14 pointers (128 bytes), so that a thread that touched many classes stays
-//! cheap, and full ones of 254 (2 KiB): half the visits to the depot of any smaller ones. The objects themselves are never touched.
+//! Several sizes: starters of 14 pointers (128 bytes), so that a thread that touched many classes stays
+//! cheap, and full ones of up to 254 (2 KiB), as many as a class may load: half the visits to the depot of any smaller ones. The objects themselves are never touched.
 //!
 //! G1  A magazine has one owner: a thread's bin, the depot, or the stack of empties; or it is none, but a
 //!     recycled record, whose memory the metadata may give back.
@@ -19,11 +19,34 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Pointers in a starter.
 pub(crate) const STARTER: usize = 14;
-/// Pointers in a full-size magazine.
+/// Pointers in the largest magazine.
 pub(crate) const FULL: usize = 254;
+/// Pointers in magazines above a starter: 512 bytes, 1 and 2 KiB, by how many objects a class may load.
+const ROOMS: [usize; 3] = [62, 126, FULL];
 
-/// Empty full-size magazines, waiting.
-static EMPTIES: Stack = Stack::new();
+/// Empty magazines above a starter, waiting, by [`ROOMS`].
+static EMPTIES: [Stack; ROOMS.len()] = [const { Stack::new() }; ROOMS.len()];
+
+/// Room of the magazine for loads of `capacity` objects, more than a starter's and at most [`FULL`].
+pub(crate) const fn full_room(capacity: usize) -> usize {
+    if capacity <= ROOMS[0] {
+        ROOMS[0]
+    } else if capacity <= ROOMS[1] {
+        ROOMS[1]
+    } else {
+        ROOMS[2]
+    }
+}
+
+/// The empties with that room; `None` for starters.
+fn empties(room: usize) -> Option<&'static Stack> {
+    // With the header 16, 64, 128 and 256 words.
+    let header = size_of::<Header>() / size_of::<*mut u8>();
+    match (room + header) / 64 {
+        0 => None,
+        larger => EMPTIES.get(larger / 2),
+    }
+}
 
 /// Relaxed atomics: statistics look at magazines of other threads.
 #[repr(C)]
@@ -70,15 +93,10 @@ impl Links for MagazineLinks {
 pub(crate) struct Magazine(MetaRef);
 
 impl Magazine {
-    /// An empty magazine with room for `room` pointers: [`STARTER`] or [`FULL`]. `None`: out of memory.
+    /// An empty magazine with room for `room` pointers: [`STARTER`] or what [`full_room`] says. `None`: out of memory.
     pub(crate) fn empty(room: usize) -> Option<Self> {
-        debug_assert!(room == STARTER || room == FULL);
-        let waiting = if room == FULL {
-            EMPTIES.pop(&MagazineLinks)
-        } else {
-            None
-        };
-        if let Some(number) = waiting {
+        debug_assert!(room == STARTER || ROOMS.contains(&room));
+        if let Some(number) = empties(room).and_then(|stack| stack.pop(&MagazineLinks)) {
             let mut magazine = Self(MetaRef::from_number(number)?);
             magazine.set_count(0);
             return Some(magazine);
@@ -91,8 +109,8 @@ impl Magazine {
 
     /// Gives an empty magazine to whoever needs one.
     pub(crate) fn recycle(self) {
-        if self.room() == FULL {
-            EMPTIES.push(self.0.number(), &MagazineLinks);
+        if let Some(stack) = empties(self.room()) {
+            stack.push(self.0.number(), &MagazineLinks);
         } else {
             // SAFETY: ours, allocated with the same units, on no stack.
             unsafe { meta::recycle(self.0, units(self.room())) };
@@ -151,16 +169,18 @@ impl Magazine {
 
 /// Makes the empties that wait recycled records, so that a purge of the metadata finds their pages.
 pub(crate) fn release_empties() {
-    // Taken as a whole: a thread that needs one meanwhile gets a new record.
-    let Some(first) = EMPTIES.take_all().and_then(MetaRef::from_number) else {
-        return;
-    };
-    let mut last = first;
-    while let Some(next) = MetaRef::from_number(MagazineLinks.next(last.number())) {
-        last = next;
+    for (stack, room) in EMPTIES.iter().zip(ROOMS) {
+        // Taken as a whole: a thread that needs one meanwhile gets a new record.
+        let Some(first) = stack.take_all().and_then(MetaRef::from_number) else {
+            continue;
+        };
+        let mut last = first;
+        while let Some(next) = MetaRef::from_number(MagazineLinks.next(last.number())) {
+            last = next;
+        }
+        // SAFETY: empties are nobody's, of that many units, and linked by their first words.
+        unsafe { meta::recycle_chain(first, last, units(room)) };
     }
-    // SAFETY: empties are nobody's, of that many units, and linked by their first words.
-    unsafe { meta::recycle_chain(first, last, units(FULL)) };
 }
 
 #[cfg(test)]

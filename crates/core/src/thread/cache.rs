@@ -16,7 +16,7 @@
 
 use super::bins::{BINS, Bin, LIVE, SHADOW, mark};
 use crate::arena::depot;
-use crate::arena::magazine::{FULL, Magazine, STARTER};
+use crate::arena::magazine::{FULL, Magazine, STARTER, full_room};
 use crate::arena::{self, ArenaIndex, bin, large, misuse};
 use crate::meta::{self, MetaRef};
 use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
@@ -254,7 +254,7 @@ impl CacheRef {
             // Whole loads of the class are going round: this thread works with it.
             self.cold(class).limit = magazine_capacity(class.index()) as u8;
             if let Some(empty) = self.replace_active(class, full) {
-                if self.cold(class).spare == 0 && empty.room() == FULL {
+                if self.cold(class).spare == 0 && empty.room() > STARTER {
                     self.cold(class).spare = empty.into_number();
                 } else {
                     empty.recycle();
@@ -283,7 +283,7 @@ impl CacheRef {
         let mut magazine = match active {
             Some(active) if active.room() < wanted && capacity > STARTER => {
                 self.bin(class).active = 0;
-                match Magazine::empty(FULL) {
+                match Magazine::empty(full_room(capacity)) {
                     Some(full) => {
                         active.recycle();
                         full
@@ -292,7 +292,8 @@ impl CacheRef {
                 }
             }
             Some(active) => active,
-            None => Magazine::empty(if wanted > STARTER { FULL } else { STARTER })?,
+            None if wanted > STARTER => Magazine::empty(full_room(capacity))?,
+            None => Magazine::empty(STARTER)?,
         };
         let wanted = wanted.min(magazine.room());
         magazine.set_count(wanted);
@@ -349,7 +350,7 @@ impl CacheRef {
             }
         }
         if self.limit(class) > active.room() && active.room() == STARTER {
-            let Some(mut full) = Magazine::empty(FULL) else {
+            let Some(mut full) = Magazine::empty(full_room(capacity)) else {
                 *self.bin(class) = self.bin_of(class, active);
                 return flush_one(class, object);
             };

@@ -27,7 +27,10 @@ impl CacheRef {
             let (end, room) = (active.end(), active.room());
             let count = distance(bin.head, end);
             assert!(count <= room.min(capacity), "more than there is room for");
-            assert!(room == STARTER || room == FULL && capacity > STARTER, "H2");
+            assert!(
+                room == STARTER || room == full_room(capacity) && capacity > STARTER,
+                "H2"
+            );
             let deep = distance(
                 ptr::with_exposed_provenance_mut(end.addr() - low(bin, end)),
                 end,
@@ -293,7 +296,7 @@ fn starters_give_way_to_full_ones_when_they_do_not_suffice() {
         for (index, last) in [
             (4, FULL),
             (9, FULL),
-            (20, FULL),
+            (20, full_room(32)),
             (28, STARTER),
             (35, STARTER),
             (40, STARTER),
