@@ -14,7 +14,6 @@ use crate::sys::simulated::memory as gate;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Barrier;
 use std::vec::Vec;
 
 /// What the run cache keeps at most in all, and of one object.
@@ -350,29 +349,49 @@ fn moving_pages_takes_the_contents_along() {
 #[test]
 fn of_two_frees_at_once_one_loses() {
     alone(|| {
-        const ROUNDS: usize = 3000;
-        let bytes = 9 * PAGE;
-        let (start, end) = (Barrier::new(2), Barrier::new(2));
-        let (addr, good) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let free = |is_first: bool| {
-            for _ in 0..ROUNDS {
-                if is_first {
-                    let fresh = alloc(bytes, 1, ArenaIndex::FIRST).unwrap();
-                    addr.store(fresh.addr.as_ptr().expose_provenance(), Ordering::Relaxed);
+        const ROUNDS: usize = 20_000;
+        /// Rounds that the first has begun, and both have ended. Both sides spin: a sleeper would come too late.
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        static ENDED: AtomicUsize = AtomicUsize::new(0);
+        static OBJECT: AtomicUsize = AtomicUsize::new(0);
+        fn wait_for(counter: &AtomicUsize, value: usize) {
+            for spins in 0.. {
+                if counter.load(Ordering::Acquire) >= value {
+                    return;
                 }
-                start.wait();
-                match dealloc(word(addr.load(Ordering::Relaxed)).cast(), ArenaIndex::FIRST) {
-                    Ok(()) => drop(good.fetch_add(1, Ordering::Relaxed)),
-                    Err(error) => assert_eq!(error, Misuse::DoubleFree),
+                if spins > 2000 {
+                    std::thread::yield_now();
                 }
-                end.wait();
             }
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(|| free(true));
-            scope.spawn(|| free(false));
+        }
+        fn free() -> usize {
+            let object = word(OBJECT.load(Ordering::Relaxed)).cast();
+            let freed = dealloc(object, ArenaIndex::FIRST);
+            assert!(matches!(freed, Ok(()) | Err(Misuse::DoubleFree)));
+            ENDED.fetch_add(1, Ordering::Release);
+            usize::from(freed.is_ok())
+        }
+        let freed = std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let turn = |round| {
+                    wait_for(&BEGUN, round);
+                    free()
+                };
+                (1..=ROUNDS).map(turn).sum::<usize>()
+            });
+            let mut first = 0;
+            for round in 1..=ROUNDS {
+                let fresh = alloc(9 * PAGE, 1, ArenaIndex::FIRST).unwrap();
+                OBJECT.store(fresh.addr.as_ptr().expose_provenance(), Ordering::Relaxed);
+                BEGUN.store(round, Ordering::Release);
+                // The other needs a moment to notice: which one varies.
+                (0..round % 64).for_each(|_| core::hint::spin_loop());
+                first += free();
+                wait_for(&ENDED, 2 * round);
+            }
+            first + second.join().unwrap()
         });
-        assert_eq!(good.into_inner(), ROUNDS);
+        assert_eq!(freed, ROUNDS);
         release_idle();
         assert_eq!((idle_bytes(), HEAP.figures().active), (0, 0));
     });
