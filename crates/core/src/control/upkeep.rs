@@ -20,8 +20,9 @@ static AGEING: AtomicBool = AtomicBool::new(true);
 pub(crate) fn tick() {
     report::update(false);
     let now = clock::now_ns();
-    if LAST_TICK.swap(now, Ordering::Relaxed) == now && !HEAP.is_pressed() {
-        // The clock is coarse: nothing can have aged.
+    let last = LAST_TICK.swap(now, Ordering::Relaxed);
+    if (last == now || last == 0) && !HEAP.is_pressed() {
+        // The clock is coarse: nothing can have aged. The first tick finds nothing old either.
         return;
     }
     if AGEING.load(Ordering::Relaxed) {
