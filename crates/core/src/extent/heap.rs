@@ -309,7 +309,10 @@ impl PageHeap {
     /// One step of purging pages of `kind`; answers how many it gave back.
     fn step(&self, kind: Kind, amount: Amount) -> usize {
         let grain = self.grain();
-        let mut batch = Batch::new();
+        let mut batch = match amount {
+            Amount::Due => Batch::new(),
+            Amount::All => Batch::new().looking_everywhere(),
+        };
         let lazily;
         {
             let mut state = self.state.lock();

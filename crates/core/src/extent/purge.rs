@@ -44,6 +44,8 @@ pub(super) struct Batch {
     pages: usize,
     runs: usize,
     calls: usize,
+    /// Huge pages that may be looked at in vain.
+    visits: usize,
 }
 
 impl Batch {
@@ -54,7 +56,14 @@ impl Batch {
             pages: 0,
             runs: 0,
             calls: 0,
+            visits: STEP_VISITS,
         }
+    }
+
+    /// Looks past whatever hides what is wanted: for a caller who wants all, and waits.
+    pub(super) const fn looking_everywhere(mut self) -> Self {
+        self.visits = usize::MAX;
+        self
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -198,7 +207,7 @@ impl State {
 
     /// Marks about `want` pages of `kind` taken, in groups of `grain` pages, and puts them into `batch`.
     pub(super) fn collect(&mut self, batch: &mut Batch, kind: Kind, want: usize, grain: usize) {
-        let mut visits = STEP_VISITS;
+        let mut visits = batch.visits;
         while batch.pages < want && batch.has_room() && visits > 0 {
             let Some(head) = self.run_queues[kind as usize].head() else {
                 break;
@@ -209,6 +218,8 @@ impl State {
                 break;
             }
         }
+        // Here one that is of no use goes to the end: without a bound there would be none.
+        let mut visits = visits.min(STEP_VISITS);
         while batch.pages < want && batch.has_room() && visits > 0 {
             let Some(huge) = self.queues[kind as usize].head() else {
                 break;

@@ -14,10 +14,10 @@ use std::string::String;
 use std::vec::Vec;
 
 const MIXED: Plan = Plan {
-    most_bytes: 8 << 20,
+    most_bytes: 6 << 20,
     most_blocks: 600,
-    max_size: 1 << 20,
-    max_align: 1 << 20,
+    max_size: 200_000,
+    max_align: 1 << 18,
     may_fail: true,
     ages: true,
 };
