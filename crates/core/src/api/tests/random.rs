@@ -70,7 +70,7 @@ fn run_alone(plan: Plan, seed: u64, steps: usize) -> Tally {
 fn sizes_of_every_kind() {
     alone(|| {
         for seed in 0..3 {
-            let tally = run_alone(MIXED, seed, 12_000);
+            let tally = run_alone(MIXED, seed, 8_000);
             assert!(
                 tally.zeroed > 300 && tally.resized > 300 && tally.in_place > 30,
                 "{tally:?}"
@@ -164,7 +164,7 @@ fn threads_free_each_others_objects() {
             },
             4,
             3,
-            2500,
+            1800,
         )
     });
 }
