@@ -31,20 +31,26 @@ pub unsafe fn dealloc(ptr: *mut u8) {
 /// As for [`dealloc`]; `size` lies between what was asked for and the usable size, `align` is what was asked for.
 #[inline(always)]
 pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
-    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
-        let rounded = if align <= 8 {
-            size
-        } else {
-            size.max(1).next_multiple_of(align)
-        };
-        if rounded <= LOOKUP_MAX {
-            let byte = LOOKUP[(rounded + 7) >> 3];
-            if page_map::class_byte_below(ptr) == Some(byte) && thread::push(byte, ptr) {
-                return;
-            }
+    if let Some(byte) = small_class(size, align) {
+        if page_map::class_byte_below(ptr) == Some(byte) && thread::push(byte, ptr) {
+            return;
         }
     }
     dealloc_sized_missed(ptr, size, align);
+}
+
+/// Class byte of what `size` bytes at `align` get, where the table answers.
+#[inline(always)]
+fn small_class(size: usize, align: usize) -> Option<u8> {
+    if size > LOOKUP_MAX || align > LOOKUP_MAX {
+        return None;
+    }
+    let rounded = if align <= 8 {
+        size
+    } else {
+        size.max(1).next_multiple_of(align)
+    };
+    LOOKUP.get((rounded + 7) >> 3).copied()
 }
 
 /// As [`dealloc_sized`], for objects that came from [`super::alloc_aligned`] and its kin with this very size and
@@ -54,18 +60,10 @@ pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
 /// As said; `ptr` is not null.
 #[inline(always)]
 pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
-    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
-        let rounded = if align <= 8 {
-            size
-        } else {
-            size.max(1).next_multiple_of(align)
-        };
-        if rounded <= LOOKUP_MAX {
-            let byte = LOOKUP[(rounded + 7) >> 3];
-            debug_assert_eq!(page_map::class_byte(ptr), byte, "layout of another object");
-            if thread::push(byte, ptr) {
-                return;
-            }
+    if let Some(byte) = small_class(size, align) {
+        debug_assert_eq!(page_map::class_byte(ptr), byte, "layout of another object");
+        if thread::push(byte, ptr) {
+            return;
         }
     }
     dealloc_sized_missed(ptr, size, align);
