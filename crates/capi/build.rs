@@ -13,7 +13,13 @@ fn main() {
         "-z,defs".into(),
         "-z,relro,-z,now".into(),
         "--gc-sections".into(),
+        // Each kind of page begins one of its own: what the loader writes to fits into one, and what the first
+        // allocation writes to into few.
+        "-z,separate-loadable-segments".into(),
     ] {
         println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
     }
+    // The C compiler's start-up objects run constructors and unload handlers that we do not have: calling them would
+    // cost every process pages.
+    println!("cargo::rustc-cdylib-link-arg=-nostartfiles");
 }

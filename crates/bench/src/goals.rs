@@ -1,9 +1,11 @@
 //! Goals: the numbers that jemoxide has to reach, one table, a row per measure.
 //!
 //! A must hold, B is where we are going. Lower is better in every row. Rows of `instructions` and
-//! `memory` are absolute; rows of `compare` are ratios to the best peer of that very row.
+//! `memory` are absolute; rows of `compare` are ratios to the best peer of that very row; rows of `scale` are
+//! ratios of one allocator's far end to its own near end.
 //!
-//! G1  A name is used by exactly one row of one table; a test compares the names with the rows.
+//! G1  A name is used by exactly one row of one table; a test compares the names with the rows. The Rust
+//!     binaries do the same workloads, so their rows have the same goals.
 //! G2  `b <= a`.
 
 /// What one measure should come to.
@@ -50,8 +52,29 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("thread-stress", 1.00, 0.90),
     goal("python-json", 1.00, 0.97),
     goal("lua-strings", 1.00, 0.97),
+    goal("ghostscript", 1.00, 0.97),
+    goal("z3", 1.00, 0.97),
+    goal("redis", 1.00, 0.97),
+    goal("postgresql", 1.00, 0.97),
+    goal("nginx", 1.00, 0.97),
+    goal("cargo-build", 1.00, 0.97),
     goal("time_mean", 1.03, 0.97),
     goal("rss_mean", 1.05, 1.00),
+    // Cost at the far end of a series over that at its near end.
+    goal("scale-threads-own", 1.20, 1.00),
+    goal("scale-threads-handed", 1.20, 1.00),
+    goal("scale-live-allocate", 1.20, 1.00),
+    goal("scale-live-replace", 1.20, 1.00),
+    goal("scale-live-free", 1.20, 1.00),
+    goal("scale-idle-start", 1.20, 1.00),
+    goal("scale-idle-one-more", 1.20, 1.00),
+    goal("scale-idle-end", 1.20, 1.00),
+    goal("scale-idle-rss", 1.20, 1.00),
+    goal("scale-mapped-map", 1.20, 1.00),
+    goal("scale-mapped-small", 1.20, 1.00),
+    goal("scale-mapped-middle", 1.20, 1.00),
+    goal("scale-mapped-large", 1.20, 1.00),
+    goal("scale-mapped-unmap", 1.20, 1.00),
 ];
 
 /// The goal of the row `key`, if it has one.
@@ -77,6 +100,7 @@ mod tests {
         rows.extend(crate::instructions::KEYS);
         rows.extend(crate::memory::KEYS);
         rows.extend(crate::compare::keys());
+        rows.extend(crate::scale::keys());
         for goal in GOALS {
             assert!(rows.contains(goal.key), "no row measures {}", goal.key);
         }

@@ -1,4 +1,4 @@
-//! The bench: jemoxide against other allocators, in instructions, memory and time.
+//! The bench: jemoxide against other allocators, in instructions, memory, time and scale.
 //!
 //! Every allocator is measured by preloading it under the same programs; the report names each one's
 //! exact version. See `docs/BENCH.md` for what each row means.
@@ -9,16 +9,17 @@ mod goals;
 mod instructions;
 mod memory;
 mod output;
+mod palette;
 mod peers;
 mod process;
 mod row;
+mod scale;
 mod statistics;
 mod table;
-mod workload;
 
 use clap::{Args, Parser, Subcommand};
 use output::Output;
-use peers::Peer;
+use peers::{Peer, RustBuild, Workshop};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,18 +45,43 @@ enum Command {
         #[arg(long)]
         runs: Option<usize>,
     },
-    /// Time whole workloads, all allocators in turn
+    /// Time whole workloads and real programs, all allocators in turn
     Compare {
         #[command(flatten)]
         table: TableArguments,
         #[command(flatten)]
         plan: compare::Plan,
     },
-    /// Name the workloads of `compare` and what each does
+    /// Name the allocators, their versions, and why some are missing
+    Peers {
+        /// Build those that are built from their crates, as library and as Rust program
+        #[arg(long)]
+        build: bool,
+    },
+    /// Follow the cost of operations as threads, objects and address space grow
+    Scale {
+        #[command(flatten)]
+        table: TableArguments,
+        /// Rounds of all steps under all allocators [default: 3; quick: 1]
+        #[arg(long)]
+        rounds: Option<usize>,
+        /// Only series whose name contains one of these
+        #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+        only: Vec<String>,
+    },
+    /// Name the workloads and programs of `compare` and what each does
     Workloads,
     /// Name the file whose malloc this process runs on
     #[command(hide = true)]
     Owner,
+    /// Do one step of a series of `scale` in this process and tell its figures as a line of JSON
+    #[command(hide = true)]
+    Step {
+        /// Name of the series
+        series: String,
+        /// Size of the step
+        size: u64,
+    },
     /// Do one workload in this process and tell the result as a line of JSON
     #[command(hide = true)]
     Workload {
@@ -84,9 +110,17 @@ struct TableArguments {
     /// Shorter and coarser
     #[arg(long)]
     quick: bool,
+    /// Build no peer; those that were built before are measured
+    #[arg(long)]
+    no_build: bool,
 }
 
 impl TableArguments {
+    /// Where peers are built that the distribution does not have.
+    fn workshop(&self) -> Result<Workshop, String> {
+        Ok(Workshop::new(&compile::build_dir()?, !self.no_build))
+    }
+
     /// Finds the peers and says what will be measured.
     fn prepare(&self) -> Result<(Vec<Peer>, Output), String> {
         let dir = match &self.out {
@@ -94,9 +128,17 @@ impl TableArguments {
             None => compile::build_dir()?,
         };
         let output = Output::new(self.width.unwrap_or_else(table::terminal_width), dir);
-        let peers = peers::discover(self.library.as_deref(), &self.peers)?;
+        let workshop = self.workshop()?;
+        let peers = peers::discover(self.library.as_deref(), &self.peers, &workshop)?;
         println!("{}\n{}\n", output::machine_line(), peers::describe(&peers));
         Ok((peers, output))
+    }
+
+    /// The Rust binaries, and says what they are.
+    fn rust_builds(&self) -> Result<Vec<RustBuild>, String> {
+        let builds = peers::rust_builds(&self.workshop()?, &self.peers);
+        println!("Rust binaries:\n{}\n", peers::describe_rust(&builds));
+        Ok(builds)
     }
 }
 
@@ -123,12 +165,37 @@ fn run(command: Command) -> Result<(), String> {
         }
         Command::Compare { table, plan } => {
             let (peers, output) = table.prepare()?;
-            compare::run(&peers, &output, &plan, table.quick)
+            let builds = if plan.has_rust() {
+                table.rust_builds()?
+            } else {
+                Vec::new()
+            };
+            compare::run(&peers, &builds, &output, &plan, table.quick)
+        }
+        Command::Peers { build } => {
+            let workshop = Workshop::new(&compile::build_dir()?, build);
+            let peers = peers::discover(None, &[], &workshop)?;
+            println!("to preload:\n{}", peers::describe(&peers));
+            let rust = peers::rust_builds(&workshop, &[]);
+            println!("Rust programs:\n{}", peers::describe_rust(&rust));
+            Ok(())
+        }
+        Command::Scale {
+            table,
+            rounds,
+            only,
+        } => {
+            let (peers, output) = table.prepare()?;
+            scale::run(&peers, &output, rounds, &only, table.quick)
+        }
+        Command::Step { series, size } => {
+            let told = scale::run_step(&series, size)?;
+            let line = serde_json::to_string(&told).map_err(|error| error.to_string())?;
+            println!("{line}");
+            Ok(())
         }
         Command::Workloads => {
-            for workload in workload::WORKLOADS {
-                println!("{:<18} {}", workload.name, workload.about);
-            }
+            println!("{}", compare::list());
             Ok(())
         }
         Command::Owner => {
@@ -137,10 +204,10 @@ fn run(command: Command) -> Result<(), String> {
             Ok(())
         }
         Command::Workload { name, amount } => {
-            let workload = workload::find(&name).ok_or_else(|| format!("no workload {name}"))?;
+            let workload =
+                jemoxide_workloads::find(&name).ok_or_else(|| format!("no workload {name}"))?;
             let told = workload.run(amount.unwrap_or(workload.full));
-            let line = serde_json::to_string(&told).map_err(|error| error.to_string())?;
-            println!("{line}");
+            println!("{}", told.line());
             Ok(())
         }
     }

@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_figure_nobody_keeps_is_missing() {
-        let peers = peers::discover(None, &["glibc".into()]).unwrap();
+        let peers = peers::discover(None, &["glibc".into()], &peers::Workshop::closed()).unwrap();
         let peers: Vec<_> = peers.iter().collect();
         let row = row_of("k", "t", 0, &peers, &[vec![]], |_| None);
         assert_eq!(row.cells["glibc"].median(), None);

@@ -1,17 +1,32 @@
 //! Peers: the allocators that are compared, where they are, and which version they have.
 //!
-//! A peer is a shared library to preload, or nothing at all (glibc). Before anything is measured each
-//! one is asked, in a process of its own, whose `malloc` it really runs on: a preload that the loader
-//! ignored would otherwise show glibc's figures under another name.
+//! A peer is a shared library to preload, or nothing at all (glibc). The library is one of the
+//! distribution's, or one that is built from the crates below `peers/` when it is wanted. Before anything
+//! is measured each one is asked, in a process of its own, whose `malloc` it really runs on: a preload that
+//! the loader ignored would otherwise show glibc's figures under another name.
 //!
+//! ```text
+//! discover      jemoxide | jemalloc mimalloc tcmalloc tbbmalloc | jemalloc-5.3.1 mimalloc-3 ... | glibc
+//!               ours       the distribution's                     built                           no preload
+//! rust_builds   jemoxide |                                        jemalloc-5.3.1 mimalloc-3 ... | glibc
+//!               the workloads as one Rust program for each
+//! ```
 //! P1  The list has jemoxide first and every known peer, here or not.
 //! P2  A peer that is here serves `malloc` from its own file.
+
+mod built;
+mod installed;
+mod rust_builds;
+mod tools;
+mod workshop;
+
+pub(crate) use rust_builds::{RustBuild, rust_builds};
+pub(crate) use workshop::Workshop;
 
 use crate::process::Program;
 use serde::Serialize;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 /// Name of our own allocator in every table.
@@ -22,18 +37,6 @@ pub(crate) const GLIBC: &str = "glibc";
 
 /// File name of our own library.
 const LIBRARY: &str = "libjemoxide.so";
-
-/// Peer, library file, Debian package.
-const KNOWN: &[(&str, &str, &str)] = &[
-    ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
-    ("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
-    (
-        "tcmalloc",
-        "libtcmalloc_minimal.so.4",
-        "libtcmalloc-minimal4",
-    ),
-    ("tbbmalloc", "libtbbmalloc_proxy.so.2", "libtbbmalloc2"),
-];
 
 /// How long the question "whose malloc is this" may take.
 const QUESTION: Duration = Duration::from_secs(20);
@@ -113,12 +116,17 @@ impl Peer {
 }
 
 /// All allocators (rule P1). `library`: ours, else the one beside this program. `only`: names to keep;
-/// empty keeps all.
-pub(crate) fn discover(library: Option<&Path>, only: &[String]) -> Result<Vec<Peer>, String> {
+/// empty keeps all. `workshop`: where those come from that are built.
+pub(crate) fn discover(
+    library: Option<&Path>,
+    only: &[String],
+    workshop: &Workshop,
+) -> Result<Vec<Peer>, String> {
     let known = || {
         [JEMOXIDE]
             .into_iter()
-            .chain(KNOWN.iter().map(|&(name, ..)| name))
+            .chain(installed::KNOWN.iter().map(|&(name, ..)| name))
+            .chain(built::RECIPES.iter().map(|recipe| recipe.name))
             .chain([GLIBC])
     };
     if let Some(unknown) = only
@@ -132,8 +140,11 @@ pub(crate) fn discover(library: Option<&Path>, only: &[String]) -> Result<Vec<Pe
         .filter(|&name| only.is_empty() || only.iter().any(|wanted| wanted == name))
         .map(|name| match name {
             JEMOXIDE => find_ours(library),
-            GLIBC => Peer::here(GLIBC, glibc_version(), None),
-            _ => find_known(name),
+            GLIBC => Peer::here(GLIBC, installed::glibc_version(), None),
+            _ => match built::RECIPES.iter().find(|recipe| recipe.name == name) {
+                Some(recipe) => built::library(recipe, workshop),
+                None => installed::library(name),
+            },
         })
         .map(Peer::verified)
         .collect())
@@ -167,49 +178,6 @@ fn find_ours(library: Option<&Path>) -> Peer {
     }
 }
 
-fn find_known(name: &str) -> Peer {
-    let Some(&(_, file, package)) = KNOWN.iter().find(|known| known.0 == name) else {
-        return Peer::not_here(name, "unknown".to_owned());
-    };
-    let dirs = [
-        format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH),
-        "/usr/lib64".to_owned(),
-        "/usr/lib".to_owned(),
-        "/usr/local/lib".to_owned(),
-    ];
-    match dirs
-        .iter()
-        .map(|dir| Path::new(dir).join(file))
-        .find(|path| path.exists())
-    {
-        Some(path) => {
-            let version = package_version(package).unwrap_or_else(|| {
-                let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-                format!("unpackaged, {}", real.display())
-            });
-            Peer::here(name, version, Some(path))
-        }
-        None => Peer::not_here(name, format!("{file} not found: install package {package}")),
-    }
-}
-
-fn package_version(package: &str) -> Option<String> {
-    let output = Command::new("dpkg-query")
-        .args(["--show", "--showformat=${Version}", package])
-        .output()
-        .ok()?;
-    let version = String::from_utf8(output.stdout).ok()?;
-    (output.status.success() && !version.is_empty()).then(|| format!("{package} {version}"))
-}
-
-fn glibc_version() -> String {
-    package_version("libc6").unwrap_or_else(|| {
-        // SAFETY: the call takes nothing and returns a string that lives as long as the library.
-        let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
-        format!("glibc {}", version.to_string_lossy())
-    })
-}
-
 /// The file whose `malloc` this very process runs on.
 pub(crate) fn owner_of_malloc() -> Option<PathBuf> {
     // SAFETY: the name is a C string; looking a symbol up runs no code of the libraries.
@@ -228,11 +196,25 @@ pub(crate) fn owner_of_malloc() -> Option<PathBuf> {
 
 /// One line a peer: version, or why it is missing.
 pub(crate) fn describe(peers: &[Peer]) -> String {
-    let lines = peers.iter().map(|peer| match &peer.missing {
-        Some(reason) => format!("  {:<10} missing: {reason}", peer.name),
-        None => format!("  {:<10} {}", peer.name, peer.version),
-    });
+    let lines = peers
+        .iter()
+        .map(|peer| line(&peer.name, &peer.version, peer.missing.as_deref()));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The same for Rust builds.
+pub(crate) fn describe_rust(builds: &[RustBuild]) -> String {
+    let lines = builds
+        .iter()
+        .map(|build| line(&build.name, &build.version, build.missing.as_deref()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn line(name: &str, version: &str, missing: Option<&str>) -> String {
+    match missing {
+        Some(reason) => format!("  {name:<15} missing: {reason}"),
+        None => format!("  {name:<15} {version}"),
+    }
 }
 
 /// Names in column order.
@@ -242,12 +224,13 @@ pub(crate) fn names(peers: &[Peer]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GLIBC, JEMOXIDE, discover, owner_of_malloc};
+    use super::{GLIBC, JEMOXIDE, Workshop, built, describe, discover, owner_of_malloc};
     use std::path::Path;
 
     #[test]
     fn a_library_that_is_not_there_is_missing_with_the_way_to_build_it() {
-        let peers = discover(Some(Path::new("/nonexistent/lib.so")), &[JEMOXIDE.into()]).unwrap();
+        let library = Path::new("/nonexistent/lib.so");
+        let peers = discover(Some(library), &[JEMOXIDE.into()], &Workshop::closed()).unwrap();
         assert_eq!(peers.len(), 1);
         let reason = peers[0].missing.as_deref().unwrap();
         assert!(reason.contains("cargo build --release"), "{reason}");
@@ -255,9 +238,45 @@ mod tests {
 
     #[test]
     fn unknown_names_are_an_error_and_glibc_is_always_here() {
-        assert!(discover(None, &["nobody".into()]).is_err());
-        let peers = discover(None, &[GLIBC.into()]).unwrap();
+        assert!(discover(None, &["nobody".into()], &Workshop::closed()).is_err());
+        let peers = discover(None, &[GLIBC.into()], &Workshop::closed()).unwrap();
         assert!(peers[0].is_here() && !peers[0].version.is_empty());
         assert!(owner_of_malloc().is_some());
+    }
+    #[test]
+    fn peers_that_cannot_be_built_stay_in_the_list_with_the_cure() {
+        let dir = std::env::temp_dir().join(format!("jemoxide-no-tools-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let names: Vec<String> = built::RECIPES
+            .iter()
+            .map(|recipe| recipe.name.into())
+            .collect();
+        let workshop = Workshop::new(&dir, true).with_tools_of(&dir);
+        let peers = discover(None, &names, &workshop).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(peers.len(), names.len());
+        for peer in &peers {
+            let reason = peer.missing.as_deref().unwrap();
+            assert!(reason.contains("install package"), "{reason}");
+        }
+        assert_eq!(describe(&peers).matches("missing: ").count(), peers.len());
+    }
+
+    #[test]
+    fn a_built_peer_is_shown_with_the_version_of_the_lock_file() {
+        // Kept files stand for built ones; no process runs on them, so they are not libraries here.
+        let dir = std::env::temp_dir().join(format!("jemoxide-kept-{}", std::process::id()));
+        let kept = dir.join("peers/kept");
+        std::fs::create_dir_all(&kept).unwrap();
+        let workshop = Workshop::new(&dir, false).with_tools_of(&dir);
+        for recipe in built::RECIPES {
+            let version = recipe.version("preload").unwrap();
+            let file = format!("preload-{}-{}", recipe.name, version.replace(' ', "-"));
+            std::fs::write(kept.join(file), "").unwrap();
+            let peer = built::library(recipe, &workshop);
+            assert!(peer.is_here(), "{:?}", peer.missing);
+            assert_eq!(peer.version, version);
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -6,25 +6,33 @@
 //!
 //! ```text
 //! fork -- exec -- stop: clock starts ---- runs ---- exit stop: read /proc -- end
+//!                       server: ready -- load -- signal --^
 //! ```
 //! C1  Only the main thread's exec and exit are stops; the program runs at full speed between them.
 //! C2  A child that outlives its deadline is killed and reported as failed.
 //! C3  Status other than 0 is a failure, with the end of what it wrote to standard error.
+//! C4  A library that the loader could not preload is a failure: the figures would be another's.
+
+mod family;
+mod trace;
+
+pub(crate) use family::{family_pss_kib, is_alive, peak_resident_kib, resident_kib};
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use trace::{NO_ADDRESS, Traced, trace};
 
 /// Longest life of a child that names no deadline.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The arguments of a trace request that takes none.
-const NO_ADDRESS: *mut libc::c_void = std::ptr::null_mut();
+/// What the loader writes when it leaves a preload out.
+const NOT_PRELOADED: &str = "cannot be preloaded";
 
 /// A program to run, with arguments and environment.
 #[derive(Clone, Debug)]
@@ -32,6 +40,8 @@ pub(crate) struct Program {
     file: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    dir: Option<PathBuf>,
+    user: Option<u32>,
     deadline: Duration,
 }
 
@@ -50,6 +60,9 @@ pub(crate) struct Finished {
     pub(crate) peak_rss_kib: u64,
     /// Resident size at exit, counted page by page.
     pub(crate) exit_rss_kib: u64,
+    /// Highest resident size of any one process among it and its reaped children. Never below what the
+    /// bench itself had when it forked, so it is for programs whose children are larger.
+    pub(crate) largest_rss_kib: u64,
 }
 
 impl Program {
@@ -59,6 +72,8 @@ impl Program {
             file: file.into(),
             args: Vec::new(),
             env: Vec::new(),
+            dir: None,
+            user: None,
             deadline: DEADLINE,
         }
     }
@@ -69,9 +84,28 @@ impl Program {
         self
     }
 
+    /// Adds arguments.
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
     /// Sets one variable of its environment.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// Sets the folder that it starts in.
+    pub(crate) fn dir(mut self, dir: &Path) -> Self {
+        self.dir = Some(dir.to_owned());
+        self
+    }
+
+    /// Runs it with the rights of `user`, if one is named.
+    pub(crate) fn user(mut self, user: Option<u32>) -> Self {
+        self.user = user;
         self
     }
 
@@ -94,6 +128,14 @@ impl Program {
         ] {
             command.env_remove(name);
         }
+        // The end of what a failing child wrote is its reason, not its stack.
+        command.env_remove("RUST_BACKTRACE");
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -104,6 +146,29 @@ impl Program {
 
     /// Runs it to its end and measures it.
     pub(crate) fn run(&self) -> Result<Finished, String> {
+        self.follow(|_| Ok(())).map(|(finished, ())| finished)
+    }
+
+    /// Runs it as a server: `load`, which gets its number, first waits until it is ready and then puts
+    /// work to it; afterwards it is asked to end by `signal` and measured.
+    pub(crate) fn serve<T: Send>(
+        &self,
+        signal: libc::c_int,
+        load: impl FnOnce(u32) -> Result<T, String> + Send,
+    ) -> Result<(Finished, T), String> {
+        self.follow(|handle| {
+            let done = load(handle.id);
+            handle.signal(signal);
+            done
+        })
+    }
+
+    /// Runs it, with `beside` on a thread of its own. The child's failure is told first: whatever ran
+    /// beside it mostly failed because of that.
+    fn follow<T: Send>(
+        &self,
+        beside: impl FnOnce(Handle) -> Result<T, String> + Send,
+    ) -> Result<(Finished, T), String> {
         let name = self.file.display();
         let mut command = self.command();
         // SAFETY: between fork and exec the closure makes one system call and nothing else.
@@ -121,7 +186,15 @@ impl Program {
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
         let watchdog = Watchdog::new(&child, self.deadline);
-        let traced = trace(&child);
+        let handle = Handle::new(&child);
+        let (traced, beside) = thread::scope(|scope| {
+            let beside = scope.spawn(|| beside(handle));
+            let traced = trace(&child);
+            let beside = beside
+                .join()
+                .unwrap_or_else(|_| Err(format!("the load of {name} panicked")));
+            (traced, beside)
+        });
         let killed = watchdog.stop();
         let stdout = stdout.join().unwrap_or_default();
         let stderr = stderr.join().unwrap_or_default();
@@ -130,39 +203,32 @@ impl Program {
             return Err(format!("{name} was killed after {:?}", self.deadline));
         }
         if !traced.status.success() {
+            let why = beside.err().map_or(String::new(), |why| format!("; {why}"));
             return Err(format!(
-                "{name} ended with {}{}",
+                "{name} ended with {}{}{why}",
                 traced.status,
                 tail(&stderr)
             ));
         }
-        Ok(Finished {
+        if stderr.contains(NOT_PRELOADED) {
+            return Err(format!("{name} ran on another allocator{}", tail(&stderr)));
+        }
+        Ok((Finished::new(traced, stdout, stderr), beside?))
+    }
+}
+
+impl Finished {
+    fn new(traced: Traced, stdout: String, stderr: String) -> Self {
+        Self {
             stdout,
             stderr,
             wall: traced.wall,
             cpu: traced.cpu,
             peak_rss_kib: traced.exit.peak_rss_kib,
             exit_rss_kib: traced.exit.exit_rss_kib,
-        })
+            largest_rss_kib: traced.exit.peak_rss_kib.max(traced.largest_rss_kib),
+        }
     }
-}
-
-/// Resident size of process `pid` in KiB, counted page by page (the cheaper counters of the kernel may
-/// be off by a few hundred KiB).
-pub(crate) fn resident_kib(pid: u32) -> Option<u64> {
-    field_kib(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
-}
-
-/// Highest resident size of process `pid` so far in KiB; never below what it has now.
-pub(crate) fn peak_resident_kib(pid: u32) -> Option<u64> {
-    let peak = field_kib(&format!("/proc/{pid}/status"), "VmHWM:")?;
-    Some(peak.max(resident_kib(pid).unwrap_or(0)))
-}
-
-fn field_kib(file: &str, field: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find(|line| line.starts_with(field))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Reads a pipe to its end on a thread of its own, so that a full pipe never stops the child.
@@ -177,14 +243,45 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
     })
 }
 
-/// The last lines of `text` on a line of their own, or nothing.
+/// The last lines of `text` on a line of their own, or nothing. Valgrind's lines are left out: they say
+/// that the program ended, and stand after what the program said of the reason.
 fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().rev().take(3).collect();
+    let said = text.lines().rev().filter(|line| !line.starts_with("=="));
+    let lines: Vec<&str> = said.take(3).collect();
     let joined: Vec<&str> = lines.into_iter().rev().collect();
     if joined.is_empty() {
         String::new()
     } else {
         format!(": {}", joined.join(" | "))
+    }
+}
+
+/// A child that signals may be sent to, even when its number is used again.
+struct Handle {
+    id: u32,
+    descriptor: libc::c_long,
+}
+
+impl Handle {
+    fn new(child: &Child) -> Self {
+        let id = child.id();
+        // SAFETY: a plain system call with a number; the descriptor it returns is owned by the handle.
+        let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
+        Self { id, descriptor }
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: a plain system call with numbers; a signal to a process that is gone is refused.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.descriptor, signal, 0, 0) };
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.descriptor >= 0 {
+            // SAFETY: opened by the handle, used by nobody else.
+            unsafe { libc::close(self.descriptor as libc::c_int) };
+        }
     }
 }
 
@@ -197,18 +294,11 @@ struct Watchdog {
 impl Watchdog {
     fn new(child: &Child, deadline: Duration) -> Self {
         let (done, ended) = mpsc::channel();
-        // SAFETY: a plain system call with a number; the descriptor it returns is owned below. It names
-        //         this very child even after its number is used again.
-        let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
+        let handle = Handle::new(child);
         let thread = thread::spawn(move || {
             let late = ended.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout);
             if late {
-                // SAFETY: as above; a signal to a process that is gone is refused.
-                unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, libc::SIGKILL, 0, 0) };
-            }
-            if pidfd >= 0 {
-                // SAFETY: opened above, used by nobody else.
-                unsafe { libc::close(pidfd as libc::c_int) };
+                handle.signal(libc::SIGKILL);
             }
             late
         });
@@ -220,92 +310,6 @@ impl Watchdog {
         drop(self.done);
         self.thread.join().unwrap_or(false)
     }
-}
-
-#[derive(Default)]
-struct AtExit {
-    peak_rss_kib: u64,
-    exit_rss_kib: u64,
-}
-
-struct Traced {
-    status: ExitStatus,
-    wall: Duration,
-    cpu: Duration,
-    exit: AtExit,
-}
-
-/// Follows `child`, which stopped itself at exec, to its end.
-fn trace(child: &Child) -> std::io::Result<Traced> {
-    let pid = child.id() as libc::pid_t;
-    let (status, _) = wait(pid)?;
-    if !libc::WIFSTOPPED(status) {
-        return Err(std::io::Error::other("ended before its exec"));
-    }
-    let options = libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_EXITKILL;
-    request(libc::PTRACE_SETOPTIONS, pid, options)?;
-    let start = Instant::now();
-    let mut exit = AtExit::default();
-    request(libc::PTRACE_CONT, pid, 0)?;
-    loop {
-        let (status, usage) = wait(pid)?;
-        if !libc::WIFSTOPPED(status) {
-            return Ok(Traced {
-                status: ExitStatus::from_raw(status),
-                wall: start.elapsed(),
-                cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
-                exit,
-            });
-        }
-        let signal = if status >> 16 == libc::PTRACE_EVENT_EXIT {
-            exit = read_at_exit(child.id());
-            0
-        } else {
-            match libc::WSTOPSIG(status) {
-                // A further exec of a traced program stops with this one; it is not the program's.
-                libc::SIGTRAP => 0,
-                signal => signal,
-            }
-        };
-        // A child killed between the two calls is gone; the next wait says so.
-        let _ = request(libc::PTRACE_CONT, pid, signal);
-    }
-}
-
-fn read_at_exit(pid: u32) -> AtExit {
-    AtExit {
-        peak_rss_kib: peak_resident_kib(pid).unwrap_or(0),
-        exit_rss_kib: resident_kib(pid).unwrap_or(0),
-    }
-}
-
-fn wait(pid: libc::pid_t) -> std::io::Result<(libc::c_int, libc::rusage)> {
-    let mut status = 0;
-    // SAFETY: rusage is plain numbers, for which all zeroes is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    loop {
-        // SAFETY: the call writes one status and one rusage, to which the pointers lead.
-        let got = unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, &raw mut usage) };
-        if got == pid {
-            return Ok((status, usage));
-        }
-        let error = std::io::Error::last_os_error();
-        if error.kind() != std::io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-}
-
-fn request(what: libc::c_uint, pid: libc::pid_t, data: libc::c_int) -> std::io::Result<()> {
-    // SAFETY: the two requests made here take numbers only.
-    match unsafe { libc::ptrace(what, pid, NO_ADDRESS, libc::c_long::from(data)) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000)
 }
 
 #[cfg(test)]
@@ -337,9 +341,51 @@ mod tests {
     fn failures_tell_why() {
         let error = shell("echo reason >&2; exit 3").run().unwrap_err();
         assert!(error.contains('3') && error.contains("reason"), "{error}");
+        let error = shell("echo reason >&2; echo '==1== Events' >&2; exit 3")
+            .run()
+            .unwrap_err();
+        assert!(error.contains("reason") && !error.contains("=="), "{error}");
         let error = shell("kill -ABRT $$").run().unwrap_err();
         assert!(error.contains("signal"), "{error}");
         assert!(Program::new("/nonexistent").run().is_err());
+    }
+
+    #[test]
+    fn a_server_is_worked_with_and_then_ends_by_its_signal() {
+        let folder = std::env::temp_dir().join(format!("jemoxide-serve-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let server =
+            shell("trap 'echo bye; exit 0' TERM; touch ready; while :; do sleep 0.01; done");
+        let ready = folder.join("ready");
+        let served = server.dir(&folder).serve(libc::SIGTERM, |pid| {
+            while !ready.exists() {
+                assert!(super::is_alive(pid));
+            }
+            Ok(super::family_pss_kib(pid))
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+        let (finished, pss_kib) = served.unwrap();
+        assert_eq!(finished.stdout, "bye\n");
+        assert!(pss_kib > 10 && pss_kib < 16_000, "{pss_kib}");
+    }
+
+    #[test]
+    fn a_server_that_dies_is_told_before_its_load() {
+        let served = shell("echo reason >&2; exit 4").serve(libc::SIGTERM, |pid| {
+            while super::is_alive(pid) {}
+            Err::<(), _>("no answer".to_owned())
+        });
+        let error = served.unwrap_err();
+        assert!(
+            error.contains("reason") && error.contains("no answer"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_preload_that_fails_is_a_failure() {
+        let program = Program::new("/bin/true").env("LD_PRELOAD", "/nonexistent/lib.so");
+        assert!(program.run().unwrap_err().contains("another allocator"));
     }
 
     #[test]

@@ -96,14 +96,22 @@ impl Row {
 
     /// The same row with every value divided by the best peer's median.
     pub(crate) fn over_best_peer(&self) -> Self {
-        let Some((_, best)) = self.best_peer() else {
-            return self.clone();
-        };
+        self.best_peer()
+            .map_or_else(|| self.clone(), |(_, best)| self.divided(best))
+    }
+
+    /// The same row with every value divided by the median of `name`, which has one.
+    pub(crate) fn over(&self, name: &str) -> Self {
+        let median = self.cells.get(name).and_then(Cell::median);
+        median.map_or_else(|| self.clone(), |median| self.divided(median))
+    }
+
+    fn divided(&self, by: f64) -> Self {
         let mut row = self.clone();
         row.decimals = 2;
         for cell in row.cells.values_mut() {
             if let Cell::Values(values) = cell {
-                values.iter_mut().for_each(|value| *value /= best);
+                values.iter_mut().for_each(|value| *value /= by);
             }
         }
         row
@@ -166,18 +174,32 @@ pub(crate) fn table(title: &str, rows: &[Row], peers: &[String], with_spread: bo
     Table {
         title: title.to_owned(),
         header,
+        // Ours: peers of every panel are compared with it.
+        repeated: 2,
         rows,
     }
 }
 
-/// One line for each cell that failed.
+/// One line for each allocator and reason: what failed under it. Reasons that differ in numbers alone
+/// (addresses, process numbers) count as the same.
 pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
-    rows.iter()
-        .flat_map(|row| {
-            row.cells.iter().filter_map(|(name, cell)| match cell {
-                Cell::Failed(reason) => Some(format!("failed: {} under {name}: {reason}", row.key)),
-                _ => None,
-            })
+    let mut failures = BTreeMap::<(&str, String), (Vec<&str>, &str)>::new();
+    for row in rows {
+        for (name, cell) in &row.cells {
+            if let Cell::Failed(reason) = cell {
+                let alike = reason.chars().filter(|letter| !letter.is_ascii_digit());
+                failures
+                    .entry((name, alike.collect()))
+                    .or_insert((Vec::new(), reason))
+                    .0
+                    .push(&row.key);
+            }
+        }
+    }
+    failures
+        .into_iter()
+        .map(|((name, _), (keys, reason))| {
+            format!("failed: {} under {name}: {reason}", keys.join(", "))
         })
         .collect()
 }
@@ -230,6 +252,20 @@ mod tests {
             text.contains("missing") && text.contains("failed"),
             "{text}"
         );
-        assert_eq!(failures(&[row]), ["failed: ping_pong under bad: killed"]);
+        let mut other = row.clone();
+        other.key = "burst".to_owned();
+        let failed = |reason: &str| Cell::Failed(reason.to_owned());
+        row.cells
+            .insert("worse".into(), failed("process 12 aborted"));
+        other
+            .cells
+            .insert("worse".into(), failed("process 34 aborted"));
+        assert_eq!(
+            failures(&[row, other]),
+            [
+                "failed: ping_pong, burst under bad: killed",
+                "failed: ping_pong, burst under worse: process 12 aborted"
+            ]
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Table: aligned text that fits the terminal.
 //!
-//! A table too wide is cut into panels, each repeating the first column; no column is ever dropped.
+//! A table too wide is cut into panels, each repeating the first columns, those that others are compared
+//! with; no column is ever dropped.
 //!
 //! ```text
-//! measure | c1 | c2 | c3 | c4        measure | c1 | c2
-//!                             --->   measure | c3 | c4
+//! measure | ours | c2 | c3 | c4        measure | ours | c2
+//!                               --->   measure | ours | c3 | c4
 //! ```
 
 use std::io::IsTerminal;
@@ -22,29 +23,38 @@ pub(crate) struct Table {
     pub(crate) title: String,
     /// Names of the columns.
     pub(crate) header: Vec<String>,
+    /// How many of the first columns every panel has; the first one alone if 0.
+    pub(crate) repeated: usize,
     /// As many cells as the header has.
     pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// The table as text whose lines are at most `width` characters, as far as two columns fit.
+    /// The table as text whose lines are at most `width` characters, as far as the repeated columns and
+    /// one more fit.
     pub(crate) fn render(&self, width: usize) -> String {
         let widths: Vec<usize> = (0..self.header.len())
             .map(|column| self.column_width(column))
             .collect();
+        let repeated = self.repeated.clamp(1, widths.len());
         let mut text = format!("{}\n", self.title);
-        let mut next = 1;
-        while next < widths.len() {
-            let mut used = widths[0];
-            let first = next;
-            while next < widths.len() && (next == first || used + GAP + widths[next] <= width) {
+        let mut next = repeated;
+        loop {
+            let mut columns: Vec<usize> = (0..repeated).collect();
+            let mut used = total(&columns, &widths);
+            while next < widths.len()
+                && (columns.len() == repeated || used + GAP + widths[next] <= width)
+            {
                 used += GAP + widths[next];
+                columns.push(next);
                 next += 1;
             }
             text.push('\n');
-            self.render_panel(first..next, &widths, &mut text);
+            self.render_panel(&columns, &widths, &mut text);
+            if next >= widths.len() {
+                return text;
+            }
         }
-        text
     }
 
     fn column_width(&self, column: usize) -> usize {
@@ -55,25 +65,26 @@ impl Table {
             .unwrap_or(0)
     }
 
-    fn render_panel(&self, columns: std::ops::Range<usize>, widths: &[usize], text: &mut String) {
-        let total = widths[0]
-            + widths[columns.clone()]
-                .iter()
-                .map(|w| w + GAP)
-                .sum::<usize>();
+    fn render_panel(&self, columns: &[usize], widths: &[usize], text: &mut String) {
         for (index, row) in std::iter::once(&self.header).chain(&self.rows).enumerate() {
             let mut line = format!("{:<width$}", row[0], width = widths[0]);
-            for column in columns.clone() {
+            for &column in &columns[1..] {
                 line += &format!("{:>width$}", row[column], width = GAP + widths[column]);
             }
             text.push_str(line.trim_end());
             text.push('\n');
             if index == 0 {
-                text.push_str(&"-".repeat(total));
+                text.push_str(&"-".repeat(total(columns, widths)));
                 text.push('\n');
             }
         }
     }
+}
+
+/// Width of `columns` side by side.
+fn total(columns: &[usize], widths: &[usize]) -> usize {
+    let sum: usize = columns.iter().map(|&column| GAP + widths[column]).sum();
+    sum.saturating_sub(GAP)
 }
 
 /// Columns of the terminal: what `COLUMNS` says, else what the terminal says, else 100.
@@ -102,6 +113,7 @@ mod tests {
         Table {
             title: "title".to_owned(),
             header: text(["measure", "one", "two", "three"]),
+            repeated: 1,
             rows: vec![
                 text(["first", "1", "22", "333"]),
                 text(["second", "4", "5", "6"]),
@@ -127,5 +139,14 @@ mod tests {
             text.lines().all(|line| line.chars().count() <= 18),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_others_are_compared_with_is_in_every_panel() {
+        let mut table = sample();
+        table.repeated = 2;
+        let text = table.render(20);
+        assert_eq!(text.matches("measure  one").count(), 2, "{text}");
+        assert_eq!(text.matches("three").count(), 1, "{text}");
     }
 }

@@ -26,6 +26,8 @@ fn without_our_library_the_way_to_build_it_is_shown_and_the_rest_is_measured() {
     let out = folder("missing");
     let args = [
         "compare",
+        "--kind",
+        "preload",
         "--quick",
         "--rounds",
         "1",
@@ -42,8 +44,8 @@ fn without_our_library_the_way_to_build_it_is_shown_and_the_rest_is_measured() {
     assert!(text.contains("missing"), "{text}");
     let raw = std::fs::read_to_string(out.join("compare.json")).unwrap();
     let raw: serde_json::Value = serde_json::from_str(&raw).unwrap();
-    let run = &raw["figures"][0];
-    assert_eq!(run["peer"], "glibc");
+    let run = &raw["figures"]["runs"][0];
+    assert_eq!(run["entrant"], "glibc");
     assert!(run["run"]["wall_ns"].as_u64() > Some(0), "{run}");
     assert!(run["run"]["peak_rss_kib"].as_u64() > Some(0), "{run}");
 }
@@ -61,6 +63,8 @@ fn a_library_without_malloc_is_not_measured_as_one() {
     };
     let args = [
         "compare",
+        "--kind",
+        "preload",
         "--quick",
         "--rounds",
         "1",
@@ -80,7 +84,12 @@ fn unknown_names_are_refused() {
     let out = folder("unknown");
     let (success, text) = bench(&["compare", "--peers", "nobody"], &out);
     assert!(!success && text.contains("nobody"), "{text}");
-    let (success, text) = bench(&["compare", "--peers", "glibc", "--only", "nothing"], &out);
+    let (success, text) = bench(
+        &[
+            "compare", "--kind", "preload", "--peers", "glibc", "--only", "nothing",
+        ],
+        &out,
+    );
     assert!(!success && text.contains("no workload"), "{text}");
 }
 

@@ -23,12 +23,28 @@ mod names;
 mod operators;
 mod unwinding;
 
+use core::arch::global_asm;
 use core::panic::PanicInfo;
 use names::names;
 
 // The only library that is needed.
 #[link(name = "c")]
 unsafe extern "C" {}
+
+// Who registers a function with the C library says what it belongs to, so that unloading that unregisters it. Null
+// is what is never unloaded. The shared library has no start-up objects that would define this; where the static one
+// is linked they do, and theirs is taken.
+global_asm!(
+    ".pushsection .rodata.jemoxide_dso,\"a\",@progbits",
+    ".p2align 3",
+    ".weak __dso_handle",
+    ".hidden __dso_handle",
+    ".type __dso_handle, @object",
+    ".size __dso_handle, 8",
+    "__dso_handle:",
+    ".quad 0",
+    ".popsection",
+);
 
 /// Nothing in here panics; should it, the process ends rather than run on with a broken heap.
 #[cfg_attr(not(test), panic_handler)]
@@ -56,12 +72,3 @@ fn or_enomem(ptr: *mut u8) -> *mut libc::c_void {
     }
     ptr.cast()
 }
-
-extern "C" fn finish() {
-    jemoxide_core::api::finish();
-}
-
-/// Completes the report when the process leaves through `exit`.
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static FINISH: extern "C" fn() = finish;

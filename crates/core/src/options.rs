@@ -1,13 +1,15 @@
 //! Options as plain values; `control::options` reads them from text.
+//!
+//! The default of each choice comes first: what holds it reads zero until the boot, and needs no memory of its own.
 #![deny(unsafe_code)]
 
 /// What `realloc(ptr, 0)` does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ZeroRealloc {
-    /// Shrinks to the smallest object.
-    Alloc,
     /// Frees and returns null.
     Free,
+    /// Shrinks to the smallest object.
+    Alloc,
     /// Ends the process.
     Abort,
 }
@@ -15,12 +17,23 @@ pub enum ZeroRealloc {
 /// Whether address space comes from the data segment (sbrk).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dss {
-    /// Never.
-    Disabled,
-    /// Before mmap.
-    Primary,
     /// When mmap refuses.
     Secondary,
+    /// Before mmap.
+    Primary,
+    /// Never.
+    Disabled,
+}
+
+/// Whether a thread of the allocator's own gives idle memory back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BackgroundThread {
+    /// While there is enough to be worth a thread.
+    Auto,
+    /// While there is something to give back, however little.
+    Always,
+    /// Never: only calls into the allocator do.
+    Never,
 }
 
 /// Longest path that `report_dir` takes.
@@ -35,6 +48,8 @@ pub struct Options {
     pub dirty_decay_ms: isize,
     /// `muzzy_decay_ms`: -1 never, 0 at once.
     pub muzzy_decay_ms: isize,
+    /// `background_thread`.
+    pub background_thread: BackgroundThread,
     /// `dss`.
     pub dss: Dss,
     /// `zero_realloc`.
@@ -44,9 +59,7 @@ pub struct Options {
     /// `count`: every operation is counted, at a few nanoseconds each.
     pub count: bool,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
-    pub report_dir: [u8; PATH_MAX],
-    /// Bytes of `report_dir` in use.
-    pub report_dir_len: usize,
+    pub report_dir: &'static [u8],
 }
 
 impl Options {
@@ -55,17 +68,11 @@ impl Options {
         narenas: 0,
         dirty_decay_ms: 10_000,
         muzzy_decay_ms: 0,
+        background_thread: BackgroundThread::Auto,
         dss: Dss::Secondary,
         zero_realloc: ZeroRealloc::Free,
         abort_conf: false,
         count: false,
-        report_dir: [0; PATH_MAX],
-        report_dir_len: 0,
+        report_dir: &[],
     };
-
-    /// The directory of the report, if one is wanted.
-    pub fn report_dir(&self) -> Option<&[u8]> {
-        let dir = self.report_dir.get(..self.report_dir_len)?;
-        if dir.is_empty() { None } else { Some(dir) }
-    }
 }

@@ -3,6 +3,7 @@
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p jemoxide --release --test models`.
 #![cfg(loom)]
 
+use jemoxide::sync::errand::Errand;
 use jemoxide::sync::gate::Gate;
 use jemoxide::sync::stack::{Links, Stack};
 use loom::cell::UnsafeCell;
@@ -204,5 +205,56 @@ fn the_closer_does_not_wait_for_itself() {
         gate.leave(0);
         gate.close(None);
         gate.open();
+    });
+}
+
+/// Rules N1 and N2: of all calls for an errand none is lost, and never two run it.
+#[test]
+fn every_call_for_an_errand_is_answered_by_one_runner() {
+    /// What is to be done, and how much of it a runner has seen.
+    struct Work {
+        errand: Errand,
+        due: AtomicU32,
+        done: UnsafeCell<u32>,
+    }
+    // SAFETY: `done` is touched by the runner alone, which is what the model checks.
+    unsafe impl Sync for Work {}
+    // SAFETY: plain numbers.
+    unsafe impl Send for Work {}
+
+    fn call(work: &Work) {
+        work.due.fetch_add(1, Ordering::Relaxed);
+        if !work.errand.call() {
+            return;
+        }
+        loop {
+            let due = work.due.load(Ordering::Relaxed);
+            // SAFETY: the runner; the checker verifies that there is one at a time.
+            work.done.with_mut(|done| unsafe { *done = due });
+            if work.errand.finish() {
+                return;
+            }
+        }
+    }
+
+    loom::model(|| {
+        let work = Arc::new(Work {
+            errand: Errand::default(),
+            due: AtomicU32::new(0),
+            done: UnsafeCell::new(0),
+        });
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let work = work.clone();
+                thread::spawn(move || call(&work))
+            })
+            .collect();
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        // SAFETY: all runners have left.
+        let done = work.done.with(|done| unsafe { *done });
+        assert_eq!(done, 2, "a call was lost");
+        assert!(work.errand.call(), "nobody runs any more");
     });
 }

@@ -49,6 +49,24 @@ fn one_thread_gets_the_same_addresses_every_time() {
     assert_ne!(first.stdout, other.stdout, "the digest sees no addresses");
 }
 
+/// Pages of the library's writable segments: what the loader binds and where zeroes begin; after the first allocation
+/// the start's own page or two, and one of the page map's root.
+const TABLE_PAGES: (usize, usize) = (2, 6);
+
+#[test]
+fn the_first_allocation_touches_few_pages_of_our_tables() {
+    let Some(program) = compiler::c("process/first_pages.c", "first_pages", &[]) else {
+        return;
+    };
+    let outcome = child::Run::new(program)
+        .preload(artifacts::library())
+        .run()
+        .expect_success();
+    let (before, after) = (figure(&outcome, "before"), figure(&outcome, "after"));
+    assert!(before > 0 && before <= TABLE_PAGES.0, "{outcome}");
+    assert!(after > before && after <= TABLE_PAGES.1, "{outcome}");
+}
+
 /// The number after the word `name` on standard output.
 fn figure(outcome: &Outcome, name: &str) -> usize {
     let mut words = outcome.stdout.split_whitespace();

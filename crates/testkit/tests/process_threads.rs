@@ -10,8 +10,9 @@ const THREADS: usize = 10_000;
 /// sizes came from.
 const ALIVE_KIB_PER_THREAD: usize = 24;
 
-/// After all are gone: slabs kept dirty for reuse and a bounded number of orphaned caches.
-const LEFT_KIB: usize = 96 * 1024;
+/// Right after all are gone: of what was active a moment ago the pages that idle for the next wave, and a bounded number
+/// of orphaned caches.
+const LEFT_KIB: usize = 128 * 1024;
 
 /// Growth between the first tenth of the threads and the last.
 const CHURN_GROWTH_KIB: usize = 32 * 1024;

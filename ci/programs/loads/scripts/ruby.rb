@@ -1,5 +1,6 @@
 # Strings, hashes, threads, forks and garbage collection; prints what they computed.
-require 'digest'
+# Loaded before the threads start: Digest's own loading on first use is not safe in threads that race for it.
+require 'digest/sha2'
 require 'json'
 require 'zlib'
 

@@ -1,173 +1,151 @@
-//! Programs: what is timed: our own workloads and real programs of the machine.
+//! Programs: real programs of the machine, each with a check of what it came to.
 //!
-//! A workload is this very program with the hidden command `workload`; it times its own work. A real
-//! program is an interpreter with a script of this package; its whole life is timed.
+//! A program is prepared once (its files are generated, its tools looked for) and then run as often as
+//! there are allocators and rounds. Its files live in a folder of their own that is gone at the end.
+//!
+//! ```text
+//! program runs to its end      python3, lua, gs, z3, cc1plus, cargo     its whole life is timed
+//! server under load            redis, PostgreSQL, nginx                 its processor time, start included
+//! ```
+//! X1  The same work in every run; where the load generator has dice, they fall before the check.
+//! X2  Only the program under test is preloaded, never what puts load to it or looks at its result.
+//! X3  A program whose own allocator comes before any preloaded one is missing, with that reason.
 
-use crate::compile;
+mod build;
+mod compiler;
+mod database;
+mod document;
+mod key_store;
+mod script;
+mod server;
+mod solver;
+mod web_server;
+
+use super::job::{Clock, Run};
 use crate::peers::Peer;
-use crate::process::Program;
-use crate::workload::{Told, WORKLOADS};
-use serde::Serialize;
+use crate::process::{Finished, Program};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// A real program: an interpreter and a script that takes one number.
-#[derive(Debug)]
+/// One run of a prepared program on an allocator.
+pub(crate) type Work = Box<dyn Fn(&Peer) -> Result<Run, String>>;
+
+/// A real program.
 pub(crate) struct Real {
     /// Name in the tables.
     pub(crate) name: &'static str,
-    /// Names under which the interpreter is looked for.
-    interpreters: &'static [&'static str],
-    script: &'static str,
-    full: u64,
+    /// One line about it.
+    pub(crate) about: &'static str,
+    /// Its clock, if it has one of its own.
+    pub(crate) clock: Option<Clock>,
+    /// Amount of work of a full run.
+    pub(crate) full: u64,
+    /// About how long that takes, for the estimate.
+    pub(crate) lasts: Duration,
+    /// What is added whatever the amount.
+    pub(crate) starts: Duration,
+    /// Generates its files in the folder, which is its own. An error says what is missing.
+    prepare: fn(&Path, u64) -> Result<Work, String>,
 }
 
 /// All real programs, in table order.
 pub(crate) const REAL: &[Real] = &[
-    Real {
-        name: "python-json",
-        interpreters: &["/usr/bin/python3", "/usr/local/bin/python3"],
-        script: "scripts/json_round_trip.py",
-        full: 40,
-    },
-    Real {
-        name: "lua-strings",
-        interpreters: &["/usr/bin/lua5.4", "/usr/bin/lua5.3", "/usr/bin/lua"],
-        script: "scripts/strings.lua",
-        full: 40,
-    },
+    script::PYTHON,
+    script::LUA,
+    document::GHOSTSCRIPT,
+    solver::Z3,
+    compiler::CXX,
+    build::CARGO,
+    key_store::REDIS,
+    database::POSTGRESQL,
+    web_server::NGINX,
 ];
 
-/// One run.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Run {
-    pub(crate) wall_ns: u64,
-    pub(crate) cpu_ns: u64,
-    pub(crate) peak_rss_kib: u64,
-    /// What the program came to; the same in every run.
-    pub(crate) result: String,
-    pub(crate) parts: BTreeMap<String, u64>,
+/// Prepares `amount` of `real` in its own folder below `dir`.
+pub(crate) fn prepare(real: &Real, dir: &Path, amount: u64) -> Result<Work, String> {
+    let dir = dir.join(real.name);
+    std::fs::create_dir_all(&dir).map_err(|error| told(&dir, &error))?;
+    (real.prepare)(&dir, amount)
 }
 
-/// Something to time.
-#[derive(Debug)]
-pub(crate) struct Job {
-    /// Name in the tables.
-    pub(crate) name: &'static str,
-    program: Program,
-    /// Whether it tells its own times.
-    tells: bool,
+/// The first of `files` that is there.
+fn find(files: &[&str]) -> Result<PathBuf, String> {
+    let found = files.iter().map(Path::new).find(|file| file.exists());
+    found
+        .map(Path::to_owned)
+        .ok_or_else(|| format!("{} not found", files.join(", ")))
 }
 
-/// All jobs at full amount divided by `part`, and a line for each real program that is not here.
-pub(crate) fn all(part: u64) -> Result<(Vec<Job>, Vec<String>), String> {
-    let ourselves = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut jobs: Vec<Job> = WORKLOADS
-        .iter()
-        .map(|workload| Job {
-            name: workload.name,
-            program: Program::new(&ourselves)
-                .arg("workload")
-                .arg(workload.name)
-                .arg((workload.full / part).max(workload.tiny).to_string()),
-            tells: true,
-        })
-        .collect();
-    let mut missing = Vec::new();
-    for real in REAL {
-        match interpreter(real) {
-            Some(file) => jobs.push(Job {
-                name: real.name,
-                program: Program::new(file)
-                    .arg(compile::package_dir().join(real.script))
-                    .arg((real.full / part).max(1).to_string()),
-                tells: false,
-            }),
-            None => missing.push(format!(
-                "MISSING: {} is left out: none of {} is installed",
-                real.name,
-                real.interpreters.join(", ")
-            )),
-        }
+/// Writes a generated file.
+fn write(file: &Path, text: impl AsRef<[u8]>) -> Result<(), String> {
+    std::fs::write(file, text).map_err(|error| told(file, &error))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(file).map_err(|error| told(file, &error))
+}
+
+fn told(file: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", file.display())
+}
+
+/// Runs something that is not under test.
+fn tool(program: Program) -> Result<String, String> {
+    program.run().map(|finished| finished.stdout)
+}
+
+/// The run of a program that went to its end.
+fn whole_life(finished: &Finished, result: String) -> Run {
+    Run {
+        wall_ns: finished.wall.as_nanos() as u64,
+        cpu_ns: finished.cpu.as_nanos() as u64,
+        peak_rss_kib: finished.peak_rss_kib,
+        result,
+        parts: BTreeMap::new(),
     }
-    Ok((jobs, missing))
 }
 
-fn interpreter(real: &Real) -> Option<PathBuf> {
-    let runs = |file: &&&str| {
-        // Asked to run an empty script; a wrapper that only finds the real one would be measured itself,
-        // so the names are those of the real ones.
-        Command::new(file)
-            .arg("/dev/null")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    real.interpreters.iter().find(runs).map(PathBuf::from)
-}
-
-impl Job {
-    /// Runs it once on `peer`.
-    pub(crate) fn run(&self, peer: &Peer) -> Result<Run, String> {
-        let finished = peer.run_on(self.program.clone()).run()?;
-        if !self.tells {
-            return Ok(Run {
-                wall_ns: finished.wall.as_nanos() as u64,
-                cpu_ns: finished.cpu.as_nanos() as u64,
-                peak_rss_kib: finished.peak_rss_kib,
-                result: finished.stdout.trim().to_owned(),
-                parts: BTreeMap::new(),
-            });
-        }
-        let told: Told = serde_json::from_str(finished.stdout.trim())
-            .map_err(|error| format!("{error} in {:?}", finished.stdout))?;
-        Ok(Run {
-            wall_ns: told.elapsed_ns,
-            cpu_ns: told.cpu_ns,
-            peak_rss_kib: finished.peak_rss_kib,
-            result: format!("{} operations, {}", told.operations, told.checksum),
-            parts: told.parts,
-        })
-    }
-
-    /// A job that only has a name.
-    #[cfg(test)]
-    pub(crate) fn for_test(name: &'static str) -> Self {
-        Self {
-            name,
-            program: Program::new("/bin/true"),
-            tells: false,
-        }
-    }
+/// A short name of many bytes (FNV-1a).
+fn digest(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    format!("{} bytes, {hash:016x}", bytes.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{REAL, all, interpreter};
-    use crate::compile;
+    use super::{REAL, digest, prepare};
     use crate::peers;
-    use crate::process::Program;
 
     #[test]
-    fn every_real_program_that_is_here_tells_the_same_twice() {
+    fn every_real_program_that_is_here_comes_to_the_same_twice() {
+        let dir = std::env::temp_dir().join(format!("jemoxide-real-{}", std::process::id()));
+        let glibc = peers::discover(None, &["glibc".into()], &peers::Workshop::closed())
+            .unwrap()
+            .remove(0);
         for real in REAL {
-            let Some(file) = interpreter(real) else {
-                println!("NOT TESTED: {} has no interpreter here", real.name);
-                continue;
+            let work = match prepare(real, &dir, 1) {
+                Ok(work) => work,
+                Err(reason) => {
+                    println!("NOT TESTED: {}: {reason}", real.name);
+                    continue;
+                }
             };
-            let script = compile::package_dir().join(real.script);
-            let program = Program::new(file).arg(script).arg("1");
-            let (first, second) = (program.run().unwrap(), program.run().unwrap());
-            assert!(!first.stdout.trim().is_empty());
-            assert_eq!(first.stdout, second.stdout);
+            let run = || work(&glibc).unwrap_or_else(|error| panic!("{}: {error}", real.name));
+            let (first, second) = (run(), run());
+            assert!(!first.result.is_empty(), "{}", real.name);
+            assert_eq!(first.result, second.result, "{}", real.name);
+            assert!(first.wall_ns > 0 && first.cpu_ns > 0, "{}", real.name);
+            assert!(first.peak_rss_kib > 500, "{}", real.name);
         }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
-    fn a_job_that_fails_or_says_nothing_is_told() {
-        // The test program itself knows no command `workload` and writes no line of JSON.
-        let (jobs, _) = all(1_000_000_000).unwrap();
-        let glibc = &peers::discover(None, &["glibc".into()]).unwrap()[0];
-        assert!(jobs[0].run(glibc).is_err());
+    fn digests_tell_texts_apart() {
+        assert_ne!(digest(b"ab"), digest(b"ba"));
+        assert_eq!(digest(b""), "0 bytes, cbf29ce484222325");
     }
 }

@@ -10,17 +10,16 @@ use super::block;
 use super::slow::{self, Operation};
 use crate::arena::{ArenaIndex, large};
 use crate::control::upkeep;
+use crate::extent::Purpose;
 use crate::size::{
-    CACHED_CLASSES, LOOKUP, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES, SizeClass, aligned_size,
-    class_of, usable_size,
+    COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
+    SizeClass, aligned_size, class_of, round_up, usable_size,
 };
 use crate::thread::{self, CacheRef, Current, cache};
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 /// No process can have more.
 const ADDRESS_SPACE: usize = 1 << 47;
-/// Largest size that thread caches hold.
-const CACHED_MAX: usize = crate::size::size_of_class(CACHED_CLASSES - 1);
 
 /// Allocates `size` bytes; 0 counts as 1. Null: out of memory or larger than any class.
 ///
@@ -48,6 +47,16 @@ pub fn alloc_hit(size: usize) -> Option<*mut u8> {
 #[inline(always)]
 pub(super) fn class_byte(size: usize) -> u8 {
     LOOKUP[(size + 7) >> 3]
+}
+
+/// The size whose class `size` bytes at `align` get; both at most [`LOOKUP_MAX`]. Every class keeps alignments up to 8.
+#[inline(always)]
+pub(super) fn looked_up(size: usize, align: usize) -> usize {
+    if align <= 8 {
+        size
+    } else {
+        round_up(size, align)
+    }
 }
 
 /// As [`alloc`], and all of the usable size reads zero.
@@ -87,7 +96,7 @@ unsafe fn clear(object: *mut u8, byte: u8) {
 pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
     if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
         // Rounding up to a multiple of the alignment makes the class one too; at most 8 KiB.
-        let rounded = size.max(1).next_multiple_of(align);
+        let rounded = looked_up(size, align);
         if rounded <= LOOKUP_MAX {
             return alloc(rounded);
         }
@@ -99,7 +108,7 @@ pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
 #[inline(always)]
 pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
     if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
-        let rounded = size.max(1).next_multiple_of(align);
+        let rounded = looked_up(size, align);
         if rounded <= LOOKUP_MAX {
             return alloc_zeroed(rounded);
         }
@@ -111,21 +120,47 @@ pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn alloc_missed(size: usize) -> *mut u8 {
-    let hit = if size <= LOOKUP_MAX {
-        None
-    } else if size <= CACHED_MAX {
-        class_of(size).and_then(|class| thread::pop(class.byte()))
-    } else if let Current::Started(cache, false) = thread::current() {
-        let pages = Pages::holding(size.min(MAX_SIZE));
-        large::alloc_idle(pages, cache.arena()).map(NonNull::as_ptr)
+    let byte = if size <= LOOKUP_MAX {
+        class_byte(size)
+    } else if size <= COARSE_MAX {
+        let byte = LOOKUP_COARSE[size.div_ceil(COARSE_STEP)];
+        if let Some(object) = thread::pop(byte) {
+            return object;
+        }
+        byte
     } else {
-        None
+        0
     };
-    match (hit, usable_size(size)) {
-        (Some(object), _) => object,
-        (None, Some(bytes)) => get(bytes, PAGE, false),
-        (None, None) => ptr::null_mut(),
+    match SizeClass::from_byte(byte) {
+        Some(class) => get_cached(class),
+        None => alloc_extent(size),
     }
+}
+
+/// An object of an extent's size.
+fn alloc_extent(size: usize) -> *mut u8 {
+    if let Current::Started(cache, false) = thread::current() {
+        let pages = Pages::holding(size.min(MAX_SIZE));
+        if let Some(object) = large::alloc_idle(pages, cache.arena()) {
+            return object.as_ptr();
+        }
+    }
+    match usable_size(size) {
+        Some(bytes) => get(bytes, PAGE, false),
+        None => ptr::null_mut(),
+    }
+}
+
+/// An object of a cached class.
+fn get_cached(class: SizeClass) -> *mut u8 {
+    slow::enter(Operation::Alloc, |cache| {
+        take_cached(cache, class)
+            .or_else(|| {
+                upkeep::relieve();
+                take_cached(cache, class)
+            })
+            .unwrap_or(ptr::null_mut())
+    })
 }
 
 /// The rest of [`alloc_zeroed`].
@@ -176,7 +211,7 @@ fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Op
         }
         None => {
             let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
-            let fresh = large::alloc(bytes, align, arena)?;
+            let fresh = large::alloc(bytes, align, arena, Purpose::of_request(zeroed))?;
             if zeroed && !fresh.zeroed {
                 // SAFETY: an object of that many bytes, the caller's from now on.
                 unsafe { fresh.addr.write_bytes(0, bytes) };

@@ -12,6 +12,16 @@ fn with_excess(ptr: *mut u8, layout: Layout) -> Result<NonNull<[u8]>, AllocError
     Ok(NonNull::slice_from_raw_parts(ptr, bytes))
 }
 
+/// Makes the object at `ptr` fit `new`, by whatever way is the cheapest.
+///
+/// # Safety
+/// `ptr` is a live object; if this succeeds the answer counts.
+unsafe fn resize(ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    // SAFETY: the caller's promise.
+    let resized = unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) };
+    with_excess(resized, new)
+}
+
 // SAFETY: as for `GlobalAlloc`; the sizes reported are usable sizes, which a free accepts.
 unsafe impl Allocator for Jemoxide {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -34,10 +44,7 @@ unsafe impl Allocator for Jemoxide {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
-        with_excess(
-            unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) },
-            new,
-        )
+        unsafe { resize(ptr, new) }
     }
 
     unsafe fn grow_zeroed(
@@ -48,7 +55,7 @@ unsafe impl Allocator for Jemoxide {
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise; what lies between the two sizes is the object's.
         unsafe {
-            let grown = self.grow(ptr, old, new)?;
+            let grown = resize(ptr, new)?;
             grown
                 .cast::<u8>()
                 .add(old.size())
@@ -64,9 +71,6 @@ unsafe impl Allocator for Jemoxide {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
-        with_excess(
-            unsafe { realloc(ptr.as_ptr(), new.size(), new.align(), false) },
-            new,
-        )
+        unsafe { resize(ptr, new) }
     }
 }

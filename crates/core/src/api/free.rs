@@ -4,11 +4,12 @@
 //! or a thread without bins. A sized free compares the byte with the class of its size: equal pushes, all
 //! else is looked at, which finds wrong sizes for the price of the compare.
 
+use super::alloc::looked_up;
 use super::slow::{self, Operation};
-use crate::arena::large::Offer;
+use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, large};
-use crate::extent::page_map;
+use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
 use crate::thread::{self, CacheRef, Current, cache};
 
@@ -41,16 +42,11 @@ pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
 
 /// Class byte of what `size` bytes at `align` get, where the table answers.
 #[inline(always)]
-fn small_class(size: usize, align: usize) -> Option<u8> {
+pub(super) fn small_class(size: usize, align: usize) -> Option<u8> {
     if size > LOOKUP_MAX || align > LOOKUP_MAX {
         return None;
     }
-    let rounded = if align <= 8 {
-        size
-    } else {
-        size.max(1).next_multiple_of(align)
-    };
-    LOOKUP.get((rounded + 7) >> 3).copied()
+    LOOKUP.get((looked_up(size, align) + 7) >> 3).copied()
 }
 
 /// As [`dealloc_sized`], for objects that came from [`super::alloc_aligned`] and its kin with this very size and
@@ -80,14 +76,29 @@ fn dealloc_missed(ptr: *mut u8) {
         Current::Started(cache, false) if byte == 0 => large::dealloc_idle(ptr, cache.arena()),
         _ => Offer::Refused,
     };
+    // Tail calls: what the run cache takes saves no registers.
     match offer {
-        Offer::Taken(None) => return,
-        Offer::Taken(Some(displaced)) => {
-            slow::enter(Operation::Other, |_| displaced.release());
-            return;
-        }
-        Offer::Refused => {}
+        Offer::Taken(None) if HEAP.is_pressed() => tick(),
+        Offer::Taken(None) => {}
+        Offer::Taken(Some(displaced)) => release(displaced),
+        Offer::Refused => dealloc_entered(ptr, byte),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tick() {
+    slow::enter(Operation::Other, |_| ());
+}
+
+#[cold]
+#[inline(never)]
+fn release(displaced: Displaced) {
+    slow::enter(Operation::Other, |_| displaced.release());
+}
+
+#[inline(never)]
+fn dealloc_entered(ptr: *mut u8, byte: u8) {
     slow::enter(Operation::Free, |cache| give(cache, ptr, byte));
 }
 

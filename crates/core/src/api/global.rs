@@ -1,6 +1,6 @@
 //! The Rust face.
 
-use super::{alloc_aligned, alloc_zeroed_aligned, dealloc_known, realloc};
+use super::{alloc_aligned, alloc_zeroed_aligned, dealloc_known, realloc_known};
 use core::alloc::{GlobalAlloc, Layout};
 
 /// The allocator as a value, for `#[global_allocator]`.
@@ -37,6 +37,6 @@ unsafe impl GlobalAlloc for Jemoxide {
     #[inline(always)]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
-        unsafe { realloc(ptr, new_size, layout.align(), false) }
+        unsafe { realloc_known(ptr, layout.size(), layout.align(), new_size) }
     }
 }

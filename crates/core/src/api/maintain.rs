@@ -1,7 +1,7 @@
 //! Maintain: what operators and the C door ask for besides memory.
 
 use super::slow::{self, Operation};
-use crate::control::{boot, report, upkeep};
+use crate::control::{boot, upkeep};
 use crate::options::ZeroRealloc;
 use crate::stats::report::Snapshot;
 use crate::stats::snapshot;
@@ -48,9 +48,4 @@ pub fn footprint() -> Footprint {
 /// What the option `zero_realloc` says.
 pub fn zero_realloc() -> ZeroRealloc {
     boot::zero_realloc()
-}
-
-/// Completes the report, if one is kept. For the end of the process.
-pub fn finish() {
-    slow::enter(Operation::Other, |_| report::update(true));
 }

@@ -3,19 +3,20 @@
 //! ```text
 //! same usable size           nothing moves
 //! large to large             grow into the free pages behind, or give the tail back
-//! large, 4 MiB or more       move the pages, not the bytes
+//! large, 256 KiB or more     move the pages, not the bytes
 //! else                       allocate, copy, free
 //! ```
 
 use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte};
 use super::block;
-use super::free::dealloc;
+use super::free::{dealloc, small_class};
 use super::query::{request_size, usable_size};
 use super::slow::{self, Operation};
 use crate::arena::large::{self, RELOCATE_MIN};
-use crate::extent::page_map;
-use crate::size::{LARGE_MIN, LOOKUP_MAX, SIZES};
-use crate::thread;
+use crate::arena::{ArenaIndex, misuse};
+use crate::extent::{Purpose, page_map};
+use crate::size::{LARGE_MIN, LOOKUP_MAX, Pages, SIZES};
+use crate::thread::{self, CacheRef};
 use core::ptr::{self, NonNull};
 
 /// Makes the object at `ptr` hold `size` bytes at `align`, a power of two, moving it if need be; the answer is where
@@ -41,6 +42,27 @@ pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> 
     }
     // SAFETY: the caller's promise.
     unsafe { realloc_missed(ptr, size, align, zeroed) }
+}
+
+/// As [`realloc`], for objects that came from [`super::alloc_aligned`] and its kin with this very `size` and `align`:
+/// the old class needs no look-up. Nothing is said of what lies beyond the old size.
+///
+/// # Safety
+/// As for [`realloc`]; as said.
+#[inline(always)]
+pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+    if let (Some(old), Some(new)) = (small_class(size, align), small_class(new_size, align)) {
+        debug_assert_eq!(page_map::class_byte(ptr), old, "layout of another object");
+        if old == new {
+            return ptr;
+        }
+        // SAFETY: the caller's promise; the classes are those of the two sizes.
+        if let Some(object) = unsafe { move_small(ptr, old, new) } {
+            return object;
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { realloc_missed(ptr, new_size, align, false) }
 }
 
 /// What a resize means for an object's class.
@@ -74,16 +96,37 @@ pub fn compare_classes(ptr: *const u8, size: usize) -> Classes {
 #[inline(always)]
 pub unsafe fn move_small(ptr: *mut u8, old: u8, new: u8) -> Option<*mut u8> {
     let object = thread::pop(new)?;
-    let bytes = SIZES
-        .get(old.min(new) as usize)
-        .map_or(0, |&bytes| bytes as usize);
-    // SAFETY: two objects of at least that size, both the caller's.
-    unsafe { block::copy(ptr, object, bytes) };
-    if !thread::push(old, ptr) {
-        // SAFETY: the caller's promise; the contents have moved.
-        unsafe { dealloc(ptr) };
+    let smaller = usize::from(old.min(new));
+    debug_assert!(smaller < SIZES.len());
+    // SAFETY: 1. in range: `new` is a class byte, as its bin had an object, and the smaller is no larger;
+    //         2. two objects of at least that size: the new one is ours since the pop, the old one is the caller's.
+    unsafe {
+        let bytes = *SIZES.get_unchecked(smaller) as usize;
+        if thread::push(old, ptr) {
+            // Freed first, so that nothing need be kept for after the copy. No other thread can take the old
+            // object from this one's bin, and this one will not before it returns.
+            block::copy(ptr, object, bytes);
+            Some(object)
+        } else {
+            Some(move_and_flush(ptr, object, bytes))
+        }
     }
-    Some(object)
+}
+
+/// The rest of [`move_small`], for an object whose bin is full: it may leave the thread as soon as it is freed.
+/// The answer is `to`.
+///
+/// # Safety
+/// `from` and `to` have `bytes` bytes; `from` may be freed.
+#[cold]
+#[inline(never)]
+unsafe fn move_and_flush(from: *mut u8, to: *mut u8, bytes: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        ptr::copy_nonoverlapping(from, to, bytes);
+        dealloc(from);
+    }
+    to
 }
 
 /// The rest of [`realloc`].
@@ -108,23 +151,51 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
             return ptr;
         }
     }
+    if old >= RELOCATE_MIN && new > old && !zeroed {
+        // SAFETY: a large object of the caller's.
+        if let Some(object) = unsafe { move_large(ptr, old, new, align) } {
+            return object;
+        }
+    }
     let object = if zeroed {
         alloc_zeroed_aligned(size, align)
     } else {
         alloc_aligned(size, align)
     };
-    let (Some(from), Some(to)) = (NonNull::new(ptr), NonNull::new(object)) else {
-        return ptr::null_mut();
-    };
-    let bytes = old.min(new);
-    // SAFETY: two objects of at least that size, both the caller's; large ones where pages are moved.
-    unsafe {
-        if bytes < RELOCATE_MIN || !large::relocate(from, to, bytes) {
-            to.copy_from_nonoverlapping(from, bytes);
+    if !object.is_null() {
+        // SAFETY: two objects of at least that size, both the caller's; the first is of no use from now on.
+        unsafe {
+            ptr.copy_to_nonoverlapping(object, old.min(new));
+            dealloc(ptr);
         }
-        dealloc(ptr);
     }
     object
+}
+
+/// Moves a large object into a new one: its pages where the new one's are without memory, which a move would lose, its
+/// bytes otherwise. `None`: out of memory; nothing happened.
+///
+/// # Safety
+/// `ptr` is a large object of `old` bytes, the caller's; it is no more after an answer.
+unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Option<*mut u8> {
+    let from = NonNull::new(ptr)?;
+    slow::enter(Operation::Other, |cache| {
+        let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
+        let purpose = Purpose::Written(Pages::holding(old).0);
+        let fresh = large::alloc(new, align, arena, purpose)?;
+        let to = fresh.addr;
+        // SAFETY: the caller's promise; an object just allocated, no shorter.
+        unsafe {
+            if !(fresh.vacant && large::relocate(from, to)) {
+                to.copy_from_nonoverlapping(from, old);
+                // The caller's object: it fails only if another thread freed it meanwhile.
+                if let Err(error) = large::dealloc(ptr, arena) {
+                    misuse::report(error, ptr);
+                }
+            }
+        }
+        Some(to.as_ptr())
+    })
 }
 
 /// # Safety
@@ -133,8 +204,11 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
     let Some(start) = NonNull::new(ptr) else {
         return false;
     };
+    let purpose = Purpose::of_request(zeroed);
     // SAFETY: the caller's promise.
-    let grown = slow::enter(Operation::Other, |_| unsafe { large::resize(start, new) });
+    let grown = slow::enter(Operation::Other, |_| unsafe {
+        large::resize(start, new, purpose)
+    });
     if grown == Some(false) && zeroed && new > old {
         // SAFETY: the object now holds `new` bytes.
         unsafe { start.add(old).write_bytes(0, new - old) };

@@ -1,6 +1,6 @@
 //! The way into every slow path: state of the thread, fork gate, counting, what is due.
 
-use crate::control::{boot, upkeep};
+use crate::control::{boot, purger, upkeep};
 use crate::extent::HEAP;
 use crate::thread::passage::Passage;
 use crate::thread::{self, CacheRef, Current, registry};
@@ -18,7 +18,7 @@ pub(super) enum Operation {
 pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     let cache = match thread::current() {
         Current::Started(cache, shadowed) => {
-            if shadowed && operation != Operation::Other {
+            if shadowed && operation != Operation::Other && registry::is_counting() {
                 cache.count(operation == Operation::Alloc);
             }
             Some(cache)
@@ -29,10 +29,13 @@ pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>)
             None
         }
     };
-    let _passage = Passage::enter(cache);
+    let passage = Passage::enter(cache);
     let result = body(cache);
-    if cache.is_some_and(CacheRef::enter_slow) || HEAP.is_pressed() {
-        upkeep::tick();
+    let tick_due = cache.is_some_and(CacheRef::enter_slow) || HEAP.is_pressed();
+    let wanted = tick_due && upkeep::tick() && passage.is_outermost();
+    drop(passage);
+    if wanted {
+        purger::start();
     }
     result
 }

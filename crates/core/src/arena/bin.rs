@@ -11,25 +11,36 @@
 
 use super::misuse::{self, Misuse};
 use super::slab::{DEGREES, SlabRef, UNLISTED};
-use super::{ARENAS_MAX, ArenaIndex};
+use super::{ARENAS_MAX, ArenaIndex, automatic, hollow};
 use crate::extent::page_map;
-use crate::size::{SMALL_CLASSES, SizeClass};
+use crate::size::{SMALL_CLASSES, SizeClass, size_of_class, slab_slots};
 use crate::sync::Mutex;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-struct Slabs {
+pub(super) struct Slabs {
     heads: [u32; DEGREES],
     tails: [u32; DEGREES],
+    /// The slab that a walk comes to next, 0 at the end of a list; and the list.
+    walk_next: u32,
+    walk_list: u32,
 }
 
-struct Bin {
-    slabs: Mutex<Slabs, 2>,
+pub(super) struct Bin {
+    pub(super) slabs: Mutex<Slabs, 2>,
     /// Slots taken: held by the application, by caches or by the depot.
     taken: AtomicUsize,
+    /// Slabs there are.
+    count: AtomicUsize,
+    /// Slots came back since the last sweep.
+    changed: AtomicBool,
 }
 
-static BINS: [[Bin; SMALL_CLASSES]; ARENAS_MAX] =
-    [const { [const { Bin::new() }; SMALL_CLASSES] }; ARENAS_MAX];
+/// The bins of the first arena, which every process uses.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static FIRST: [Bin; SMALL_CLASSES] = [const { Bin::new() }; SMALL_CLASSES];
+/// The bins of all other arenas.
+static OTHERS: [[Bin; SMALL_CLASSES]; ARENAS_MAX - 1] =
+    [const { [const { Bin::new() }; SMALL_CLASSES] }; ARENAS_MAX - 1];
 
 impl Bin {
     const fn new() -> Self {
@@ -37,9 +48,35 @@ impl Bin {
             slabs: Mutex::new(Slabs {
                 heads: [0; DEGREES],
                 tails: [0; DEGREES],
+                walk_next: 0,
+                walk_list: 0,
             }),
             taken: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
+            changed: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that there is something for a sweep to look at.
+    pub(super) fn note_changed(&self) {
+        if !self.changed.load(Ordering::Relaxed) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is; asked once.
+    pub(super) fn take_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Gives an empty slab back.
+    ///
+    /// # Safety
+    /// As for [`SlabRef::destroy`]; it is a slab of this bin.
+    pub(super) unsafe fn destroy(&self, slab: SlabRef) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { slab.destroy() };
     }
 }
 
@@ -49,7 +86,7 @@ impl Slabs {
     }
 
     /// Puts the slab where its degree says.
-    fn relist(&mut self, mut slab: SlabRef) {
+    pub(super) fn relist(&mut self, mut slab: SlabRef) {
         let wanted = slab.wanted_degree();
         if slab.degree() != wanted {
             self.unlist(slab);
@@ -67,11 +104,14 @@ impl Slabs {
         }
     }
 
-    fn unlist(&mut self, mut slab: SlabRef) {
+    pub(super) fn unlist(&mut self, mut slab: SlabRef) {
         if slab.degree() == UNLISTED {
             return;
         }
         let (list, next, prev) = (slab.degree() as usize % DEGREES, slab.next(), slab.prev());
+        if self.walk_next == slab.number() {
+            self.walk_next = next;
+        }
         self.link(prev, list, next);
         match SlabRef::from_link(next) {
             // SAFETY: `self` is the locked content of the slab's bin.
@@ -80,6 +120,24 @@ impl Slabs {
         }
         // SAFETY: as above.
         unsafe { slab.get_mut() }.degree = UNLISTED;
+    }
+
+    /// Begins a walk over all slabs in lists, which changes between its steps do not disturb: a slab that moves
+    /// meanwhile may be left out or come twice.
+    pub(super) fn begin_walk(&mut self) {
+        (self.walk_list, self.walk_next) = (0, self.heads[0]);
+    }
+
+    /// The next slab of the walk.
+    pub(super) fn walk_on(&mut self) -> Option<SlabRef> {
+        loop {
+            if let Some(slab) = SlabRef::from_link(self.walk_next) {
+                self.walk_next = slab.next();
+                return Some(slab);
+            }
+            self.walk_list += 1;
+            self.walk_next = *self.heads.get(self.walk_list as usize)?;
+        }
     }
 
     /// Makes `next` follow `prev`, or be the head where there is none.
@@ -92,13 +150,23 @@ impl Slabs {
     }
 }
 
-fn bin(class: usize, arena: ArenaIndex) -> &'static Bin {
-    &BINS[arena.index()][class % SMALL_CLASSES]
+/// The bin of the class with index `class` in `arena`.
+pub(super) fn at(class: usize, arena: ArenaIndex) -> &'static Bin {
+    let bins = match arena.index().checked_sub(1) {
+        None => &FIRST,
+        Some(other) => &OTHERS[other % OTHERS.len()],
+    };
+    &bins[class % SMALL_CLASSES]
+}
+
+/// The bins of all arenas there may be, by their numbers.
+fn all() -> impl Iterator<Item = &'static [Bin; SMALL_CLASSES]> {
+    core::iter::once(&FIRST).chain(&OTHERS)
 }
 
 /// Takes up to `out.len()` objects of `class`, at least one unless memory is out; the answer is how many.
 pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usize {
-    let bin = bin(class.index(), arena);
+    let bin = at(class.index(), arena);
     let mut filled = 0;
     let mut fresh: Option<SlabRef> = None;
     loop {
@@ -126,14 +194,17 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
         }
         if let Some(slab) = unused {
             // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
-            unsafe { slab.destroy() };
+            unsafe { bin.destroy(slab) };
         }
         // One new slab a call is enough: what a batch lacks is fetched when it is missed.
         if filled > 0 || out.is_empty() {
             break;
         }
         match SlabRef::create(class, arena) {
-            Some(slab) => fresh = Some(slab),
+            Some(slab) => {
+                bin.count.fetch_add(1, Ordering::Relaxed);
+                fresh = Some(slab);
+            }
             None => break,
         }
     }
@@ -166,7 +237,8 @@ fn slab_of(class: SizeClass, ptr: *mut u8) -> Result<SlabRef, Misuse> {
 /// Gives back the objects of one arena and moves the others to the front; the answer is how many those are.
 fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> usize {
     const EMPTIED: usize = 16;
-    let bin = bin(class.index(), arena);
+    let bin = at(class.index(), arena);
+    bin.note_changed();
     let mut others = 0;
     let mut next = 0;
     while next < objects.len() {
@@ -207,7 +279,7 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
             .fetch_sub(next - before - (others - others_before), Ordering::Relaxed);
         for slab in emptied.into_iter().flatten() {
             // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
-            unsafe { slab.destroy() };
+            unsafe { bin.destroy(slab) };
         }
     }
     others
@@ -227,9 +299,22 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<SizeClass, Misuse> {
     }
 }
 
+/// Bytes of free slots of partly used slabs, as far as they have memory.
+pub(crate) fn slack_bytes() -> usize {
+    let mut bytes = 0;
+    for bins in all().take(automatic()) {
+        for (class, bin) in bins.iter().enumerate() {
+            let slots = bin.count.load(Ordering::Relaxed) * slab_slots(class);
+            let free = slots.saturating_sub(bin.taken.load(Ordering::Relaxed));
+            bytes += free * size_of_class(class);
+        }
+    }
+    bytes.saturating_sub(hollow::bytes())
+}
+
 /// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
 pub(crate) fn taken(class: usize) -> usize {
-    BINS.iter()
+    all()
         .map(|bins| bins[class % SMALL_CLASSES].taken.load(Ordering::Relaxed))
         .sum()
 }
@@ -237,13 +322,12 @@ pub(crate) fn taken(class: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::size::size_of_class;
     use std::collections::HashSet;
     use std::vec;
     use std::vec::Vec;
 
     fn check(class: usize, arena: ArenaIndex) {
-        let slabs = bin(class, arena).slabs.lock();
+        let slabs = at(class, arena).slabs.lock();
         for degree in 0..DEGREES {
             let mut prev = 0;
             let mut link = slabs.heads[degree];
@@ -298,19 +382,19 @@ mod tests {
                 }
                 check(class.index(), arena);
                 assert_eq!(
-                    bin(class.index(), arena).taken.load(Ordering::Relaxed),
+                    at(class.index(), arena).taken.load(Ordering::Relaxed),
                     live.len()
                 );
             }
             flush(class, &mut live);
-            assert_eq!(bin(class.index(), arena).slabs.lock().heads, [0; DEGREES]);
+            assert_eq!(at(class.index(), arena).slabs.lock().heads, [0; DEGREES]);
         }
     }
 
     #[test]
     fn refills_take_the_fullest_slab_lowest_address_first() {
         let (arena, class) = (ArenaIndex::new(28), SizeClass::new(20).unwrap());
-        let slots = crate::size::slab_slots(20);
+        let slots = slab_slots(20);
         let mut objects = vec![core::ptr::null_mut(); slots * 2];
         assert_eq!(fill(class, arena, &mut objects[..slots]), slots);
         assert_eq!(fill(class, arena, &mut objects[slots..]), slots);

@@ -12,9 +12,12 @@
 //! O2  What is above the bound goes to the slabs as whole magazines: at once when it is pushed, and by
 //!     [`age`] when the bound has fallen.
 //! O3  "Live" here is what left the depot and the slabs: the application's and the thread caches' objects.
+//! O4  The pointers kept take at most max(1 MiB, 1/512 of the highest live bytes of both windows): books may not
+//!     outgrow what they are about. Of a wave of tiny objects that is all, of a large heap that falls the last part.
+//! O5  A class that nothing came to and nothing left for a whole window keeps nothing.
 //! All counters are relaxed: they steer, they guard nothing.
 
-use super::magazine::{Magazine, MagazineLinks};
+use super::magazine::{FULL, Magazine, MagazineLinks};
 use super::{ARENAS_MAX, ArenaIndex, automatic};
 use crate::size::{CACHED_CLASSES, SizeClass, size_of_class};
 use crate::sync::stack::Stack;
@@ -22,124 +25,198 @@ use core::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 
 const CLASS_FLOOR: usize = 256 << 10;
 const TOTAL_FLOOR: usize = 4 << 20;
+/// Live bytes for each byte that a class, and that all of them keep (O1).
+const CLASS_SHARE: usize = 8;
+const TOTAL_SHARE: usize = 16;
+const POINTERS_FLOOR: usize = 1 << 20;
+/// Live bytes for each byte of pointers (O4).
+const POINTERS_SHARE: usize = 512;
 /// Length of a window of rule O1 in nanoseconds.
 const WINDOW_NS: u64 = 1_000_000_000;
-/// Magazines that one call of [`age`] gives back at most.
+/// Magazines that one call of [`age`] gives back at most, or ...
 const AGED_AT_ONCE: usize = 64;
+/// ... one in so many of those there are: a large excess goes within some dozens of calls too.
+const AGED_SHARE: usize = 8;
 
-/// Live bytes over time: now, and the span of this window and the last.
-struct Swing {
-    live: AtomicIsize,
+/// What a class, or all, has out of the slabs, and how that went over time.
+#[repr(align(64))]
+struct Books {
+    /// Bytes out of the slabs. Those that are not kept here are live.
+    out: AtomicIsize,
+    /// Bytes kept here.
+    kept: AtomicIsize,
+    /// Highest and lowest live bytes of this window.
     high: AtomicIsize,
     low: AtomicIsize,
-    last: AtomicUsize,
+    /// The span and the highest of the last window.
+    last_span: AtomicUsize,
+    last_high: AtomicUsize,
 }
 
-impl Swing {
+impl Books {
     const fn new() -> Self {
         Self {
-            live: AtomicIsize::new(0),
+            out: AtomicIsize::new(0),
+            kept: AtomicIsize::new(0),
             high: AtomicIsize::new(0),
             low: AtomicIsize::new(0),
-            last: AtomicUsize::new(0),
+            last_span: AtomicUsize::new(0),
+            last_high: AtomicUsize::new(0),
         }
     }
 
+    /// `bytes` came from the slabs.
     #[inline]
-    fn rise(&self, bytes: usize) {
-        let live = self.live.fetch_add(bytes as isize, Ordering::Relaxed) + bytes as isize;
+    fn fill(&self, bytes: usize) {
+        let out = self.out.fetch_add(bytes as isize, Ordering::Relaxed) + bytes as isize;
+        self.rose(out - self.kept.load(Ordering::Relaxed));
+    }
+
+    /// `bytes` of the live ones went to the slabs.
+    #[inline]
+    fn flush(&self, bytes: usize) {
+        let out = self.out.fetch_sub(bytes as isize, Ordering::Relaxed) - bytes as isize;
+        self.fell(out - self.kept.load(Ordering::Relaxed));
+    }
+
+    /// `bytes` of the live ones are kept from now on.
+    #[inline]
+    fn keep(&self, bytes: usize) {
+        self.kept.fetch_add(bytes as isize, Ordering::Relaxed);
+    }
+
+    /// `bytes` that were kept are live again.
+    #[inline]
+    fn take(&self, bytes: usize) {
+        let kept = self.kept.fetch_sub(bytes as isize, Ordering::Relaxed) - bytes as isize;
+        self.rose(self.out.load(Ordering::Relaxed) - kept);
+    }
+
+    /// `bytes` that were kept go to the slabs.
+    fn withdraw(&self, bytes: usize) {
+        self.kept.fetch_sub(bytes as isize, Ordering::Relaxed);
+        self.out.fetch_sub(bytes as isize, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn rose(&self, live: isize) {
         if live > self.high.load(Ordering::Relaxed) {
             self.high.store(live, Ordering::Relaxed);
         }
     }
 
     #[inline]
-    fn fall(&self, bytes: usize) {
-        let live = self.live.fetch_sub(bytes as isize, Ordering::Relaxed) - bytes as isize;
+    fn fell(&self, live: isize) {
         if live < self.low.load(Ordering::Relaxed) {
             self.low.store(live, Ordering::Relaxed);
         }
     }
 
-    fn span(&self) -> usize {
-        let span = self.high.load(Ordering::Relaxed) - self.low.load(Ordering::Relaxed);
-        (span.max(0) as usize).max(self.last.load(Ordering::Relaxed))
+    fn kept(&self) -> usize {
+        self.kept.load(Ordering::Relaxed).max(0) as usize
     }
 
-    fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed).max(0) as usize
+    fn live(&self) -> isize {
+        self.out.load(Ordering::Relaxed) - self.kept.load(Ordering::Relaxed)
+    }
+
+    /// See rule O1.
+    fn swing(&self) -> usize {
+        self.span().max(self.last_span.load(Ordering::Relaxed))
+    }
+
+    fn span(&self) -> usize {
+        let span = self.high.load(Ordering::Relaxed) - self.low.load(Ordering::Relaxed);
+        span.max(0) as usize
+    }
+
+    fn highest(&self) -> usize {
+        let high = self.high.load(Ordering::Relaxed).max(0) as usize;
+        high.max(self.last_high.load(Ordering::Relaxed))
     }
 
     /// Begins a new window.
     fn roll(&self) {
-        let span = self.high.load(Ordering::Relaxed) - self.low.load(Ordering::Relaxed);
-        self.last.store(span.max(0) as usize, Ordering::Relaxed);
-        let live = self.live.load(Ordering::Relaxed);
+        self.last_span.store(self.span(), Ordering::Relaxed);
+        let high = self.high.load(Ordering::Relaxed).max(0) as usize;
+        self.last_high.store(high, Ordering::Relaxed);
+        let live = self.live();
         self.high.store(live, Ordering::Relaxed);
         self.low.store(live, Ordering::Relaxed);
     }
 }
 
-/// What one class keeps, over all shards.
-#[repr(align(64))]
-struct Class {
-    kept: AtomicUsize,
-    swing: Swing,
-}
-
-static STACKS: [[Stack; CACHED_CLASSES]; ARENAS_MAX] =
-    [const { [const { Stack::new() }; CACHED_CLASSES] }; ARENAS_MAX];
-static BY_CLASS: [Class; CACHED_CLASSES] = [const {
-    Class {
-        kept: AtomicUsize::new(0),
-        swing: Swing::new(),
-    }
-}; CACHED_CLASSES];
-static TOTAL: Class = Class {
-    kept: AtomicUsize::new(0),
-    swing: Swing::new(),
-};
+/// The stacks of the first shard, which every process uses.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static FIRST: [Stack; CACHED_CLASSES] = [const { Stack::new() }; CACHED_CLASSES];
+/// The stacks of all other shards.
+static OTHERS: [[Stack; CACHED_CLASSES]; ARENAS_MAX - 1] =
+    [const { [const { Stack::new() }; CACHED_CLASSES] }; ARENAS_MAX - 1];
+#[unsafe(link_section = ".data.jemoxide_start")]
+static BY_CLASS: [Books; CACHED_CLASSES] = [const { Books::new() }; CACHED_CLASSES];
+#[unsafe(link_section = ".data.jemoxide_start")]
+static TOTAL: Books = Books::new();
+/// Pointers kept.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static POINTERS: AtomicUsize = AtomicUsize::new(0);
 static WINDOW_END: AtomicU64 = AtomicU64::new(0);
+
+fn stack(class: usize, shard: usize) -> &'static Stack {
+    let stacks = match shard.checked_sub(1) {
+        None => &FIRST,
+        Some(other) => &OTHERS[other % OTHERS.len()],
+    };
+    &stacks[class % CACHED_CLASSES]
+}
 
 /// Notes that `count` objects of `class` came from slabs to a thread cache (O3).
 #[inline]
 pub(crate) fn note_filled(class: SizeClass, count: usize) {
     let bytes = count * class.size();
-    BY_CLASS[class.index()].swing.rise(bytes);
-    TOTAL.swing.rise(bytes);
+    BY_CLASS[class.index()].fill(bytes);
+    TOTAL.fill(bytes);
 }
 
 /// Notes that `count` objects of `class` went from a thread cache to their slabs (O3).
 #[inline]
 pub(crate) fn note_flushed(class: SizeClass, count: usize) {
     let bytes = count * class.size();
-    BY_CLASS[class.index()].swing.fall(bytes);
-    TOTAL.swing.fall(bytes);
+    BY_CLASS[class.index()].flush(bytes);
+    TOTAL.flush(bytes);
 }
 
 /// Takes a magazine with objects of `class`.
 pub(crate) fn take(class: SizeClass, shard: ArenaIndex) -> Option<Magazine> {
-    let index = class.index();
-    let own = shard.index();
-    let number = STACKS[own][index].pop(&MagazineLinks).or_else(|| {
-        if BY_CLASS[index].kept.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let others = (0..automatic()).filter(|&other| other != own);
-        others
-            .into_iter()
-            .find_map(|other| STACKS[other][index].pop(&MagazineLinks))
-    })?;
-    // SAFETY: pushed by `keep`, popped once.
-    let magazine = unsafe { Magazine::from_number(number) }?;
-    let bytes = magazine.count() * class.size();
-    BY_CLASS[index].kept.fetch_sub(bytes, Ordering::Relaxed);
-    TOTAL.kept.fetch_sub(bytes, Ordering::Relaxed);
-    note_filled(class, magazine.count());
+    let (magazine, count) = pop(class.index(), shard)?;
+    let bytes = count * class.size();
+    BY_CLASS[class.index()].take(bytes);
+    TOTAL.take(bytes);
     Some(magazine)
 }
 
-/// Keeps a magazine of `class`, unless that would break rule O1: then it comes back, to be flushed.
+/// A magazine of the class with index `index`, of this shard's rather than of another's.
+#[inline]
+fn pop(index: usize, shard: ArenaIndex) -> Option<(Magazine, usize)> {
+    let number = match stack(index, shard.index()).pop(&MagazineLinks) {
+        Some(number) => number,
+        None if BY_CLASS[index].kept() == 0 => return None,
+        None => pop_elsewhere(index, shard)?,
+    };
+    // SAFETY: pushed by `keep`, popped once.
+    let magazine = unsafe { Magazine::from_number(number) }?;
+    let count = magazine.count();
+    POINTERS.fetch_sub(count, Ordering::Relaxed);
+    Some((magazine, count))
+}
+
+#[cold]
+fn pop_elsewhere(index: usize, shard: ArenaIndex) -> Option<u32> {
+    (0..automatic())
+        .filter(|&other| other != shard.index())
+        .find_map(|other| stack(index, other).pop(&MagazineLinks))
+}
+
+/// Keeps a magazine of `class`, unless that would break rule O1 or O4: then it comes back, to be flushed.
 pub(crate) fn keep(
     class: SizeClass,
     shard: ArenaIndex,
@@ -148,31 +225,41 @@ pub(crate) fn keep(
     let index = class.index();
     let count = magazine.count();
     let bytes = count * class.size();
-    note_flushed(class, count);
-    let kept = BY_CLASS[index].kept.load(Ordering::Relaxed) + bytes;
-    let all = TOTAL.kept.load(Ordering::Relaxed) + bytes;
-    if kept > class_bound(index) || all > total_bound() {
+    let books = &BY_CLASS[index];
+    books.fell(books.live() - bytes as isize);
+    TOTAL.fell(TOTAL.live() - bytes as isize);
+    if exceeds(books, bytes, CLASS_FLOOR, CLASS_SHARE)
+        || exceeds(&TOTAL, bytes, TOTAL_FLOOR, TOTAL_SHARE)
+        || too_many(count)
+    {
+        note_flushed(class, count);
         return Err(magazine);
     }
-    BY_CLASS[index].kept.fetch_add(bytes, Ordering::Relaxed);
-    TOTAL.kept.fetch_add(bytes, Ordering::Relaxed);
-    STACKS[shard.index()][index].push(magazine.into_number(), &MagazineLinks);
+    books.keep(bytes);
+    TOTAL.keep(bytes);
+    POINTERS.fetch_add(count, Ordering::Relaxed);
+    stack(index, shard.index()).push(magazine.into_number(), &MagazineLinks);
     Ok(())
 }
 
-fn class_bound(index: usize) -> usize {
-    let swing = &BY_CLASS[index].swing;
-    CLASS_FLOOR.max(swing.live() / 8).max(swing.span())
+/// Whether what is kept, and `more` of what is live, is above the bound (O1).
+fn exceeds(books: &Books, more: usize, floor: usize, share: usize) -> bool {
+    let kept = books.kept() + more;
+    kept > floor && {
+        let live = (books.live() - more as isize).max(0) as usize;
+        kept > (live / share).max(books.swing())
+    }
 }
 
-fn total_bound() -> usize {
-    TOTAL_FLOOR
-        .max(TOTAL.swing.live() / 16)
-        .max(TOTAL.swing.span())
+/// Whether the pointers kept, and `more`, are too many (O4).
+fn too_many(more: usize) -> bool {
+    let bytes = (POINTERS.load(Ordering::Relaxed) + more) * size_of::<*mut u8>();
+    bytes > POINTERS_FLOOR && bytes > TOTAL.highest() / POINTERS_SHARE
 }
 
-/// Hands `give_back` the magazines that rule O1 no longer covers, a bounded number a call. Rolls the windows.
-pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) {
+/// Hands `give_back` the magazines that the rules no longer cover, a bounded number a call. Rolls the windows. `true`:
+/// there are more.
+pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) -> bool {
     let end = WINDOW_END.load(Ordering::Relaxed);
     if now_ns >= end
         && WINDOW_END
@@ -184,20 +271,20 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) {
             )
             .is_ok()
     {
-        BY_CLASS.iter().for_each(|class| class.swing.roll());
-        TOTAL.swing.roll();
+        BY_CLASS.iter().for_each(Books::roll);
+        TOTAL.roll();
     }
-    let mut budget = AGED_AT_ONCE;
-    let crowded = || {
-        let kept = TOTAL.kept.load(Ordering::Relaxed);
-        kept > TOTAL_FLOOR && kept > total_bound()
-    };
+    let crowded = || exceeds(&TOTAL, 0, TOTAL_FLOOR, TOTAL_SHARE) || too_many(0);
+    let mut budget = AGED_AT_ONCE.max(POINTERS.load(Ordering::Relaxed) / FULL / AGED_SHARE);
     for index in (0..CACHED_CLASSES).rev() {
-        let over = || {
-            let kept = BY_CLASS[index].kept.load(Ordering::Relaxed);
-            kept > 0 && (kept > CLASS_FLOOR && kept > class_bound(index) || crowded())
-        };
-        while budget > 0 && over() {
+        let books = &BY_CLASS[index];
+        let at_rest = books.swing() == 0;
+        while books.kept() > 0
+            && (at_rest || exceeds(books, 0, CLASS_FLOOR, CLASS_SHARE) || crowded())
+        {
+            if budget == 0 {
+                return true;
+            }
             let Some((class, magazine)) = withdraw(index) else {
                 break;
             };
@@ -205,6 +292,7 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) {
             budget -= 1;
         }
     }
+    false
 }
 
 /// Hands `give_back` all magazines.
@@ -219,12 +307,19 @@ pub(crate) fn empty(mut give_back: impl FnMut(SizeClass, Magazine)) {
 /// Takes a magazine that will not go to a thread.
 fn withdraw(index: usize) -> Option<(SizeClass, Magazine)> {
     let class = SizeClass::new(index)?;
-    let magazine = take(class, ArenaIndex::FIRST)?;
-    note_flushed(class, magazine.count());
+    let (magazine, count) = pop(index, ArenaIndex::FIRST)?;
+    let bytes = count * class.size();
+    BY_CLASS[index].withdraw(bytes);
+    TOTAL.withdraw(bytes);
     Some((class, magazine))
+}
+
+/// Bytes that are kept here.
+pub(crate) fn kept_bytes() -> usize {
+    TOTAL.kept()
 }
 
 /// Objects of the cached class with index `index` that are kept here.
 pub(crate) fn kept(index: usize) -> usize {
-    BY_CLASS[index].kept.load(Ordering::Relaxed) / size_of_class(index)
+    BY_CLASS[index].kept() / size_of_class(index)
 }

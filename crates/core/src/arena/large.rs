@@ -2,34 +2,24 @@
 //!
 //! ```text
 //! record (64 bytes)   0 kind | 1 class | 8 base | 16 pages
-//! run cache           a slot per number of pages: the last freed object of that size waits there, whole
 //! ```
-//! A program that allocates and frees a buffer again and again gets the same one back by one exchange.
+//! Objects up to 1 MiB wait in the run cache, record and page-map entries and all, before they go to the page heap.
 //!
 //! A1  The record is named on the object's first page; cached classes (up to 32 KiB) have their class byte there.
 //! A2  An object changes hands by its kind: Large -> Idle -> Large by compare-exchange, so a second free loses.
-//! A3  The run cache keeps at most [`IDLE_MAX`] bytes and nothing above [`SLOT_PAGES`]; [`release_idle`] empties it.
 
 use super::ArenaIndex;
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
-use crate::extent::{HEAP, page_map};
+use super::run_cache;
+use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef};
 use crate::size::{CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, class_of};
-use crate::sys::memory;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Largest number of pages that the run cache keeps: 1 MiB.
-const SLOT_PAGES: usize = 256;
-/// Slots in all; a multiple of nothing, indexed by pages.
-const SLOTS: usize = SLOT_PAGES + 1;
-/// Bytes that the run cache keeps at most.
-const IDLE_MAX: usize = 16 << 20;
-/// Shards of the run cache: spread by arena.
-const SHARDS: usize = 8;
 /// From here on a move by the system beats copying.
-pub(crate) const RELOCATE_MIN: usize = 4 << 20;
+pub(crate) const RELOCATE_MIN: usize = 256 << 10;
 
 #[repr(C, align(64))]
 struct Large {
@@ -40,20 +30,25 @@ struct Large {
     pages: usize,
 }
 
-#[repr(align(64))]
-struct RunCache {
-    slots: [AtomicU32; SLOTS],
-}
-
-static RUNS: [RunCache; SHARDS] = [const {
-    RunCache {
-        slots: [const { AtomicU32::new(0) }; SLOTS],
-    }
-}; SHARDS];
-static IDLE: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of objects by class: of those the application holds, and for cached classes those in caches too.
 static OUT: [AtomicUsize; CLASSES - SMALL_CLASSES] =
     [const { AtomicUsize::new(0) }; CLASSES - SMALL_CLASSES];
+
+/// Counts `bytes` that are out from now on, at a position of [`OUT`].
+#[inline]
+fn out_add(class: u8, bytes: usize) {
+    if let Some(out) = OUT.get(class as usize) {
+        out.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Counts `bytes` that are out no more.
+#[inline]
+fn out_sub(class: u8, bytes: usize) {
+    if let Some(out) = OUT.get(class as usize) {
+        out.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
 
 /// Position in [`OUT`] of the class that covers `bytes`.
 fn out_class(bytes: usize) -> u8 {
@@ -67,6 +62,8 @@ pub(crate) struct Fresh {
     pub(crate) addr: NonNull<u8>,
     /// Whether all of it reads zero.
     pub(crate) zeroed: bool,
+    /// Whether memory may be moved to its first pages: they have mostly none that would be lost.
+    pub(crate) vacant: bool,
 }
 
 fn large(record: MetaRef) -> NonNull<Large> {
@@ -74,44 +71,44 @@ fn large(record: MetaRef) -> NonNull<Large> {
 }
 
 /// A large object of `bytes`, a multiple of the page, at `align`. `None`: out of memory.
-pub(crate) fn alloc(bytes: usize, align: usize, arena: ArenaIndex) -> Option<Fresh> {
+pub(crate) fn alloc(
+    bytes: usize,
+    align: usize,
+    arena: ArenaIndex,
+    purpose: Purpose,
+) -> Option<Fresh> {
     let pages = Pages(bytes / PAGE);
-    let idle = if align <= PAGE {
-        alloc_idle(pages, arena)
-    } else {
-        None
-    };
-    match idle {
-        Some(addr) => Some(Fresh {
-            addr,
-            zeroed: false,
-        }),
-        None => alloc_fresh(pages, align),
+    // What waits has memory; where memory is going to be moved to, that would be lost.
+    let waiting_serves = !matches!(purpose, Purpose::Written(1..));
+    if align <= PAGE && waiting_serves {
+        if let Some(addr) = alloc_idle(pages, arena) {
+            return Some(Fresh {
+                addr,
+                zeroed: false,
+                vacant: false,
+            });
+        }
+        run_cache::note_miss(pages);
     }
+    alloc_fresh(pages, align, purpose)
 }
 
 /// A large object of `pages` pages from the run cache, if one waits there. Needs no passage: at every instant of it
 /// an object is in a slot, or one thread's own.
 #[inline]
 pub(crate) fn alloc_idle(pages: Pages, arena: ArenaIndex) -> Option<NonNull<u8>> {
-    let slot = RUNS[arena.index() % SHARDS].slots.get(pages.0)?;
-    if slot.load(Ordering::Relaxed) == 0 {
-        return None;
-    }
-    // Acquire: pairs with the exchange in `dealloc_idle`.
-    let record = MetaRef::from_number(slot.swap(0, Ordering::Acquire))?;
-    IDLE.fetch_sub(pages.bytes(), Ordering::Relaxed);
-    // SAFETY: the slot held a record of ours; the swap made it this thread's alone.
+    let record = run_cache::take(pages, arena)?;
+    // SAFETY: the run cache holds records of ours; what it gives is this thread's alone.
     let object = unsafe { large(record).as_ref() };
     object.kind.set(Kind::Large);
-    OUT[object.class as usize % OUT.len()].fetch_add(pages.bytes(), Ordering::Relaxed);
+    out_add(object.class, pages.bytes());
     NonNull::new(object.base)
 }
 
 #[cold]
-fn alloc_fresh(pages: Pages, align: usize) -> Option<Fresh> {
+fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Option<Fresh> {
     let record = meta::allocate(1)?;
-    let Some(run) = HEAP.alloc(pages, align, false) else {
+    let Some(run) = HEAP.alloc(pages, align, purpose) else {
         // SAFETY: just allocated; nobody knows it.
         unsafe { meta::recycle(record, 1) };
         return None;
@@ -128,12 +125,13 @@ fn alloc_fresh(pages: Pages, align: usize) -> Option<Fresh> {
         });
         object.as_ref().kind.set(Kind::Large);
     }
-    OUT[class as usize].fetch_add(pages.bytes(), Ordering::Relaxed);
+    out_add(class, pages.bytes());
     page_map::set_record(run.addr.as_ptr(), Some(record));
     set_class_byte(run.addr, pages.bytes());
     Some(Fresh {
         addr: run.addr,
         zeroed: run.zeroed,
+        vacant: run.vacant,
     })
 }
 
@@ -197,23 +195,16 @@ pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
         return Offer::Refused;
     }
     let bytes = object.pages * PAGE;
-    let Some(slot) = RUNS[arena.index() % SHARDS].slots.get(object.pages) else {
+    let Some(room) = run_cache::reserve(Pages(object.pages), arena) else {
         return Offer::Refused;
     };
-    // Counted before it is in its slot: who takes it from there subtracts.
-    if IDLE.fetch_add(bytes, Ordering::Relaxed) + bytes > IDLE_MAX
-        || !object.kind.change(Kind::Large, Kind::Idle)
-    {
-        IDLE.fetch_sub(bytes, Ordering::Relaxed);
+    if !object.kind.change(Kind::Large, Kind::Idle) {
+        room.cancel();
         return Offer::Refused;
     }
-    OUT[object.class as usize % OUT.len()].fetch_sub(bytes, Ordering::Relaxed);
-    // Release: the next owner sees the object as it is now. Acquire: so do we with the one displaced.
-    let displaced = MetaRef::from_number(slot.swap(record.number(), Ordering::AcqRel));
-    if displaced.is_some() {
-        IDLE.fetch_sub(bytes, Ordering::Relaxed);
-    }
-    Offer::Taken(displaced.map(Displaced))
+    HEAP.note_idle(room.waiting_bytes() / PAGE);
+    out_sub(object.class, bytes);
+    Offer::Taken(room.put(record).map(Displaced))
 }
 
 /// Frees the large object at `ptr`. Called inside a passage.
@@ -229,7 +220,7 @@ pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
             if !object.kind.change(Kind::Large, Kind::Idle) {
                 return Err(Misuse::DoubleFree);
             }
-            OUT[object.class as usize % OUT.len()].fetch_sub(bytes, Ordering::Relaxed);
+            out_sub(object.class, bytes);
             release(record);
         }
     }
@@ -238,6 +229,11 @@ pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
 
 /// Gives an idle object, which is the caller's alone, to the page heap.
 fn release(record: MetaRef) {
+    release_as(record, false);
+}
+
+/// As [`release`]; `bare`: its memory was moved away.
+fn release_as(record: MetaRef, bare: bool) {
     // SAFETY: a record of a large object, the caller's alone.
     let object = unsafe { large(record).as_ref() };
     object.kind.set(Kind::Free);
@@ -246,7 +242,13 @@ fn release(record: MetaRef) {
     page_map::set_record(base, None);
     if let Some(addr) = NonNull::new(base) {
         // SAFETY: the whole run; nobody uses it (A2).
-        unsafe { HEAP.dealloc(addr, pages) };
+        unsafe {
+            if bare {
+                HEAP.dealloc_bare(addr, pages);
+            } else {
+                HEAP.dealloc(addr, pages);
+            }
+        }
     }
     // SAFETY: allocated with one unit; the page map names it no more.
     unsafe { meta::recycle(record, 1) };
@@ -254,36 +256,7 @@ fn release(record: MetaRef) {
 
 /// Gives all idle objects of the run cache to the page heap.
 pub(crate) fn release_idle() {
-    for slot in RUNS.iter().flat_map(|cache| &cache.slots) {
-        if slot.load(Ordering::Relaxed) == 0 {
-            continue;
-        }
-        if let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire)) {
-            // SAFETY: the swap made it this thread's alone.
-            IDLE.fetch_sub(
-                unsafe { large(record).as_ref() }.pages * PAGE,
-                Ordering::Relaxed,
-            );
-            release(record);
-        }
-    }
-}
-
-/// Counts the run cache anew, in a forked child: a thread that is gone may have been between an exchange and its count.
-pub(crate) fn recount_idle() {
-    let mut bytes = 0;
-    for slot in RUNS.iter().flat_map(|cache| &cache.slots) {
-        if let Some(record) = MetaRef::from_number(slot.load(Ordering::Relaxed)) {
-            // SAFETY: what is in a slot is a record of ours, and no other thread is there.
-            bytes += unsafe { large(record).as_ref() }.pages * PAGE;
-        }
-    }
-    IDLE.store(bytes, Ordering::Relaxed);
-}
-
-/// Bytes waiting in the run cache.
-pub(crate) fn idle_bytes() -> usize {
-    IDLE.load(Ordering::Relaxed)
+    run_cache::drain(release);
 }
 
 /// Bytes out by class, from the first large class on.
@@ -293,11 +266,11 @@ pub(crate) fn out_bytes(index: usize) -> usize {
 }
 
 /// Changes the large object at `ptr`, the caller's, to `bytes` in place. `Some(zeroed)`: done, and whether
-/// what was added reads zero. `None`: it cannot be.
+/// what was added, for `purpose`, reads zero. `None`: it cannot be.
 ///
 /// # Safety
 /// `ptr` is the start of a large object, which the caller holds.
-pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize) -> Option<bool> {
+pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize, purpose: Purpose) -> Option<bool> {
     let record = page_map::record(ptr.as_ptr())?;
     let mut object = large(record);
     // SAFETY: the caller holds the object, so the record is its own.
@@ -306,27 +279,41 @@ pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize) -> Option<bool> {
     let mut zeroed = true;
     if new > old {
         // SAFETY: the object's whole run.
-        zeroed = unsafe { HEAP.expand(ptr, old, new) }?;
+        zeroed = unsafe { HEAP.expand(ptr, old, new, purpose) }?;
         object.pages = new.0;
     } else if new < old {
         object.pages = new.0;
         // SAFETY: the tail of the run, which nobody uses from now on.
         unsafe { HEAP.dealloc(ptr.add(new.bytes()), Pages(old.0 - new.0)) };
     }
-    OUT[object.class as usize % OUT.len()].fetch_sub(old.bytes(), Ordering::Relaxed);
+    out_sub(object.class, old.bytes());
     object.class = out_class(new.bytes());
-    OUT[object.class as usize].fetch_add(new.bytes(), Ordering::Relaxed);
+    out_add(object.class, new.bytes());
     set_class_byte(ptr, bytes);
     Some(zeroed)
 }
 
-/// Moves the pages of one large object to another without copying. `false`: the system refused; nothing moved.
+/// Moves the memory of the large object at `from` to the one at `to`, without copying, and frees the former.
+/// `false`: the system refused; nothing happened. Called inside a passage.
 ///
 /// # Safety
-/// Both are the starts of large objects of at least `bytes`, which the caller holds; what `to` holds is of no use.
-pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, bytes: usize) -> bool {
-    let system = memory::page_size();
-    let aligned = (from.addr().get() | to.addr().get() | bytes) & (system - 1) == 0;
-    // SAFETY: disjoint ranges of whole system pages, both the caller's.
-    aligned && unsafe { memory::relocate(from, to, bytes) }
+/// Both are the starts of large objects that the caller holds, `to` is no shorter; what `to` holds is of no use.
+pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>) -> bool {
+    let Some(record) = page_map::record(from.as_ptr()) else {
+        return false;
+    };
+    // SAFETY: the caller holds the object, so the record is its own.
+    let object = unsafe { large(record).as_ref() };
+    let pages = Pages(object.pages);
+    if !object.kind.change(Kind::Large, Kind::Idle) {
+        return false;
+    }
+    // SAFETY: two runs of that many pages, the caller's.
+    let Some(bare) = (unsafe { HEAP.relocate(from, to, pages) }) else {
+        object.kind.set(Kind::Large);
+        return false;
+    };
+    out_sub(object.class, pages.bytes());
+    release_as(record, bare);
+    true
 }

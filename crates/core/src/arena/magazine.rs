@@ -6,7 +6,8 @@
 //!                                            ^head              ^end
 //! ```
 //! Several sizes: starters of 14 pointers (128 bytes), so that a thread that touched many classes stays
-//! cheap, and full ones of up to 254 (2 KiB), as many as a class may load: half the visits to the depot of any smaller ones. The objects themselves are never touched.
+//! cheap, and full ones of up to 254 (2 KiB), as many as a class may load: larger ones mean fewer visits to the
+//! depot. The objects themselves are never touched.
 //!
 //! G1  A magazine has one owner: a thread's bin, the depot, or the stack of empties; or it is none, but a
 //!     recycled record, whose memory the metadata may give back.
@@ -21,31 +22,30 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub(crate) const STARTER: usize = 14;
 /// Pointers in the largest magazine.
 pub(crate) const FULL: usize = 254;
-/// Pointers in magazines above a starter: 512 bytes, 1 and 2 KiB, by how many objects a class may load.
-const ROOMS: [usize; 3] = [62, 126, FULL];
+/// Pointers in magazines: 128, 512 bytes, 1 and 2 KiB, by how many objects a class may load.
+const ROOMS: [usize; 4] = [STARTER, 62, 126, FULL];
 
-/// Empty magazines above a starter, waiting, by [`ROOMS`].
+/// Empty magazines, waiting, by [`ROOMS`].
+#[unsafe(link_section = ".data.jemoxide_start")]
 static EMPTIES: [Stack; ROOMS.len()] = [const { Stack::new() }; ROOMS.len()];
 
 /// Room of the magazine for loads of `capacity` objects, more than a starter's and at most [`FULL`].
 pub(crate) const fn full_room(capacity: usize) -> usize {
-    if capacity <= ROOMS[0] {
-        ROOMS[0]
-    } else if capacity <= ROOMS[1] {
+    if capacity <= ROOMS[1] {
         ROOMS[1]
-    } else {
+    } else if capacity <= ROOMS[2] {
         ROOMS[2]
+    } else {
+        ROOMS[3]
     }
 }
 
-/// The empties with that room; `None` for starters.
-fn empties(room: usize) -> Option<&'static Stack> {
-    // With the header 16, 64, 128 and 256 words.
-    let header = size_of::<Header>() / size_of::<*mut u8>();
-    match (room + header) / 64 {
-        0 => None,
-        larger => EMPTIES.get(larger / 2),
-    }
+/// The empties with that room.
+fn empties(room: usize) -> &'static Stack {
+    // With the header 16, 64, 128 and 256 words: 0, 1, 2 and 4 times 64, numbers of 0 to 3 bits.
+    let words = room + size_of::<Header>() / size_of::<*mut u8>();
+    let bits = (usize::BITS - (words / 64).leading_zeros()) as usize;
+    &EMPTIES[bits % EMPTIES.len()]
 }
 
 /// Relaxed atomics: statistics look at magazines of other threads.
@@ -95,8 +95,8 @@ pub(crate) struct Magazine(MetaRef);
 impl Magazine {
     /// An empty magazine with room for `room` pointers: [`STARTER`] or what [`full_room`] says. `None`: out of memory.
     pub(crate) fn empty(room: usize) -> Option<Self> {
-        debug_assert!(room == STARTER || ROOMS.contains(&room));
-        if let Some(number) = empties(room).and_then(|stack| stack.pop(&MagazineLinks)) {
+        debug_assert!(ROOMS.contains(&room));
+        if let Some(number) = empties(room).pop(&MagazineLinks) {
             let mut magazine = Self(MetaRef::from_number(number)?);
             magazine.set_count(0);
             return Some(magazine);
@@ -109,12 +109,7 @@ impl Magazine {
 
     /// Gives an empty magazine to whoever needs one.
     pub(crate) fn recycle(self) {
-        if let Some(stack) = empties(self.room()) {
-            stack.push(self.0.number(), &MagazineLinks);
-        } else {
-            // SAFETY: ours, allocated with the same units, on no stack.
-            unsafe { meta::recycle(self.0, units(self.room())) };
-        }
+        empties(self.room()).push(self.0.number(), &MagazineLinks);
     }
 
     /// The number to keep it by; [`Magazine::from_number`] takes it back.
@@ -154,16 +149,27 @@ impl Magazine {
 
     /// One past its last slot, where it is filled from.
     pub(crate) fn end(&self) -> *mut *mut u8 {
-        let first: NonNull<*mut u8> = self.0.resolve::<Header>().cast();
+        self.shape().0
+    }
+
+    /// Its end, count and room, for the price of one look.
+    #[inline]
+    pub(crate) fn shape(&self) -> (*mut *mut u8, usize, usize) {
+        let at: NonNull<Header> = self.0.resolve();
+        // SAFETY: atomics, in memory that stays mapped.
+        let header = unsafe { at.as_ref() };
+        let room = header.room.load(Ordering::Relaxed) as usize;
         let header_slots = size_of::<Header>() / size_of::<*mut u8>();
-        first.as_ptr().wrapping_add(header_slots + self.room())
+        let first: *mut *mut u8 = at.as_ptr().cast();
+        let count = header.count.load(Ordering::Relaxed) as usize;
+        (first.wrapping_add(header_slots + room), count, room)
     }
 
     /// The objects in it, top first.
     pub(crate) fn objects(&mut self) -> &mut [*mut u8] {
-        let count = self.count();
+        let (end, count, _) = self.shape();
         // SAFETY: the last `count` slots were filled (G2); ours (G1).
-        unsafe { core::slice::from_raw_parts_mut(self.end().sub(count), count) }
+        unsafe { core::slice::from_raw_parts_mut(end.sub(count), count) }
     }
 }
 

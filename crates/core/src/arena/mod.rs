@@ -12,11 +12,14 @@
 
 pub(crate) mod bin;
 pub(crate) mod depot;
+pub(crate) mod hollow;
 pub(crate) mod large;
 pub(crate) mod magazine;
 pub(crate) mod misuse;
 pub(crate) mod record;
+pub(crate) mod run_cache;
 mod slab;
+pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +28,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// Automatic arenas at most; as many depot shards.
 pub(crate) const ARENAS_MAX: usize = 32;
 
-static AUTOMATIC: AtomicUsize = AtomicUsize::new(1);
+/// 0 until the boot, which means one.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static AUTOMATIC: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".data.jemoxide_start")]
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Index of an automatic arena and of its depot shard; below [`ARENAS_MAX`].
@@ -56,7 +62,7 @@ pub(crate) fn set_automatic(count: usize) {
 
 /// How many automatic arenas there are.
 pub(crate) fn automatic() -> usize {
-    AUTOMATIC.load(Ordering::Relaxed)
+    AUTOMATIC.load(Ordering::Relaxed).max(1)
 }
 
 /// The arena for a new thread: round-robin.

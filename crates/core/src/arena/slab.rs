@@ -5,7 +5,7 @@
 //!                                  4 free slots 2 B | slots 2 B
 //!                                  8 base
 //!                                 16 next | prev            list of its degree
-//!                                 24 own number | unused
+//!                                 24 own number | hollow pages 2 B | touched lately
 //!                                 32 bitmap, one bit a slot, 1 = free, as long as needed
 //! ```
 //! S1  Bit `i` is set exactly if slot `i` is neither held by the application nor by a cache or the depot.
@@ -14,12 +14,12 @@
 //! Lock: the bin's, for all but kind, class, arena and base, which stand still while the slab lives.
 
 use super::ArenaIndex;
+use super::hollow::{self, PageBits, pages_of, slots_touching};
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
-use crate::extent::HEAP;
-use crate::extent::page_map;
+use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef, UNIT};
-use crate::size::{PAGE, Pages, SizeClass, slab_pages, slab_slots, slots_in_slab};
+use crate::size::{PAGE, Pages, SizeClass, is_populated, slab_pages, slab_slots, slots_in_slab};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,13 +42,17 @@ pub(super) struct Slab {
     class: u8,
     arena: u8,
     pub(super) degree: u8,
-    free: u16,
+    pub(super) free: u16,
     slots: u16,
     base: *mut u8,
     pub(super) next: u32,
     pub(super) prev: u32,
     number: u32,
-    unused: u32,
+    /// Pages without memory (see `hollow`).
+    pub(super) hollow: PageBits,
+    /// Slots were taken or given back since the last sweep came by, or it was refused.
+    pub(super) recent: bool,
+    unused: u8,
     bitmap: [u64; 4],
 }
 
@@ -65,7 +69,12 @@ impl SlabRef {
         let index = class.index();
         let record = meta::allocate(units(index))?;
         let pages = Pages(slab_pages(index));
-        let Some(run) = HEAP.alloc(pages, PAGE, true) else {
+        let purpose = if is_populated(index) {
+            Purpose::Filled
+        } else {
+            Purpose::Written(0)
+        };
+        let Some(run) = HEAP.alloc(pages, PAGE, purpose) else {
             // SAFETY: just allocated, nobody else knows it.
             unsafe { meta::recycle(record, units(index)) };
             return None;
@@ -85,6 +94,8 @@ impl SlabRef {
                 next: 0,
                 prev: 0,
                 number: record.number(),
+                hollow: 0,
+                recent: true,
                 unused: 0,
                 bitmap: [0; 4],
             });
@@ -183,7 +194,7 @@ impl SlabRef {
     }
 
     /// The bitmap. Words change under the bin's lock; a look without it is true for a slot that the looker owns.
-    fn bitmap(&self) -> &[AtomicU64] {
+    pub(super) fn bitmap(&self) -> &[AtomicU64] {
         // The record is longer than its type says: the pointer covers the whole record.
         let words = self
             .0
@@ -195,30 +206,85 @@ impl SlabRef {
         unsafe { core::slice::from_raw_parts(words, self.slots().div_ceil(64)) }
     }
 
-    /// Takes up to `out.len()` free slots, lowest address first; the answer is how many.
+    /// Takes up to `out.len()` free slots, lowest address first, those on hollow pages last; the answer is how many.
     ///
     /// # Safety
     /// The caller holds the bin's lock.
     pub(super) unsafe fn take(&mut self, out: &mut [*mut u8]) -> usize {
-        let (class, base) = (self.class(), self.base());
-        let arithmetic = slots_in_slab(class);
+        let (class, hollow) = (self.class(), self.hollow());
+        let mut taken = 0;
+        if hollow != 0 {
+            let spared = slots_touching(class, hollow);
+            taken = self.take_but(out, |word| spared[word % spared.len()]);
+        }
+        if taken < out.len() {
+            let rest = &mut out[taken..];
+            let filled = self.take_but(rest, |_| 0);
+            taken += filled;
+            if hollow != 0 {
+                // SAFETY: the caller's promise.
+                unsafe { self.fill_pages(&rest[..filled]) };
+            }
+        }
+        // SAFETY: the caller's promise.
+        let slab = unsafe { self.get_mut() };
+        slab.free -= taken as u16;
+        slab.recent = true;
+        taken
+    }
+
+    /// Clears the bits of slots, lowest address first, but for those that `spared` names word by word.
+    fn take_but(&self, out: &mut [*mut u8], spared: impl Fn(usize) -> u64) -> usize {
+        let base = self.base();
+        let arithmetic = slots_in_slab(self.class());
         let mut taken = 0;
         for (at, word) in self.bitmap().iter().enumerate() {
-            let mut bits = word.load(Ordering::Relaxed);
+            let all = word.load(Ordering::Relaxed);
+            let mut bits = all & !spared(at);
+            let kept = all & !bits;
             while bits != 0 && taken < out.len() {
                 let bit = bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 out[taken] = base.wrapping_add(arithmetic.offset(at * 64 + bit));
                 taken += 1;
             }
-            word.store(bits, Ordering::Relaxed);
+            word.store(bits | kept, Ordering::Relaxed);
             if taken == out.len() {
                 break;
             }
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.get_mut() }.free -= taken as u16;
         taken
+    }
+
+    /// Notes that `slots`, just taken, will have memory (rule K2 of `hollow`).
+    ///
+    /// # Safety
+    /// The caller holds the bin's lock.
+    #[cold]
+    unsafe fn fill_pages(&mut self, slots: &[*mut u8]) {
+        let (class, base) = (self.class(), self.base().addr());
+        let arithmetic = slots_in_slab(class);
+        let pages = slots.iter().fold(0, |pages, slot| {
+            pages | pages_of(class, arithmetic.index(slot.addr() - base))
+        });
+        let before = self.hollow();
+        hollow::count(before, before & !pages);
+        // SAFETY: the caller's promise.
+        unsafe { self.get_mut() }.hollow &= !pages;
+    }
+
+    /// The pages without memory.
+    pub(super) fn hollow(&self) -> PageBits {
+        self.get().hollow
+    }
+
+    /// Whether slots were taken or given back since this was last asked.
+    ///
+    /// # Safety
+    /// The caller holds the bin's lock.
+    pub(super) unsafe fn take_recent(&mut self) -> bool {
+        // SAFETY: the caller's promise.
+        core::mem::take(&mut unsafe { self.get_mut() }.recent)
     }
 
     /// The slot that starts at `ptr`.
@@ -259,7 +325,9 @@ impl SlabRef {
         }
         word.store(bits | bit, Ordering::Relaxed);
         // SAFETY: the caller's promise.
-        unsafe { self.get_mut() }.free += 1;
+        let slab = unsafe { self.get_mut() };
+        slab.free += 1;
+        slab.recent = true;
         Ok(())
     }
 
@@ -275,6 +343,7 @@ impl SlabRef {
     pub(super) unsafe fn destroy(self) {
         let (class, base) = (self.class(), self.base());
         self.get().kind.set(Kind::Free);
+        hollow::count(self.hollow(), 0);
         let pages = Pages(slab_pages(class));
         for page in 0..pages.0 {
             let addr = base.wrapping_add(page * PAGE);
@@ -304,5 +373,6 @@ impl SlabRef {
             .sum();
         assert_eq!(free as usize, self.free_slots(), "S2");
         assert_eq!(self.degree(), self.wanted_degree());
+        self.check_hollow();
     }
 }

@@ -3,3 +3,4 @@
 mod depot;
 mod large;
 mod magazine;
+mod sweep;

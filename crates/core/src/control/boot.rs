@@ -1,96 +1,136 @@
 //! Boot: what the first call does before it is served.
 //!
-//! No constructor, no memory touched that is not needed. The parts that may allocate from us (fork
-//! handlers, the exit key's value) come after the first thread has its cache, with no lock held.
+//! No constructor, no memory touched that is not needed. What may allocate from us (fork handlers, the exit key's
+//! value, the call at exit) is called with no lock held.
 //!
 //! ```text
-//! NEW ──first call──> BUSY ──options, arenas, exit key──> READY
+//! NEW ──first call──> booting ──fork handlers; inside the gate: options, arenas, exit key──> READY
 //! ```
+//! B1  Before the fork handlers are in place the boot changes nothing but its own state, and afterwards it runs inside
+//!     the gate. So a forked child finds the boot done, or not begun: what says otherwise names another process, and
+//!     the child begins anew.
+//! B2  A call that comes from within the boot is served without a cache.
 
-use super::{fork, options, report, upkeep};
+use super::{fork, options, purger, report, upkeep};
 use crate::arena;
 use crate::extent::HEAP;
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
 use crate::sys::{cpu, process, thread as system};
 use crate::thread::{CacheRef, passage::Passage, registry};
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-const NEW: u8 = 0;
-const BUSY: u8 = 1;
-const READY: u8 = 2;
+/// The boot has not begun, or is done; any other state is the number of the process that a thread is booting.
+const NEW: u32 = 0;
+const READY: u32 = u32::MAX;
 
 /// Processors that share an arena and a depot shard: about a last-level cache.
 const CPUS_PER_ARENA: usize = 8;
 
-static STATE: AtomicU8 = AtomicU8::new(NEW);
+#[unsafe(link_section = ".data.jemoxide_start")]
+static STATE: AtomicU32 = AtomicU32::new(NEW);
+/// The thread that boots.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static BOOTER: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".data.jemoxide_start")]
 static FORK_HANDLERS: AtomicBool = AtomicBool::new(false);
+#[unsafe(link_section = ".data.jemoxide_start")]
 static ZERO_REALLOC: AtomicU8 = AtomicU8::new(ZeroRealloc::Free as u8);
 
-/// Boots, or waits until another thread has.
-fn ensure() {
-    // Acquire: pairs with the Release below, for everything the boot set up.
-    while STATE.load(Ordering::Acquire) != READY {
-        if STATE
-            .compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-        {
-            let abort = boot();
-            STATE.store(READY, Ordering::Release);
-            if abort {
-                process::abort();
+/// Boots, or waits until another thread has. `false`: the calling thread is in the middle of it (B2).
+fn ensure() -> bool {
+    let process = process::id();
+    let mut begun = NEW;
+    loop {
+        // Acquire: pairs with the Release in `begin`, for everything the boot set up. The first touch of these pages is
+        // a write: were it a read, each would fault twice.
+        match STATE.compare_exchange(begun, process, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => {
+                begin();
+                return true;
             }
+            Err(READY) => return true,
+            Err(booting) if booting == process => {
+                if BOOTER.load(Ordering::Relaxed) == system::identity() {
+                    return false;
+                }
+                system::relax();
+            }
+            // Rule B1.
+            Err(before_fork) => begun = before_fork,
         }
-        system::relax();
+    }
+}
+
+fn begin() {
+    BOOTER.store(system::identity(), Ordering::Relaxed);
+    // Whatever the flag says: a child of a booting process may have it, but not the handlers.
+    FORK_HANDLERS.store(fork::install(), Ordering::Relaxed);
+    let abort = {
+        let _passage = Passage::enter(None);
+        let abort = boot();
+        STATE.store(READY, Ordering::Release);
+        abort
+    };
+    if abort {
+        process::abort();
+    }
+}
+
+/// Has the handlers called around forks. Where the system refuses, the start of the next thread tries again.
+fn install_fork_handlers() {
+    if !FORK_HANDLERS.swap(true, Ordering::Relaxed) && !fork::install() {
+        FORK_HANDLERS.store(false, Ordering::Relaxed);
     }
 }
 
 /// Does what is to be done once. `true`: the options ask for the process to end.
 fn boot() -> bool {
-    let (options, abort) = read_options();
+    let mut options = Options::DEFAULT;
+    let abort = read_options(&mut options);
     let cpus = cpu::usable();
     arena::set_automatic(match options.narenas {
         0 => cpus.div_ceil(CPUS_PER_ARENA),
         count => count,
     });
-    HEAP.set_dss(options.dss);
+    HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
     meta::allow_break(options.dss != Dss::Disabled);
-    upkeep::set_ageing(options.dirty_decay_ms >= 0);
-    HEAP.set_decay_ms(options.dirty_decay_ms, options.muzzy_decay_ms);
+    upkeep::set_decay_ms(options.dirty_decay_ms);
+    purger::prepare(&options);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     registry::prepare(2 * cpus, options.count);
     report::prepare(&options);
     abort
 }
 
-/// The options, and whether they ask for the process to end.
-fn read_options() -> (Options, bool) {
-    let mut options = Options::DEFAULT;
+/// Reads the options. `true`: they ask for the process to end.
+fn read_options(options: &mut Options) -> bool {
     let mut complaints = false;
     for name in ["MALLOC_CONF", "JEMOXIDE_CONF"] {
         if let Some(text) = process::environment(name.as_bytes()) {
-            options::apply(&mut options, text, |line| {
+            options::apply(options, text, |line| {
                 complaints = true;
                 process::write_error(line);
             });
         }
     }
-    (options, complaints && options.abort_conf)
+    complaints && options.abort_conf
 }
 
-/// Gives the calling thread, which has none, a cache. `None`: out of memory.
+/// Gives the calling thread, which has none, a cache. `None`: out of memory, or the thread is booting.
 #[cold]
 pub(crate) fn start_thread() -> Option<CacheRef> {
     process::keep_errno(|| {
-        ensure();
+        if !ensure() {
+            return None;
+        }
         let cache = {
             let _passage = Passage::enter(None);
             registry::start()
         }?;
         registry::arm(cache);
-        if !FORK_HANDLERS.swap(true, Ordering::Relaxed) && !fork::install() {
-            FORK_HANDLERS.store(false, Ordering::Relaxed);
-        }
+        install_fork_handlers();
+        report::arm();
         Some(cache)
     })
 }
@@ -98,8 +138,34 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
 /// What `realloc(ptr, 0)` does.
 pub(crate) fn zero_realloc() -> ZeroRealloc {
     match ZERO_REALLOC.load(Ordering::Relaxed) {
-        0 => ZeroRealloc::Alloc,
-        1 => ZeroRealloc::Free,
+        0 => ZeroRealloc::Free,
+        1 => ZeroRealloc::Alloc,
         _ => ZeroRealloc::Abort,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::simulated::child::alone;
+    use crate::thread;
+
+    #[test]
+    fn a_child_forked_from_a_booting_process_boots_by_itself() {
+        alone(|| {
+            STATE.store(process::id() + 1, Ordering::Relaxed);
+            assert!(start_thread().is_some(), "B1");
+            assert_eq!(STATE.load(Ordering::Relaxed), READY);
+        });
+    }
+
+    #[test]
+    fn a_call_from_within_the_boot_finds_no_cache() {
+        alone(|| {
+            STATE.store(process::id(), Ordering::Relaxed);
+            BOOTER.store(system::identity(), Ordering::Relaxed);
+            assert!(start_thread().is_none(), "B2");
+            assert!(thread::current().cache().is_none());
+        });
     }
 }

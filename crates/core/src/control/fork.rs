@@ -3,29 +3,22 @@
 //! ```text
 //! before   close the gate, wait until nobody is inside (a purge step included)
 //! parent   open
-//! child    dead threads' caches become orphans; open
+//! child    dead threads' caches become orphans; the purge thread is forgotten, to come again when wanted; open
 //! ```
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
-use super::report;
-use crate::arena::large;
+use super::{purger, report};
+use crate::arena::run_cache;
 use crate::sys::thread as system;
-use crate::thread::{self, CacheRef, Current, passage, registry};
+use crate::thread::{self, passage, registry};
 
 /// Registers the handlers. May allocate from us. `false`: refused.
 pub(super) fn install() -> bool {
     system::at_fork(before, parent, child)
 }
 
-fn own() -> Option<CacheRef> {
-    match thread::current() {
-        Current::Started(cache, _) => Some(cache),
-        Current::Unstarted | Current::Gone => None,
-    }
-}
-
 unsafe extern "C" fn before() {
-    passage::close(own());
+    passage::close(thread::current().cache());
 }
 
 unsafe extern "C" fn parent() {
@@ -33,9 +26,10 @@ unsafe extern "C" fn parent() {
 }
 
 unsafe extern "C" fn child() {
-    let own = own();
+    let own = thread::current().cache();
     registry::orphan_others(own);
-    large::recount_idle();
+    run_cache::recount();
     report::detach();
+    purger::forget();
     passage::open_in_child(own);
 }

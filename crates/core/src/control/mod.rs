@@ -3,5 +3,6 @@
 pub(crate) mod boot;
 mod fork;
 pub(crate) mod options;
+pub(crate) mod purger;
 pub(crate) mod report;
 pub(crate) mod upkeep;

@@ -7,7 +7,7 @@
 #![deny(unsafe_code)]
 
 use crate::ds::text::Line;
-use crate::options::{Dss, Options, PATH_MAX, ZeroRealloc};
+use crate::options::{BackgroundThread, Dss, Options, PATH_MAX, ZeroRealloc};
 
 const SWITCH: &str = "true or false";
 const DECAY: &str = "milliseconds from -1 (never) to 9223372036854";
@@ -16,7 +16,7 @@ const DECAY: &str = "milliseconds from -1 (never) to 9223372036854";
 struct Key {
     name: &'static str,
     values: &'static str,
-    set: fn(&mut Options, &[u8]) -> Option<()>,
+    set: fn(&mut Options, &'static [u8]) -> Option<()>,
 }
 
 const KEYS: &[Key] = &[
@@ -34,6 +34,16 @@ const KEYS: &[Key] = &[
         name: "muzzy_decay_ms",
         values: DECAY,
         set: muzzy_decay_ms,
+    },
+    Key {
+        name: "background_thread",
+        values: "true, false or auto",
+        set: background_thread,
+    },
+    Key {
+        name: "max_background_threads",
+        values: "a number",
+        set: max_background_threads,
     },
     Key {
         name: "dss",
@@ -63,7 +73,9 @@ const KEYS: &[Key] = &[
 ];
 
 /// Applies the options in `text` to `options`; `complain` gets a line for each that is bad.
-pub(crate) fn apply(options: &mut Options, text: &[u8], mut complain: impl FnMut(&[u8])) {
+#[cold]
+#[inline(never)]
+pub(crate) fn apply(options: &mut Options, text: &'static [u8], mut complain: impl FnMut(&[u8])) {
     for pair in text.split(|&byte| byte == b',') {
         if pair.is_empty() {
             continue;
@@ -145,23 +157,37 @@ fn decay(text: &[u8]) -> Option<isize> {
         .then_some(value as isize)
 }
 
-fn narenas(options: &mut Options, value: &[u8]) -> Option<()> {
+fn narenas(options: &mut Options, value: &'static [u8]) -> Option<()> {
     let count = number(value)?;
     options.narenas = (1..=32).contains(&count).then_some(count as usize)?;
     Some(())
 }
 
-fn dirty_decay_ms(options: &mut Options, value: &[u8]) -> Option<()> {
+fn dirty_decay_ms(options: &mut Options, value: &'static [u8]) -> Option<()> {
     options.dirty_decay_ms = decay(value)?;
     Some(())
 }
 
-fn muzzy_decay_ms(options: &mut Options, value: &[u8]) -> Option<()> {
+fn muzzy_decay_ms(options: &mut Options, value: &'static [u8]) -> Option<()> {
     options.muzzy_decay_ms = decay(value)?;
     Some(())
 }
 
-fn dss(options: &mut Options, value: &[u8]) -> Option<()> {
+fn background_thread(options: &mut Options, value: &'static [u8]) -> Option<()> {
+    options.background_thread = match value {
+        b"auto" => BackgroundThread::Auto,
+        _ if switch(value)? => BackgroundThread::Always,
+        _ => BackgroundThread::Never,
+    };
+    Some(())
+}
+
+/// Any bound is kept: there is one thread at most.
+fn max_background_threads(_: &mut Options, value: &'static [u8]) -> Option<()> {
+    (number(value)? >= 0).then_some(())
+}
+
+fn dss(options: &mut Options, value: &'static [u8]) -> Option<()> {
     options.dss = match value {
         b"disabled" => Dss::Disabled,
         b"primary" => Dss::Primary,
@@ -171,7 +197,7 @@ fn dss(options: &mut Options, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn zero_realloc(options: &mut Options, value: &[u8]) -> Option<()> {
+fn zero_realloc(options: &mut Options, value: &'static [u8]) -> Option<()> {
     options.zero_realloc = match value {
         b"alloc" => ZeroRealloc::Alloc,
         b"free" => ZeroRealloc::Free,
@@ -181,24 +207,21 @@ fn zero_realloc(options: &mut Options, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn abort_conf(options: &mut Options, value: &[u8]) -> Option<()> {
+fn abort_conf(options: &mut Options, value: &'static [u8]) -> Option<()> {
     options.abort_conf = switch(value)?;
     Some(())
 }
 
-fn count(options: &mut Options, value: &[u8]) -> Option<()> {
+fn count(options: &mut Options, value: &'static [u8]) -> Option<()> {
     options.count = switch(value)?;
     Some(())
 }
 
-fn report_dir(options: &mut Options, value: &[u8]) -> Option<()> {
+fn report_dir(options: &mut Options, value: &'static [u8]) -> Option<()> {
     if value.is_empty() || value.len() > PATH_MAX {
         return None;
     }
-    let mut dir = [0; PATH_MAX];
-    dir[..value.len()].copy_from_slice(value);
-    options.report_dir = dir;
-    options.report_dir_len = value.len();
+    options.report_dir = value;
     Some(())
 }
 
@@ -208,7 +231,7 @@ mod tests {
     use std::string::String;
     use std::vec::Vec;
 
-    fn read(text: &str) -> (Options, Vec<String>) {
+    fn read(text: &'static str) -> (Options, Vec<String>) {
         let mut options = Options::DEFAULT;
         let mut lines = Vec::new();
         apply(&mut options, text.as_bytes(), |line| {
@@ -230,7 +253,7 @@ mod tests {
         );
         assert!(options.count);
         let (options, _) = read("report_dir:/tmp/x");
-        assert_eq!(options.report_dir(), Some(&b"/tmp/x"[..]));
+        assert_eq!(options.report_dir, b"/tmp/x");
     }
 
     #[test]
@@ -258,7 +281,7 @@ mod tests {
             ("9223372036855", false),
             ("", false),
         ] {
-            let (_, lines) = read(&std::format!("dirty_decay_ms:{text}"));
+            let (_, lines) = read(std::format!("dirty_decay_ms:{text}").leak());
             assert_eq!(lines.is_empty(), taken, "{text}");
         }
     }

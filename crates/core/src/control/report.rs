@@ -1,6 +1,7 @@
 //! The report: where the figures of `stats::report` are kept, and when they are brought up to date.
 //!
-//! Q1  The file is mapped at boot and written on ticks and at exit; losing it costs nothing.
+//! Q1  The file is mapped at boot and written on ticks and at exit; losing it costs nothing. The call at exit is
+//!     registered where a report is wanted: no other process pays for it, one that never allocates least of all.
 //! Q2  A forked child lets go of its parent's file and makes its own at its next tick or exit.
 
 use crate::ds::text::Line;
@@ -10,6 +11,7 @@ use crate::stats::report::{LAYOUT, MAGIC, Report};
 use crate::stats::snapshot;
 use crate::sync::Mutex;
 use crate::sys::{memory, process};
+use crate::thread::{self, passage::Passage};
 use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -24,7 +26,11 @@ struct State {
 // SAFETY: the mapping is this module's alone, used under the lock.
 unsafe impl Send for State {}
 
+#[unsafe(link_section = ".data.jemoxide_start")]
 static WANTED: AtomicBool = AtomicBool::new(false);
+#[unsafe(link_section = ".data.jemoxide_start")]
+static ARMED: AtomicBool = AtomicBool::new(false);
+#[unsafe(link_section = ".data.jemoxide_start")]
 static COUNTING: AtomicBool = AtomicBool::new(false);
 /// Process that the file belongs to.
 static OWNER: AtomicU64 = AtomicU64::new(0);
@@ -37,14 +43,36 @@ static STATE: Mutex<State, 0> = Mutex::new(State {
 
 /// Notes where the report goes. Called once, by the boot.
 pub(super) fn prepare(options: &Options) {
-    COUNTING.store(options.count, Ordering::Relaxed);
-    if let Some(dir) = options.report_dir() {
-        let mut state = STATE.lock();
-        state.dir = options.report_dir;
-        state.dir_len = dir.len();
-        state.open();
+    if !options.report_dir.is_empty() {
+        COUNTING.store(options.count, Ordering::Relaxed);
+        begin(options.report_dir);
         WANTED.store(true, Ordering::Relaxed);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn begin(dir: &[u8]) {
+    let mut state = STATE.lock();
+    let len = dir.len().min(PATH_MAX);
+    state.dir[..len].copy_from_slice(&dir[..len]);
+    state.dir_len = len;
+    state.open();
+}
+
+/// Has the report, if one is wanted, completed when the process leaves through `exit`. May allocate from us.
+pub(super) fn arm() {
+    if WANTED.load(Ordering::Relaxed)
+        && !ARMED.swap(true, Ordering::Relaxed)
+        && !process::at_exit(complete)
+    {
+        ARMED.store(false, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn complete() {
+    let _passage = Passage::enter(thread::current().cache());
+    update(true);
 }
 
 impl State {

@@ -1,7 +1,7 @@
 //! Upkeep: what slow paths do now and then, and what can be asked for.
 
-use super::report;
-use crate::arena::{depot, large, magazine};
+use super::{purger, report};
+use crate::arena::{bin, depot, large, magazine, run_cache, sweep};
 use crate::extent::HEAP;
 use crate::meta;
 use crate::sys::clock;
@@ -11,34 +11,68 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Nanoseconds that the run cache may sleep before it is emptied.
 const RUNS_IDLE_NS: u64 = 1_000_000_000;
 
-static RUNS_DUE: AtomicU64 = AtomicU64::new(0);
-static LAST_TICK: AtomicU64 = AtomicU64::new(0);
-static AGEING: AtomicBool = AtomicBool::new(true);
+/// Sweeps of the slabs in a decay time, and the shortest time between two.
+const SWEEPS: u64 = 4;
+const SWEEP_MIN_NS: u64 = 100_000_000;
 
-/// Lets idle memory age: the depot, the run cache, the page heap. Called inside a passage, no lock held.
+/// A thread that does not enter the allocator from one look to the next is idle.
+const LOOK_NS: u64 = 1_000_000_000;
+
+static LOOK_DUE: AtomicU64 = AtomicU64::new(0);
+static RUNS_DUE: AtomicU64 = AtomicU64::new(0);
+#[unsafe(link_section = ".data.jemoxide_start")]
+static LAST_TICK: AtomicU64 = AtomicU64::new(0);
+#[unsafe(link_section = ".data.jemoxide_start")]
+static AGELESS: AtomicBool = AtomicBool::new(false);
+
+/// Lets idle memory age: the depot, the run cache, the page heap. Called inside a passage, no lock held. `true`: a
+/// purge thread is wanted, for [`purger::start`] outside the passage.
 #[cold]
-pub(crate) fn tick() {
+pub(crate) fn tick() -> bool {
     report::update(false);
     let now = clock::now_ns();
     let last = LAST_TICK.swap(now, Ordering::Relaxed);
     if (last == now || last == 0) && !HEAP.is_pressed() {
         // The clock is coarse: nothing can have aged. The first tick finds nothing old either.
-        return;
+        return false;
     }
-    if AGEING.load(Ordering::Relaxed) {
-        age(now);
-    }
+    age(now);
+    purger::is_wanted(now)
+}
+
+/// Gives back what is due by `now`, a bounded amount. `true`: there is more. Called inside a passage, no lock held.
+pub(super) fn age(now: u64) -> bool {
+    let more = !AGELESS.load(Ordering::Relaxed) && age_caches(now);
     HEAP.tick(now);
+    more || HEAP.is_pressed()
 }
 
-/// Says whether caches give memory up as time passes; without, the layout of a single-threaded program depends on
-/// its operations alone.
-pub(super) fn set_ageing(on: bool) {
-    AGEING.store(on, Ordering::Relaxed);
+/// Has idle threads give back what they cached, a bounded amount. `true`: there is more. Called inside a passage, no
+/// lock held, by the purge thread.
+pub(super) fn age_threads(now: u64) -> bool {
+    if now >= LOOK_DUE.load(Ordering::Relaxed) {
+        LOOK_DUE.store(now + LOOK_NS, Ordering::Relaxed);
+        registry::begin_look();
+    }
+    registry::park_idle()
 }
 
-fn age(now: u64) {
-    depot::age(now, cache::flush_magazine);
+/// Bytes that could be given back in time.
+pub(super) fn surplus() -> usize {
+    HEAP.idle_bytes() + depot::kept_bytes() + run_cache::waiting_bytes() + bin::slack_bytes()
+}
+
+/// Says how long idle memory may stay, less than 0 for ever: without caches that give memory up as time passes, the
+/// layout of a single-threaded program depends on its operations alone.
+pub(super) fn set_decay_ms(decay_ms: isize) {
+    AGELESS.store(decay_ms < 0, Ordering::Relaxed);
+    let decay_ns = (decay_ms.max(0) as u64).saturating_mul(1_000_000);
+    sweep::set_interval_ns((decay_ns / SWEEPS).max(SWEEP_MIN_NS));
+}
+
+fn age_caches(now: u64) -> bool {
+    let mut more = depot::age(now, cache::flush_magazine);
+    more |= sweep::step(now);
     let due = RUNS_DUE.load(Ordering::Relaxed);
     if now >= due
         && RUNS_DUE
@@ -52,6 +86,7 @@ fn age(now: u64) {
     {
         large::release_idle();
     }
+    more
 }
 
 /// Gets back what is idle, so that a failed request can be tried again. Called inside a passage, no lock held.
@@ -61,6 +96,12 @@ pub(crate) fn relieve() {
     registry::flush_orphans();
     depot::empty(cache::flush_magazine);
     large::release_idle();
+}
+
+/// Gives the memory of idle records to the system. Called inside a passage, no lock held.
+pub(super) fn tidy() {
+    magazine::release_empties();
+    meta::purge();
 }
 
 /// Gives all idle memory to the system, the calling thread's cache included. Bytes given back.

@@ -236,6 +236,17 @@ pub(super) fn whole_groups(words: &Words, group: usize) -> Words {
     result
 }
 
+/// Clears the runs of set bits that are shorter than `least`.
+pub(super) fn keep_long(words: &mut Words, least: usize) {
+    let mut from = 0;
+    while let Some((start, run)) = next_run(words, from) {
+        from = start + run;
+        if run < least {
+            each_word(start, run, |index, mask| words[index] &= !mask);
+        }
+    }
+}
+
 /// Clears set bits from the lowest on until at most `keep` are left, in whole aligned groups of `group` bits.
 pub(super) fn keep_highest(words: &mut Words, keep: usize, group: usize) {
     let mut excess = count(words).saturating_sub(keep) / group * group;

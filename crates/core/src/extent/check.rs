@@ -22,8 +22,11 @@ impl PageHeap {
 }
 
 fn members(list: &super::descriptor::List, chain: Chain) -> Vec<u32> {
+    members_from(list.head(), chain)
+}
+
+fn members_from(mut next: Option<HugeRef>, chain: Chain) -> Vec<u32> {
     let mut found = Vec::new();
-    let mut next = list.head();
     while let Some(huge) = next {
         found.push(huge.number());
         next = huge.next(chain);
@@ -70,22 +73,22 @@ impl State {
                 assert!(run_queued[kind as usize].insert(number));
             }
         }
-        for (index, list) in self.bins.lists() {
-            for number in members(list, Chain::Place) {
+        for (index, head) in self.bins.heads() {
+            for number in members_from(head, Chain::Place) {
                 assert!(in_bins.insert(number));
                 let huge = HugeRef::from_link(number).unwrap();
                 assert_eq!(usize::from(huge.longest.get()), index, "S1: wrong bin");
             }
         }
-        for (index, list) in self.runs.lists() {
-            for number in members(list, Chain::Place) {
+        for (index, head) in self.runs.heads() {
+            for number in members_from(head, Chain::Place) {
                 assert!(in_runs.insert(number));
                 let head = HugeRef::from_link(number).unwrap();
                 let len = head.run_len.get() as usize;
                 assert_eq!(super::free_runs::bin_of(len), index, "wrong bin of runs");
             }
         }
-        let (mut idle, mut free_pages, mut holes) = ([0; 2], 0, 0);
+        let (mut idle, mut free_pages, mut holes, mut seams) = ([0; 2], 0, 0, 0);
         for huge in huges.values().copied() {
             let free = free_words(huge);
             let mut counts = [0; 2];
@@ -98,6 +101,7 @@ impl State {
                 counts[1] += muzzy.count_ones() as usize;
                 holes += (used & !touched).count_ones() as usize;
             }
+            seams += bits::count(&huge.seam.words());
             let used = HUGE_PAGES - bits::count(&free);
             free_pages += HUGE_PAGES - used;
             assert_eq!(usize::from(huge.used_pages.get()), used);
@@ -177,6 +181,7 @@ impl State {
                 );
             }
         }
+        assert_eq!(seams, self.seams, "M3");
         assert_eq!(idle, self.idle, "S4");
         assert_eq!(self.transit, 0, "something is still on its way");
         assert_eq!(self.transit_idle, [0; 2]);

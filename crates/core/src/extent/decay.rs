@@ -47,8 +47,8 @@ pub(super) struct Decay {
     limit: usize,
     /// Pages that were idle at the last epoch and have not been purged since; at least `limit`.
     settled: usize,
-    /// Pages added in each of the last epochs, newest last.
-    added: [usize; EPOCHS],
+    /// Pages added in each of the last epochs, newest last. 16 TiB of them are enough.
+    added: [u32; EPOCHS],
 }
 
 impl Decay {
@@ -61,6 +61,11 @@ impl Decay {
             settled: 0,
             added: [0; EPOCHS],
         }
+    }
+
+    /// Sets the first decay time, before any page was idle.
+    pub(super) fn begin(&mut self, decay_ms: isize) {
+        self.decay_ms = decay_ms;
     }
 
     pub(super) const fn decay_ms(&self) -> isize {
@@ -116,12 +121,13 @@ impl Decay {
             let (_, fresh) = self.added.split_at_mut(EPOCHS - epochs);
             fresh.fill(0);
         }
-        self.added[EPOCHS - 1] = current.saturating_sub(self.settled);
-        let sum: u128 = self
+        let added = current.saturating_sub(self.settled);
+        self.added[EPOCHS - 1] = u32::try_from(added).unwrap_or(u32::MAX);
+        let sum: u64 = self
             .added
             .iter()
             .zip(&CURVE)
-            .map(|(&pages, &weight)| pages as u128 * u128::from(weight))
+            .map(|(&pages, &weight)| u64::from(pages) * u64::from(weight))
             .sum();
         self.limit = (sum >> LG_ONE) as usize;
         self.settled = current.max(self.limit);

@@ -107,6 +107,8 @@ pub(super) struct Huge {
     pub(super) touched: Map,
     pub(super) zero: Map,
     pub(super) muzzy: Map,
+    /// Pages where a mapping of the system may begin that does not continue the one before (see `moving`).
+    pub(super) seam: Map,
 }
 
 /// Units of metadata of a descriptor.
@@ -153,6 +155,7 @@ impl HugeRef {
                 touched: Map::new(),
                 zero: Map::new(),
                 muzzy: Map::new(),
+                seam: Map::new(),
             });
         }
         Self(place)
@@ -211,6 +214,31 @@ impl Huge {
     pub(super) fn next(&self, chain: Chain) -> Option<HugeRef> {
         HugeRef::from_link(self.links[chain as usize].next.get())
     }
+
+    /// Puts this descriptor in front of a head by place; 0 is none.
+    #[inline(always)]
+    fn link_before(&self, next: u32) {
+        let link = &self.links[Chain::Place as usize];
+        link.prev.set(0);
+        link.next.set(next);
+        if let Some(after) = HugeRef::from_link(next) {
+            after.links[Chain::Place as usize].prev.set(self.number);
+        }
+    }
+
+    /// Takes this descriptor from between its neighbours by place; answers the next one's number.
+    #[inline(always)]
+    fn unlink(&self) -> u32 {
+        let link = &self.links[Chain::Place as usize];
+        let (next, prev) = (link.next.get(), link.prev.get());
+        if let Some(before) = HugeRef::from_link(prev) {
+            before.links[Chain::Place as usize].next.set(next);
+        }
+        if let Some(after) = HugeRef::from_link(next) {
+            after.links[Chain::Place as usize].prev.set(prev);
+        }
+        next
+    }
 }
 
 /// A doubly linked list of descriptors through one of their chains.
@@ -227,10 +255,6 @@ impl List {
     #[inline]
     pub(super) fn head(&self) -> Option<HugeRef> {
         HugeRef::from_link(self.head)
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.head == 0
     }
 
     #[inline]
@@ -273,34 +297,38 @@ impl List {
     }
 }
 
-/// Lists by length, with a summary of those that are not empty.
+/// Lists by length, with a summary of those that are not empty. Nothing is added at their ends: heads do.
 pub(super) struct Bins<const LISTS: usize, const WORDS: usize> {
-    lists: [List; LISTS],
     summary: [u64; WORDS],
+    heads: [u32; LISTS],
 }
 
 impl<const LISTS: usize, const WORDS: usize> Bins<LISTS, WORDS> {
     pub(super) const fn new() -> Self {
         assert!(WORDS * 64 >= LISTS);
         Self {
-            lists: [const { List::new() }; LISTS],
             summary: [0; WORDS],
+            heads: [0; LISTS],
         }
     }
 
     #[inline]
     pub(super) fn insert(&mut self, index: usize, huge: HugeRef) {
-        if let Some(list) = self.lists.get_mut(index) {
-            list.push_front(huge, Chain::Place);
+        if let Some(head) = self.heads.get_mut(index) {
+            huge.link_before(*head);
+            *head = huge.number;
             self.summary[index / 64] |= 1 << (index % 64);
         }
     }
 
     #[inline]
     pub(super) fn remove(&mut self, index: usize, huge: HugeRef) {
-        if let Some(list) = self.lists.get_mut(index) {
-            list.remove(huge, Chain::Place);
-            if list.is_empty() {
+        if let Some(head) = self.heads.get_mut(index) {
+            let next = huge.unlink();
+            if *head == huge.number {
+                *head = next;
+            }
+            if *head == 0 {
                 self.summary[index / 64] &= !(1 << (index % 64));
             }
         }
@@ -316,17 +344,18 @@ impl<const LISTS: usize, const WORDS: usize> Bins<LISTS, WORDS> {
             bits = *self.summary.get(word)?;
         }
         let index = word * 64 + bits.trailing_zeros() as usize;
-        Some((index, self.lists.get(index)?.head()?))
+        Some((index, self.head(index)?))
     }
 
     /// Head of list `index`.
     pub(super) fn head(&self, index: usize) -> Option<HugeRef> {
-        self.lists.get(index)?.head()
+        HugeRef::from_link(*self.heads.get(index)?)
     }
 
     /// All lists with their indexes, for the checks.
     #[cfg(test)]
-    pub(super) fn lists(&self) -> impl Iterator<Item = (usize, &List)> {
-        self.lists.iter().enumerate()
+    pub(super) fn heads(&self) -> impl Iterator<Item = (usize, Option<HugeRef>)> {
+        let heads = self.heads.iter().copied().map(HugeRef::from_link);
+        heads.enumerate()
     }
 }

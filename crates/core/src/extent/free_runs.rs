@@ -12,7 +12,7 @@
 
 use super::bits::Words;
 use super::descriptor::{HugeRef, Kind};
-use super::state::{Place, State, Taken, Want};
+use super::state::{Idle, State, Taken, Want};
 use crate::size::{HUGE, HUGE_PAGES};
 
 const EXACT: usize = 16;
@@ -40,19 +40,15 @@ fn bin_above(len: usize) -> usize {
 }
 
 impl State {
-    /// Finds whole huge pages for `want` and takes them; the tail of the last goes to small runs.
-    pub(super) fn search_runs(&mut self, want: Want) -> Option<Place> {
+    /// Finds whole huge pages for `want`, whose tail, if it has one, goes to small runs: a free run, and how many of its
+    /// huge pages to leave out at its front.
+    pub(super) fn choose_run(&self, want: Want) -> Option<(HugeRef, usize)> {
         let (len, align) = want.huge_pages();
-        let head = self.choose_run(len + align - 1)?;
-        let skip = skip_to_aligned(head, align);
-        let (first, taken) = self.take_run(head, skip, want.pages)?;
-        Some(Place {
-            addr: first.base(),
-            taken,
-        })
+        let head = self.choose_run_of(len + align - 1)?;
+        Some((head, skip_to_aligned(head, align)))
     }
 
-    fn choose_run(&self, len: usize) -> Option<HugeRef> {
+    fn choose_run_of(&self, len: usize) -> Option<HugeRef> {
         use super::descriptor::Chain::Place;
         let (exact, above) = (bin_of(len), bin_above(len));
         if exact != above {
@@ -152,9 +148,11 @@ impl State {
         taken
     }
 
-    /// Frees `len` wholly used huge pages from `first` on; answers how many there were.
-    pub(super) fn give_whole(&mut self, first: HugeRef, len: usize) -> usize {
+    /// Frees `len` wholly used huge pages from `first` on, as `how` says: by the application, or without memory and
+    /// reading zero. Answers how many there were.
+    pub(super) fn give_whole(&mut self, first: HugeRef, len: usize, how: Idle) -> usize {
         let base = first.base();
+        let dirty = if how == Idle::Freed { HUGE_PAGES } else { 0 };
         let mut done = 0;
         while done < len {
             let Some(huge) = self.find(base + done * HUGE) else {
@@ -165,13 +163,18 @@ impl State {
             huge.used_pages.set(0);
             huge.longest.set(HUGE_PAGES as u16);
             huge.second.set(0);
-            huge.idle[Kind::Dirty as usize].set(HUGE_PAGES as u16);
+            huge.idle[Kind::Dirty as usize].set(dirty as u16);
+            if how == Idle::Zero {
+                huge.touched.fill(0);
+                huge.zero.fill(u64::MAX);
+            }
             done += 1;
         }
         self.active -= done * HUGE_PAGES;
-        self.idle[Kind::Dirty as usize] += done * HUGE_PAGES;
+        self.idle[Kind::Dirty as usize] += done * dirty;
         first.stamp.set(self.stamp);
-        self.insert_run(first, done, [(done * HUGE_PAGES) as u32, 0], 0);
+        let clean = if dirty == 0 { done } else { 0 };
+        self.insert_run(first, done, [(done * dirty) as u32, 0], clean);
         done
     }
 

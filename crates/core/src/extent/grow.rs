@@ -29,8 +29,9 @@ const STEP_SHARE: usize = 8;
 /// Bytes of a step under the system's limits.
 const STEP_SHORT: usize = 256 << 10;
 
-/// Numbers of heaps, from 1.
-static IDENTITIES: AtomicUsize = AtomicUsize::new(1);
+/// The last number given to a heap; they start from 1.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static IDENTITIES: AtomicUsize = AtomicUsize::new(0);
 
 impl State {
     /// Maps `needed` whole huge pages in a row, or more.
@@ -122,7 +123,7 @@ impl State {
     /// Gives the heap its number, with the first memory it asks for.
     pub(super) fn identify(&mut self) {
         if self.identity == 0 {
-            self.identity = IDENTITIES.fetch_add(1, Ordering::Relaxed);
+            self.identity = IDENTITIES.fetch_add(1, Ordering::Relaxed) + 1;
         }
     }
 
@@ -131,6 +132,7 @@ impl State {
         page_map::cover(addr, bytes)?;
         self.identify();
         let bases = (addr & !(HUGE - 1)..addr + bytes).step_by(HUGE);
+        bases.clone().for_each(page_map::touch);
         let missing = bases
             .clone()
             .filter(|&base| self.find(base).is_none())

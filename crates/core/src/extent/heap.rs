@@ -15,14 +15,15 @@
 
 use super::descriptor::{HugeRef, Kind};
 use super::giant::{GIANT_PAGES, Remains};
+use super::moving::{Gaps, PIECE_PAGES};
 use super::purge::{Batch, STEP_PAGES, STEP_VISITS};
 use super::state::{Idle, Place, State, Want, all_used};
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
-use crate::sync::Mutex;
+use crate::sync::{Guard, Mutex};
 use crate::sys::memory;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 /// Pages that are populated at a time.
 const WINDOW_PAGES: usize = (64 << 10) / PAGE;
@@ -34,7 +35,31 @@ const POPULATE_REFUSALS: u8 = 8;
 const PAGES_MAX: usize = 1 << 36;
 
 /// The heap of all automatic arenas.
+#[unsafe(link_section = ".data.jemoxide_start")]
 pub(crate) static HEAP: PageHeap = PageHeap::new();
+
+/// What a run of pages is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To be touched at once, page by page, as slabs are: its memory is asked for ahead.
+    Filled,
+    /// To read zero: pages without memory are as good as any.
+    Zeroed,
+    /// To be written, sooner or later: idle memory is moved there. So many of its first pages need none, as theirs is
+    /// going to be moved there by the caller.
+    Written(usize),
+}
+
+impl Purpose {
+    /// What the application asked for: memory that reads zero, or any.
+    pub(crate) const fn of_request(zeroed: bool) -> Self {
+        if zeroed {
+            Self::Zeroed
+        } else {
+            Self::Written(0)
+        }
+    }
+}
 
 /// A run of pages handed out.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +68,9 @@ pub(crate) struct Run {
     pub(crate) addr: NonNull<u8>,
     /// Whether all of it reads zero.
     pub(crate) zeroed: bool,
+    /// Whether its first pages, of which [`Purpose::Written`] says that they need none, have mostly no memory: what is
+    /// there would be lost by a move.
+    pub(crate) vacant: bool,
 }
 
 /// What purging of one kind did so far.
@@ -88,8 +116,10 @@ pub(crate) struct PageHeap {
     pub(super) state: Mutex<State, 3>,
     /// When `tick` has something to do, by the clock.
     next_epoch_ns: AtomicU64,
-    /// More is idle than may be.
+    /// More is idle than may be, or than goes unnoticed.
     pressed: AtomicBool,
+    /// One more than the idle pages that go unnoticed; 0: no number is noticed.
+    notice: AtomicUsize,
     /// Somebody is in `tick`.
     ticking: AtomicBool,
     /// See [`Trust`].
@@ -97,6 +127,8 @@ pub(crate) struct PageHeap {
     /// The system knows no lazy purging.
     no_lazy: AtomicBool,
     populate_refusals: AtomicU8,
+    /// See `moving`.
+    pub(super) move_refusals: AtomicU8,
     /// Pages in a group that is purged as one; 0: the system's page decides. Set in tests.
     pub(super) grain: AtomicU8,
 }
@@ -114,20 +146,21 @@ impl PageHeap {
             state: Mutex::new(State::new()),
             next_epoch_ns: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
+            notice: AtomicUsize::new(0),
             ticking: AtomicBool::new(false),
             trust: AtomicU8::new(Trust::Untried as u8),
             no_lazy: AtomicBool::new(false),
             populate_refusals: AtomicU8::new(0),
+            move_refusals: AtomicU8::new(0),
             grain: AtomicU8::new(0),
         }
     }
 
     /// Hands out a run of `pages` pages at a multiple of `align` bytes, a power of two (up to a page: none).
     ///
-    /// `populate`: the caller will touch the run at once, page by page. `None`: the system refused memory, or
-    /// no address space could hold it.
+    /// `None`: the system refused memory, or no address space could hold it.
     #[inline]
-    pub(crate) fn alloc(&self, pages: Pages, align: usize, populate: bool) -> Option<Run> {
+    pub(crate) fn alloc(&self, pages: Pages, align: usize, purpose: Purpose) -> Option<Run> {
         if pages.0 == 0 || pages.0 > PAGES_MAX || align > PAGES_MAX * PAGE {
             return None;
         }
@@ -136,20 +169,67 @@ impl PageHeap {
             align: (align >> LG_PAGE).max(1),
         };
         let mut state = self.state.lock();
-        let place = match state.search(want) {
-            Some(place) => place,
-            None => alloc_growing(&mut state, want)?,
+        let mut vacant = false;
+        let place = match purpose {
+            Purpose::Written(bare) if bare > 0 || want.pages >= PIECE_PAGES => {
+                let (place, is_vacant) = self.alloc_filled(state, want, bare)?;
+                vacant = is_vacant;
+                place
+            }
+            _ => {
+                let place = match state.search(want) {
+                    Some(place) => place,
+                    None => alloc_growing(&mut state, want)?,
+                };
+                if purpose == Purpose::Filled
+                    && place.taken.untouched
+                    && want.is_small()
+                    && state.active >= GROWING_PAGES
+                {
+                    let window = borrow_window(&mut state, place.addr, want.pages);
+                    drop(state);
+                    self.populate(place.addr, want.pages, window);
+                }
+                place
+            }
         };
-        if populate && place.taken.untouched && want.is_small() && state.active >= GROWING_PAGES {
-            let window = borrow_window(&mut state, place.addr, want.pages);
-            drop(state);
-            self.populate(place.addr, want.pages, window);
-        }
         let addr = NonNull::new(ptr::with_exposed_provenance_mut(place.addr))?;
         Some(Run {
             addr,
             zeroed: place.taken.zeroed,
+            vacant,
         })
+    }
+
+    /// Takes a place for `want` and moves idle memory to where it has none, but for its `bare` first pages. Answers
+    /// whether these are vacant, too.
+    #[cold]
+    fn alloc_filled(
+        &self,
+        mut state: Guard<'_, State, 3>,
+        want: Want,
+        bare: usize,
+    ) -> Option<(Place, bool)> {
+        let (front, rest) = (bare, want.pages - bare);
+        let (mut place, vacant, gaps) = match state.locate(want) {
+            Some(spot) => {
+                let vacant = state.gaps(spot.addr(), front).pages();
+                let gaps = state.gaps(spot.addr() + front * PAGE, rest);
+                (state.take_spot(spot, want)?, vacant, gaps)
+            }
+            None => {
+                let place = alloc_growing(&mut state, want)?;
+                // A giant has no descriptors to note seams in (M3 of moving).
+                let gaps = if want.pages < GIANT_PAGES {
+                    Gaps::of(place.addr + front * PAGE, rest)
+                } else {
+                    Gaps::none()
+                };
+                (place, front, gaps)
+            }
+        };
+        place.taken.zeroed &= !self.fill(state, gaps);
+        Some((place, vacant * 2 > front))
     }
 
     /// Provides memory for a run and the free pages right behind it, of which there are `window.1`.
@@ -185,18 +265,37 @@ impl PageHeap {
     /// `expand` gave; nobody uses it from now on.
     #[inline]
     pub(crate) unsafe fn dealloc(&self, addr: NonNull<u8>, pages: Pages) {
+        // SAFETY: the caller's promise.
+        unsafe { self.dealloc_as(addr, pages, Idle::Freed) }
+    }
+
+    /// Takes a run back whose memory was moved away by [`PageHeap::relocate`].
+    ///
+    /// # Safety
+    /// As for [`PageHeap::dealloc`]; nothing was written to it since.
+    pub(crate) unsafe fn dealloc_bare(&self, addr: NonNull<u8>, pages: Pages) {
+        // SAFETY: the caller's promise.
+        unsafe { self.dealloc_as(addr, pages, Idle::Zero) }
+    }
+
+    /// # Safety
+    /// As for [`PageHeap::dealloc`].
+    #[inline(always)]
+    unsafe fn dealloc_as(&self, addr: NonNull<u8>, pages: Pages, how: Idle) {
         let mut state = self.state.lock();
-        if !state.dealloc(addr.addr().get(), pages.0) {
+        if !state.dealloc(addr.addr().get(), pages.0, how) {
             drop(state);
             self.dealloc_giant(addr.addr().get(), pages.0);
             return;
         }
         let over = state.is_over_bound();
+        let dirty = state.idle[Kind::Dirty as usize];
         let at_once = state.decay[Kind::Dirty as usize].decay_ms() == 0;
         drop(state);
         if over && !self.pressed.load(Ordering::Relaxed) {
             self.pressed.store(true, Ordering::Relaxed);
         }
+        self.note_idle(dirty);
         if at_once {
             self.purge_due();
         }
@@ -216,8 +315,23 @@ impl PageHeap {
     ///
     /// # Safety
     /// `addr` is the start of a run of `old` pages that the caller holds.
-    pub(crate) unsafe fn expand(&self, addr: NonNull<u8>, old: Pages, new: Pages) -> Option<bool> {
-        self.state.lock().expand(addr.addr().get(), old.0, new.0)
+    pub(crate) unsafe fn expand(
+        &self,
+        addr: NonNull<u8>,
+        old: Pages,
+        new: Pages,
+        purpose: Purpose,
+    ) -> Option<bool> {
+        let addr = addr.addr().get();
+        let mut state = self.state.lock();
+        let added = new.0.checked_sub(old.0)?;
+        let gaps = match purpose {
+            Purpose::Written(_) if added >= PIECE_PAGES => state.gaps(addr + old.bytes(), added),
+            _ => Gaps::none(),
+        };
+        let zeroed = state.expand(addr, old.0, new.0)?;
+        let filled = self.fill(state, gaps);
+        Some(zeroed && !filled)
     }
 
     /// Whether `addr` lies in a page that the heap has handed out.
@@ -236,6 +350,31 @@ impl PageHeap {
         self.pressed.load(Ordering::Relaxed)
     }
 
+    /// Has a tick follow at once when `pages` idle ones are more than go unnoticed.
+    #[inline]
+    pub(crate) fn note_idle(&self, pages: usize) {
+        // The level is looked at after the pages were counted: see `set_notice`.
+        if pages > self.notice.load(Ordering::SeqCst).wrapping_sub(1) {
+            self.pressed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets how many idle pages go unnoticed; `None`: any. Who sets it and then looks at what is idle has missed
+    /// nothing.
+    pub(crate) fn set_notice(&self, pages: Option<usize>) {
+        self.notice
+            .store(pages.map_or(0, |pages| pages + 1), Ordering::SeqCst);
+    }
+
+    /// Bytes of idle pages that hold memory.
+    pub(crate) fn idle_bytes(&self) -> usize {
+        let state = self.state.lock();
+        Kind::BOTH
+            .iter()
+            .map(|&kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE)
+            .sum()
+    }
+
     /// Purges what is due by `now_ns`, one bounded step at a time; cheap when nothing is.
     #[inline]
     pub(crate) fn tick(&self, now_ns: u64) {
@@ -251,21 +390,25 @@ impl PageHeap {
             return;
         }
         self.advance(now_ns);
-        for kind in [Kind::Muzzy, Kind::Dirty] {
-            self.step(kind, Amount::Due);
-        }
+        let done = self.step(Kind::Muzzy, Amount::Due) + self.step(Kind::Dirty, Amount::Due);
         let state = self.state.lock();
         let more = Kind::BOTH.iter().any(|&kind| state.excess(kind) > 0);
         drop(state);
-        self.pressed.store(more, Ordering::Relaxed);
+        // What was refused, locked pages for example, is tried again in the next epoch, not at the next call.
+        self.pressed.store(more && done > 0, Ordering::Relaxed);
         self.ticking.store(false, Ordering::Release);
     }
 
     /// Passes the epochs that ended by `now_ns`.
     fn advance(&self, now_ns: u64) {
         let mut state = self.state.lock();
-        // About an eighth of a second.
-        state.stamp = (now_ns >> 27) as u32;
+        // About an eighth of a second. Where nothing decays it stands still: what idled longest is moved first, and the
+        // layout must not depend on the clock then.
+        if state.decay[Kind::Dirty as usize].decay_ms() >= 0 {
+            state.stamp = (now_ns >> 27) as u32;
+        }
+        let active = state.active;
+        state.peak.advance(now_ns, active);
         let mut next = u64::MAX;
         for kind in Kind::BOTH {
             let idle = state.idle[kind as usize];
@@ -360,7 +503,7 @@ impl PageHeap {
     }
 
     /// Pages that the system purges as one.
-    fn grain(&self) -> usize {
+    pub(super) fn grain(&self) -> usize {
         match self.grain.load(Ordering::Relaxed) {
             0 => (memory::page_size() / PAGE).max(1),
             grain => grain.into(),
@@ -397,6 +540,10 @@ impl PageHeap {
     }
 
     /// Sets the decay times in milliseconds: -1 never, 0 at once.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the keys arena.<i>.*_decay_ms")
+    )]
     pub(crate) fn set_decay_ms(&self, dirty_ms: isize, muzzy_ms: isize) {
         {
             let mut state = self.state.lock();
@@ -407,9 +554,13 @@ impl PageHeap {
         self.purge_due();
     }
 
-    /// Says whether memory comes from the data segment from now on.
-    pub(crate) fn set_dss(&self, mode: Dss) {
-        self.state.lock().dss = mode;
+    /// Says where memory comes from and how long it may stay idle, before there is any: touches little, and purges
+    /// nothing.
+    pub(crate) fn prepare(&self, dss: Dss, dirty_ms: isize, muzzy_ms: isize) {
+        let mut state = self.state.lock();
+        state.dss = dss;
+        state.decay[Kind::Dirty as usize].begin(dirty_ms);
+        state.decay[Kind::Muzzy as usize].begin(muzzy_ms);
     }
 
     /// The figures of this instant.

@@ -4,7 +4,8 @@
 //! heap ──> state: runs within a huge page ──> bits, descriptor
 //!   |        ├── free_runs: whole huge pages      span: across their borders
 //!   |        └── grow: more from the system       giant: runs of 1 GiB and more
-//!   └──> purge: memory back to the system ──> decay: when
+//!   └──> purge: memory back to the system ──> decay, peak: when
+//!   └──> moving: idle memory to where it is needed
 //! page_map: address to class, record, descriptor
 //! ```
 //! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
@@ -16,7 +17,9 @@ mod free_runs;
 mod giant;
 mod grow;
 mod heap;
+mod moving;
 pub(crate) mod page_map;
+mod peak;
 mod purge;
 mod span;
 mod state;
@@ -26,4 +29,4 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use heap::HEAP;
+pub(crate) use heap::{HEAP, Purpose};

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! address | 16 zero | 16 root | 20 page | 12 offset |
-//!              ROOT[root] ──> leaf of 4 GiB: classes 1 B a page | records 4 B a page | huge 4 B a 2 MiB
+//!              ROOT[root] ──> leaf of 4 GiB: classes 1 B a page | numbers 4 B a page and 2 MiB
+//!
+//! numbers  | records of 512 pages | their huge page's descriptor | records of the next 512 pages | ...
 //! ```
 //! P1  The class byte is twice class index + 1 on every page of a slab and on the first page of a cached large
 //!     object; 0 everywhere else, mapped or not.
@@ -17,7 +19,7 @@
 //! Writers hold the page heap's lock when they add leaves; entries are written by whoever owns the pages.
 
 use crate::meta::{self, MetaRef};
-use crate::size::{HUGE, LG_HUGE, LG_PAGE};
+use crate::size::{HUGE, HUGE_PAGES, LG_HUGE, LG_PAGE, PAGE};
 use crate::sys;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
@@ -32,11 +34,26 @@ const LEAF_HUGES: usize = 1 << (LG_LEAF - LG_HUGE);
 #[repr(C)]
 struct Leaf {
     classes: [AtomicU8; LEAF_PAGES],
-    records: [AtomicU32; LEAF_PAGES],
-    huges: [AtomicU32; LEAF_HUGES],
+    numbers: [AtomicU32; LEAF_PAGES + LEAF_HUGES],
 }
 
-#[repr(C, align(4096))]
+impl Leaf {
+    /// Number of the record of the page that holds `addr`.
+    #[inline(always)]
+    fn record(&self, addr: usize) -> &AtomicU32 {
+        let page = page_index(addr);
+        &self.numbers[page + page / HUGE_PAGES]
+    }
+
+    /// Number of the descriptor of the huge page that holds `addr`: behind those of its records, as whoever
+    /// looks for one of them touches the others too.
+    #[inline(always)]
+    fn huge(&self, addr: usize) -> &AtomicU32 {
+        &self.numbers[(page_index(addr) / HUGE_PAGES + 1) * (HUGE_PAGES + 1) - 1]
+    }
+}
+
+#[repr(C)]
 struct Root {
     distances: [AtomicUsize; ROOTS],
     zero_leaf: [AtomicU8; LEAF_PAGES],
@@ -46,6 +63,10 @@ static ROOT: Root = Root {
     distances: [const { AtomicUsize::new(0) }; ROOTS],
     zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
 };
+
+/// Huge pages that ever got a descriptor.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static DESCRIBED: AtomicUsize = AtomicUsize::new(0);
 
 fn zero_leaf() -> usize {
     (&raw const ROOT.zero_leaf).expose_provenance()
@@ -99,13 +120,20 @@ const fn page_index(addr: usize) -> usize {
 
 const _: () = assert!(page_index(usize::MAX) == LEAF_PAGES - 1);
 
+/// Whether a word is 0, found out by writing: had memory that was never touched been read first, it would be a page of
+/// zeros to the system, and the write that follows a second fault.
+fn is_zero(word: &AtomicUsize) -> bool {
+    word.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok()
+}
+
 /// Makes the map cover `[addr, addr + bytes)`. `None`: out of memory, nothing lost.
 ///
 /// The caller holds the page heap's lock.
 pub(crate) fn cover(addr: usize, bytes: usize) -> Option<()> {
     for index in addr >> LG_LEAF..=(addr + bytes - 1) >> LG_LEAF {
         let word = ROOT.distances.get(index)?;
-        if word.load(Ordering::Relaxed) == 0 {
+        if is_zero(word) {
             let leaf = meta::table(size_of::<Leaf>())?.as_ptr().expose_provenance();
             // Release: pairs with the Acquire in `leaf`.
             word.store(leaf.wrapping_sub(zero_leaf()), Ordering::Release);
@@ -119,7 +147,19 @@ pub(crate) fn cover(addr: usize, bytes: usize) -> Option<()> {
 pub(crate) fn record(addr: *const u8) -> Option<MetaRef> {
     let addr = addr.addr();
     // Acquire: pairs with the Release in `set_record`, for the record's contents.
-    MetaRef::from_number(leaf(addr)?.records[page_index(addr)].load(Ordering::Acquire))
+    MetaRef::from_number(leaf(addr)?.record(addr).load(Ordering::Acquire))
+}
+
+/// Bytes of the map that take memory: entries of huge pages with a descriptor, and what the first of them round up to.
+pub(crate) fn used_bytes() -> usize {
+    const ENTRIES: usize =
+        HUGE_PAGES * size_of::<AtomicU8>() + (HUGE_PAGES + 1) * size_of::<AtomicU32>();
+    // Of the root, of the classes, of the numbers.
+    const PARTS: usize = 3;
+    match DESCRIBED.load(Ordering::Relaxed) {
+        0 => 0,
+        huges => (huges * ENTRIES).next_multiple_of(PAGE) + PARTS * PAGE,
+    }
 }
 
 /// Names the record of the page at `addr`, which the map covers; `None` clears it.
@@ -128,7 +168,7 @@ pub(crate) fn set_record(addr: *const u8, record: Option<MetaRef>) {
     if let Some(leaf) = leaf(addr.addr()) {
         let number = record.map_or(0, MetaRef::number);
         // Release: pairs with the Acquire in `record`.
-        leaf.records[page_index(addr.addr())].store(number, Ordering::Release);
+        leaf.record(addr.addr()).store(number, Ordering::Release);
     }
 }
 
@@ -143,18 +183,28 @@ pub(crate) fn set_class_byte(addr: *const u8, byte: u8) {
 /// Descriptor of the huge page that holds `addr`.
 #[inline]
 pub(crate) fn huge(addr: usize) -> Option<MetaRef> {
-    let index = (addr >> LG_HUGE) & (LEAF_HUGES - 1);
     // Acquire: pairs with the Release in `set_huge`.
-    MetaRef::from_number(leaf(addr)?.huges[index].load(Ordering::Acquire))
+    MetaRef::from_number(leaf(addr)?.huge(addr).load(Ordering::Acquire))
+}
+
+/// Sees to it that the entries around the huge page at `addr`, which the map covers and which is about to get a
+/// descriptor, are memory: see [`is_zero`].
+pub(crate) fn touch(addr: usize) {
+    if let Some(leaf) = leaf(addr) {
+        let _ = leaf
+            .huge(addr)
+            .compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
 }
 
 /// Names the descriptor of the huge page at `addr`, which the map covers.
 pub(crate) fn set_huge(addr: usize, descriptor: MetaRef) {
     debug_assert!(addr % HUGE == 0);
     if let Some(leaf) = leaf(addr) {
-        let index = (addr >> LG_HUGE) & (LEAF_HUGES - 1);
         // Release: pairs with the Acquire in `huge`.
-        leaf.huges[index].store(descriptor.number(), Ordering::Release);
+        if leaf.huge(addr).swap(descriptor.number(), Ordering::Release) == 0 {
+            DESCRIBED.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

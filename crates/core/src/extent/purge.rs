@@ -24,15 +24,16 @@ const STEP_RUNS: usize = 256;
 pub(super) const STEP_VISITS: usize = 512;
 /// Pages in a step.
 pub(super) const STEP_PAGES: usize = STEP_HUGES * HUGE_PAGES;
-/// Idle dirty bytes that may always stay, and the share of the active ones.
+/// Dirty pages that may stay beyond what the program held at most lately: a number, or a share of that peak.
+/// Measured in docs/DESIGN.md, "When is memory returned?".
 const DIRTY_FLOOR: usize = (16 << 20) / PAGE;
-const DIRTY_SHARE: usize = 4;
+const DIRTY_SHARE: usize = 2;
 
 /// Pages of one huge page in transit.
 #[derive(Clone, Copy)]
-struct Entry {
-    huge: HugeRef,
-    mask: Words,
+pub(super) struct Entry {
+    pub(super) huge: HugeRef,
+    pub(super) mask: Words,
     idle: [u16; 2],
     refused: bool,
 }
@@ -46,6 +47,8 @@ pub(super) struct Batch {
     calls: usize,
     /// Huge pages that may be looked at in vain.
     visits: usize,
+    /// Length of the shortest runs that are taken.
+    least: usize,
 }
 
 impl Batch {
@@ -57,6 +60,7 @@ impl Batch {
             runs: 0,
             calls: 0,
             visits: STEP_VISITS,
+            least: 1,
         }
     }
 
@@ -64,6 +68,17 @@ impl Batch {
     pub(super) const fn looking_everywhere(mut self) -> Self {
         self.visits = usize::MAX;
         self
+    }
+
+    /// Takes only pages that lie `least` in a row.
+    pub(super) const fn of_pieces(mut self, least: usize) -> Self {
+        self.least = least;
+        self
+    }
+
+    /// Whether it has room for more, and fewer than `want` pages.
+    pub(super) const fn wants(&self, want: usize) -> bool {
+        self.pages < want && self.has_room()
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -98,7 +113,7 @@ impl Batch {
         self.entries.iter().flatten().map(|entry| entry.huge)
     }
 
-    fn entries(&mut self) -> &mut [Option<Entry>] {
+    pub(super) fn entries(&mut self) -> &mut [Option<Entry>] {
         self.entries.get_mut(..self.len).unwrap_or_default()
     }
 
@@ -176,12 +191,14 @@ impl Batch {
 impl State {
     /// Dirty pages that may stay whatever their age.
     const fn dirty_bound(&self) -> usize {
-        let share = self.active / DIRTY_SHARE;
-        if share > DIRTY_FLOOR {
+        let peak = self.peak.pages();
+        let share = peak / DIRTY_SHARE;
+        let slack = if share > DIRTY_FLOOR {
             share
         } else {
             DIRTY_FLOOR
-        }
+        };
+        peak.saturating_sub(self.active) + slack
     }
 
     /// Whether there are more dirty pages than may be.
@@ -207,8 +224,33 @@ impl State {
 
     /// Marks about `want` pages of `kind` taken, in groups of `grain` pages, and puts them into `batch`.
     pub(super) fn collect(&mut self, batch: &mut Batch, kind: Kind, want: usize, grain: usize) {
-        let mut visits = batch.visits;
-        while batch.pages < want && batch.has_room() && visits > 0 {
+        let visits = self.collect_runs(batch, kind, want, grain, batch.visits);
+        // Here one that is of no use goes to the end: without a bound there would be none.
+        let mut visits = visits.min(STEP_VISITS);
+        while batch.wants(want) && visits > 0 {
+            let Some(huge) = self.queues[kind as usize].head() else {
+                break;
+            };
+            if !self.collect_part(huge, batch, kind, want, grain) {
+                visits -= 1;
+                let queue = &mut self.queues[kind as usize];
+                queue.remove(huge, kind.chain());
+                queue.push_back(huge, kind.chain());
+            }
+        }
+    }
+
+    /// The part of [`State::collect`] that looks at free runs, at `visits` huge pages in vain at most; answers how many
+    /// it may still look at.
+    pub(super) fn collect_runs(
+        &mut self,
+        batch: &mut Batch,
+        kind: Kind,
+        want: usize,
+        grain: usize,
+        mut visits: usize,
+    ) -> usize {
+        while batch.wants(want) && visits > 0 {
             let Some(head) = self.run_queues[kind as usize].head() else {
                 break;
             };
@@ -218,25 +260,27 @@ impl State {
                 break;
             }
         }
-        // Here one that is of no use goes to the end: without a bound there would be none.
-        let mut visits = visits.min(STEP_VISITS);
-        while batch.pages < want && batch.has_room() && visits > 0 {
-            let Some(huge) = self.queues[kind as usize].head() else {
-                break;
-            };
-            let mask = idle_pages(huge, kind, want - batch.pages, grain);
-            if bits::count(&mask) == 0 {
-                visits -= 1;
-                let queue = &mut self.queues[kind as usize];
-                queue.remove(huge, kind.chain());
-                queue.push_back(huge, kind.chain());
-                continue;
-            }
-            let before = Standing::of(huge);
-            let idle = self.borrow_pages(huge, &mask);
-            self.relink(huge, before);
-            batch.push(huge, &mask, idle);
+        visits
+    }
+
+    /// Takes what is wanted of a partly used huge page. `false`: there is nothing.
+    pub(super) fn collect_part(
+        &mut self,
+        huge: HugeRef,
+        batch: &mut Batch,
+        kind: Kind,
+        want: usize,
+        grain: usize,
+    ) -> bool {
+        let mask = idle_pages(huge, kind, want - batch.pages, grain, batch.least);
+        if bits::count(&mask) == 0 {
+            return false;
         }
+        let before = Standing::of(huge);
+        let idle = self.borrow_pages(huge, &mask);
+        self.relink(huge, before);
+        batch.push(huge, &mask, idle);
+        true
     }
 
     /// Takes idle huge pages out of the free run `head`; what lies between them are runs again.
@@ -253,18 +297,13 @@ impl State {
         let (base, stamp) = (head.base(), head.stamp.get());
         // The huge pages from `start` up to `index` stay; they hold `kept` idle pages, the first `lead` none.
         let (mut start, mut kept, mut index, mut lead) = (0, [0; 2], clean, clean);
-        while index < len
-            && rest[kind as usize] > 0
-            && batch.pages < want
-            && batch.has_room()
-            && *visits > 0
-        {
+        while index < len && rest[kind as usize] > 0 && batch.wants(want) && *visits > 0 {
             let Some(huge) = self.find(base + index * HUGE) else {
                 break;
             };
             let own = [u32::from(huge.idle[0].get()), u32::from(huge.idle[1].get())];
             rest = [rest[0] - own[0], rest[1] - own[1]];
-            let mask = idle_pages(huge, kind, want - batch.pages, grain);
+            let mask = idle_pages(huge, kind, want - batch.pages, grain, batch.least);
             index += 1;
             if bits::count(&mask) == 0 {
                 *visits -= 1;
@@ -337,8 +376,9 @@ impl State {
     }
 }
 
-/// The highest `want` free pages of `kind` in groups of `grain`, each group wholly free (U2).
-fn idle_pages(huge: HugeRef, kind: Kind, want: usize, grain: usize) -> Words {
+/// The highest `want` free pages of `kind` in groups of `grain`, each group wholly free (U2), in runs of `least` pages
+/// or more.
+fn idle_pages(huge: HugeRef, kind: Kind, want: usize, grain: usize, least: usize) -> Words {
     if huge.idle[kind as usize].get() == 0 {
         return [0; bits::WORDS];
     }
@@ -368,6 +408,9 @@ fn idle_pages(huge: HugeRef, kind: Kind, want: usize, grain: usize) -> Words {
             at += grain;
         }
         mask = whole;
+    }
+    if least > 1 {
+        bits::keep_long(&mut mask, least);
     }
     bits::keep_highest(&mut mask, want, grain);
     mask

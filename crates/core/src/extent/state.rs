@@ -15,6 +15,7 @@ use super::bits::{self, Words, each_word};
 use super::decay::Decay;
 use super::descriptor::{Bins, Chain, HugeRef, Kind, List, key_of};
 use super::heap::PurgeFigures;
+use super::peak::Peak;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
 
@@ -28,6 +29,7 @@ pub(super) struct State {
     /// Part of the keys of our descriptors; 0 until the heap grows for the first time.
     pub(super) identity: usize,
     pub(super) active: usize,
+    pub(super) peak: Peak,
     pub(super) owned: usize,
     /// By [`Kind`].
     pub(super) idle: [usize; 2],
@@ -39,6 +41,8 @@ pub(super) struct State {
     /// Queues of partly used huge pages and of runs of free ones, by [`Kind`].
     pub(super) queues: [List; 2],
     pub(super) run_queues: [List; 2],
+    /// Pages marked in [`super::descriptor::Huge::seam`].
+    pub(super) seams: usize,
     pub(super) giants: List,
     pub(super) giant_pages: usize,
     pub(super) spares: List,
@@ -108,11 +112,27 @@ pub(super) struct Place {
     pub(super) taken: Taken,
 }
 
+/// A place that was found: page `.1` of a partly used huge page, or huge page number `.1` of a free run.
+#[derive(Clone, Copy)]
+pub(super) enum Spot {
+    Part(HugeRef, usize),
+    Run(HugeRef, usize),
+}
+
+impl Spot {
+    pub(super) fn addr(self) -> usize {
+        match self {
+            Self::Part(huge, at) => huge.addr(at),
+            Self::Run(head, skip) => head.base() + skip * HUGE,
+        }
+    }
+}
+
 /// How pages come to be free (see the table in `descriptor`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idle {
-    /// By the application: dirty.
-    Freed,
+    /// By the application: dirty. From 1, so that an option of it reads zero where it is none.
+    Freed = 1,
     /// A system call refused to change them: dirty.
     Refused,
     /// The system provided their memory ahead of use: dirty, but zero.
@@ -166,6 +186,7 @@ impl State {
         Self {
             identity: 0,
             active: 0,
+            peak: Peak::new(),
             owned: 0,
             idle: [0; 2],
             transit: 0,
@@ -174,6 +195,7 @@ impl State {
             dss: Dss::Secondary,
             queues: [const { List::new() }; 2],
             run_queues: [const { List::new() }; 2],
+            seams: 0,
             giants: List::new(),
             giant_pages: 0,
             spares: List::new(),
@@ -183,7 +205,7 @@ impl State {
             purges: [PurgeFigures::ZERO; 2],
             bins: Bins::new(),
             runs: Bins::new(),
-            decay: [Decay::new(10_000), Decay::new(0)],
+            decay: [const { Decay::new(0) }; 2],
         }
     }
 
@@ -196,22 +218,33 @@ impl State {
     /// Finds a place for `want` in what the heap has, and takes it.
     #[inline]
     pub(super) fn search(&mut self, want: Want) -> Option<Place> {
-        if !want.is_small() {
-            return self.search_runs(want);
-        }
-        match self.choose(want) {
-            Some((huge, at)) => {
-                let taken = self.take(huge, at, want.pages);
-                Some(Place {
-                    addr: huge.addr(at),
-                    taken,
-                })
+        let spot = self.locate(want)?;
+        self.take_spot(spot, want)
+    }
+
+    /// Finds a place for `want` in what the heap has.
+    #[inline]
+    pub(super) fn locate(&self, want: Want) -> Option<Spot> {
+        if want.is_small() {
+            if let Some((huge, at)) = self.choose(want) {
+                return Some(Spot::Part(huge, at));
             }
-            None => self.search_runs(Want {
-                pages: want.pages,
-                align: 1,
-            }),
         }
+        let (head, skip) = self.choose_run(want)?;
+        Some(Spot::Run(head, skip))
+    }
+
+    /// Takes a place that was found for `want`.
+    #[inline]
+    pub(super) fn take_spot(&mut self, spot: Spot, want: Want) -> Option<Place> {
+        let (addr, taken) = match spot {
+            Spot::Part(huge, at) => (huge.addr(at), self.take(huge, at, want.pages)),
+            Spot::Run(head, skip) => {
+                let (first, taken) = self.take_run(head, skip, want.pages)?;
+                (first.base(), taken)
+            }
+        };
+        Some(Place { addr, taken })
     }
 
     /// The huge page to take a small run from, and where: smallest longest free run that fits, then fullest,
@@ -449,33 +482,34 @@ impl State {
 
     /// Frees the run of `pages` pages at `addr`. `false`: it is not of huge pages of ours.
     #[inline]
-    pub(super) fn dealloc(&mut self, addr: usize, pages: usize) -> bool {
+    pub(super) fn dealloc(&mut self, addr: usize, pages: usize, how: Idle) -> bool {
         let Some(huge) = self.find(addr) else {
             return false;
         };
+        self.peak.note(self.active);
         let at = (addr & (HUGE - 1)) >> LG_PAGE;
         if at + pages <= HUGE_PAGES && pages < HUGE_PAGES {
             debug_assert!(all_used(huge, at, pages), "pages freed twice");
             self.active -= pages;
-            self.give(huge, at, pages, Idle::Freed);
+            self.give(huge, at, pages, how);
             return true;
         }
-        self.dealloc_pieces(addr, pages);
+        self.dealloc_pieces(addr, pages, how);
         true
     }
 
     /// Frees a run that reaches the end of its first huge page or goes beyond it.
-    fn dealloc_pieces(&mut self, mut addr: usize, mut pages: usize) {
+    fn dealloc_pieces(&mut self, mut addr: usize, mut pages: usize, how: Idle) {
         while pages > 0 {
             let Some(huge) = self.find(addr) else { return };
             let at = (addr & (HUGE - 1)) >> LG_PAGE;
             let done = if at == 0 && pages >= HUGE_PAGES {
-                self.give_whole(huge, pages / HUGE_PAGES) * HUGE_PAGES
+                self.give_whole(huge, pages / HUGE_PAGES, how) * HUGE_PAGES
             } else {
                 let len = pages.min(HUGE_PAGES - at);
                 debug_assert!(all_used(huge, at, len), "pages freed twice");
                 self.active -= len;
-                self.give(huge, at, len, Idle::Freed);
+                self.give(huge, at, len, how);
                 len
             };
             addr += done * PAGE;

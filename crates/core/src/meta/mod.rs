@@ -134,6 +134,7 @@ struct Metadata {
     resident_units: AtomicUsize,
 }
 
+#[unsafe(link_section = ".data.jemoxide_start")]
 static METADATA: Metadata = Metadata::new(0);
 
 /// Units that hold `T`.

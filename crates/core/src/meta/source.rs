@@ -12,17 +12,19 @@ use crate::sys::memory;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-static ALLOWED: AtomicBool = AtomicBool::new(true);
+#[unsafe(link_section = ".data.jemoxide_start")]
+static FORBIDDEN: AtomicBool = AtomicBool::new(false);
+#[unsafe(link_section = ".data.jemoxide_start")]
 static BREAK: Mutex<(), 5> = Mutex::new(());
 
 /// Whether our records may come from the data segment when mappings are refused. Set by the boot.
 pub(crate) fn allow_break(allowed: bool) {
-    ALLOWED.store(allowed, Ordering::Relaxed);
+    FORBIDDEN.store(!allowed, Ordering::Relaxed);
 }
 
 #[cfg(not(test))]
 fn is_break_allowed() -> bool {
-    ALLOWED.load(Ordering::Relaxed)
+    !FORBIDDEN.load(Ordering::Relaxed)
 }
 
 // In unit tests every thread says so for itself: the data segment is also the test runner's, which takes no lock

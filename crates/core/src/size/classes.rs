@@ -134,6 +134,15 @@ pub const fn usable_size(size: usize) -> Option<usize> {
     }
 }
 
+/// `size`, 0 counting as 1, rounded up to a multiple of `align`, a power of two; neither is above [`SMALL_MAX`].
+///
+/// By a mask: where the alignment is not a constant, a division would cost more than the rest of an allocation.
+#[inline(always)]
+pub const fn round_up(size: usize, align: usize) -> usize {
+    let size = if size == 0 { 1 } else { size };
+    (size + align - 1) & !(align - 1)
+}
+
 /// Usable size of a request of `size` bytes at `align`, a power of two.
 ///
 /// Small objects of a class that is a multiple of `align` are aligned to it as slabs start on pages;
@@ -145,11 +154,7 @@ pub const fn aligned_size(size: usize, align: usize) -> Option<usize> {
     if size <= SMALL_MAX && align <= PAGE {
         // Rounding to a multiple of `align` makes the class a multiple of it too (C1: spacings are
         // powers of two, and every class at or above a multiple of `align` keeps that divisor).
-        let rounded = if size == 0 {
-            align
-        } else {
-            size.next_multiple_of(align)
-        };
+        let rounded = round_up(size, align);
         if rounded <= SMALL_MAX {
             return usable_size(rounded);
         }
@@ -184,6 +189,24 @@ const fn lookup() -> [u8; LOOKUP_MAX / 8 + 1] {
     table
 }
 
+/// Largest size that [`LOOKUP_COARSE`] answers: that of the last cached class.
+pub const COARSE_MAX: usize = size_of_class(CACHED_CLASSES - 1);
+/// Bytes of a step of [`LOOKUP_COARSE`]: classes above [`LOOKUP_MAX`] lie that far apart, or a multiple.
+pub const COARSE_STEP: usize = 1024;
+
+/// Page-map byte of every size from [`LOOKUP_MAX`] to [`COARSE_MAX`], by steps of [`COARSE_STEP`], rounded up.
+pub static LOOKUP_COARSE: [u8; COARSE_MAX / COARSE_STEP + 1] = {
+    let mut table = [0; COARSE_MAX / COARSE_STEP + 1];
+    let mut step = LOOKUP_MAX / COARSE_STEP;
+    while step < table.len() {
+        if let Some(class) = class_of(step * COARSE_STEP) {
+            table[step] = class.byte();
+        }
+        step += 1;
+    }
+    table
+};
+
 const _: () = {
     assert!(size_of_class(SMALL_CLASSES - 1) == SMALL_MAX);
     assert!(size_of_class(SMALL_CLASSES) == LARGE_MIN);
@@ -203,6 +226,14 @@ mod tests {
     /// The naive twin: walk the table.
     fn class_by_walk(size: usize) -> Option<usize> {
         (0..CLASSES).find(|&index| size_of_class(index) >= size)
+    }
+
+    #[test]
+    fn the_coarse_table_agrees_with_the_arithmetic_everywhere() {
+        for size in LOOKUP_MAX + 1..=COARSE_MAX {
+            let byte = LOOKUP_COARSE[size.div_ceil(COARSE_STEP)];
+            assert_eq!(Some(byte), class_of(size).map(SizeClass::byte), "{size}");
+        }
     }
 
     #[test]
@@ -235,6 +266,16 @@ mod tests {
         assert_eq!(aligned_size(1, 8192), Some(LARGE_MIN));
         assert_eq!(aligned_size(1, 1 << 63), None);
         assert_eq!(aligned_size(MAX_SIZE + 1, 1), None);
+    }
+
+    #[test]
+    fn rounding_agrees_with_division() {
+        for lg in 0..=12 {
+            for size in 0..=SMALL_MAX {
+                let expected = size.max(1).next_multiple_of(1 << lg);
+                assert_eq!(round_up(size, 1 << lg), expected, "size {size} lg {lg}");
+            }
+        }
     }
 
     #[test]

@@ -6,8 +6,13 @@
 use super::classes::{CACHED_CLASSES, SMALL_CLASSES, size_of_class};
 use super::pages::PAGE;
 
-/// Bytes that one magazine may hold: a thread keeps at most two a class.
-const MAGAZINE_BYTES: usize = 32 << 10;
+/// Bytes that one magazine may hold, and with it a thread of one class.
+const MAGAZINE_BYTES: usize = 64 << 10;
+/// Objects that one magazine may hold at least: of small classes, and of large ones.
+const MAGAZINE_LEAST: [usize; 2] = [8, 4];
+/// Largest objects whose slabs are populated as they are made: all pages of those are soon touched, whereas a
+/// program need not touch the middle of larger ones.
+const POPULATED_MAX: usize = 1 << 10;
 /// Pointers in a full-size magazine: 2 KiB less its header.
 const MAGAZINE_SLOTS: usize = 254;
 
@@ -37,6 +42,11 @@ pub const fn slab_pages(class: usize) -> usize {
     SLAB_PAGES[class] as usize
 }
 
+/// Whether slabs of the small class with index `class` are worth populating.
+pub(crate) const fn is_populated(class: usize) -> bool {
+    size_of_class(class) <= POPULATED_MAX
+}
+
 /// Objects in a slab of the small class with index `class`.
 pub const fn slab_slots(class: usize) -> usize {
     slab_pages(class) * PAGE / size_of_class(class)
@@ -47,7 +57,7 @@ const CAPACITIES: [u8; CACHED_CLASSES] = {
     let mut class = 0;
     while class < CACHED_CLASSES {
         let fits = MAGAZINE_BYTES / size_of_class(class);
-        let least = if class < SMALL_CLASSES { 4 } else { 2 };
+        let least = MAGAZINE_LEAST[(class >= SMALL_CLASSES) as usize];
         table[class] = if fits < least {
             least
         } else if fits > MAGAZINE_SLOTS {

@@ -11,10 +11,10 @@ mod geometry;
 mod pages;
 
 pub use classes::{
-    CACHED_CLASSES, CLASSES, LARGE_MIN, LOOKUP, LOOKUP_MAX, MAX_SIZE, QUANTUM, SIZES,
-    SMALL_CLASSES, SMALL_MAX, SizeClass, aligned_size, class_of, page_class, size_of_class,
-    usable_size,
+    CACHED_CLASSES, CLASSES, COARSE_MAX, COARSE_STEP, LARGE_MIN, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX,
+    MAX_SIZE, QUANTUM, SIZES, SMALL_CLASSES, SMALL_MAX, SizeClass, aligned_size, class_of,
+    page_class, round_up, size_of_class, usable_size,
 };
-pub(crate) use geometry::slots_in_slab;
 pub use geometry::{Slots, magazine_capacity, slab_pages, slab_slots, slots_of};
+pub(crate) use geometry::{is_populated, slots_in_slab};
 pub use pages::{HUGE, HUGE_PAGES, LG_HUGE, LG_PAGE, PAGE, Pages};

@@ -5,8 +5,8 @@
 #![deny(unsafe_code)]
 
 use super::report::Snapshot;
-use crate::arena::{bin, depot, large};
-use crate::extent::HEAP;
+use crate::arena::{bin, depot, large, run_cache};
+use crate::extent::{HEAP, page_map};
 use crate::meta;
 use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, size_of_class};
 use crate::thread::registry;
@@ -14,12 +14,12 @@ use crate::thread::registry;
 /// Fills `out` with the figures of this moment.
 pub(crate) fn take(out: &mut Snapshot) {
     let figures = HEAP.figures();
-    let idle = large::idle_bytes();
+    let idle = run_cache::waiting_bytes();
     out.active = figures.active.saturating_sub(idle) as u64;
     out.dirty = (figures.dirty + idle) as u64;
     out.muzzy = figures.muzzy as u64;
     out.retained = figures.retained as u64;
-    out.metadata = meta::used_bytes() as u64;
+    out.metadata = (meta::used_bytes() + page_map::used_bytes()) as u64;
     let (allocations, frees) = registry::counted();
     out.allocations = allocations;
     out.frees = frees;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | 0 | report | the report's file |
 //! | 1 | registry | the list of thread caches |
+//! | 1 | sweep | how far the sweep of the slabs has come; only tried |
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 3 | page heap | descriptors, runs, decay |
 //! | 4 | metadata | bump and free lists of our own records |
@@ -17,6 +18,7 @@
 )]
 
 pub(crate) mod atomic;
+pub mod errand;
 #[cfg(not(loom))]
 mod futex_word;
 pub mod gate;
@@ -25,4 +27,4 @@ mod mutex;
 pub mod stack;
 
 #[cfg(not(loom))]
-pub(crate) use mutex::Mutex;
+pub(crate) use mutex::{Guard, Mutex};

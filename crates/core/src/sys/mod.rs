@@ -10,12 +10,15 @@
 //! | `clock` | nanoseconds since boot, coarse, never backwards |
 //! | `cpu` | what this process may use |
 //! | `futex` | sleep while a word has a value; may wake early |
+//! | `bare` | one thread of our own, unknown to the C library |
 //! | `thread` | the thread word, the exit key, the fork handlers |
 //! | `process` | environment, messages, files, the end |
 //!
 //! Y1  No call here allocates from us, sets `errno` on success, or is a cancellation point, but for
-//!     the registration calls in `thread`, which say so.
+//!     the registration calls, which say so.
 //! Y2  `cfg(target_*)` stands here and in the C door's stubs alone.
+//! Y3  What the first allocation of a process writes to has the section `.data.jemoxide_start`: side by side it takes
+//!     three pages, scattered among large tables a page for each. What is there begins as zero, or nearly so.
 
 use core::arch::asm;
 
@@ -37,7 +40,7 @@ mod linux;
 pub(crate) mod simulated;
 
 #[cfg(not(test))]
-pub(crate) use linux::{clock, memory};
+pub(crate) use linux::{bare, clock, memory};
 pub(crate) use linux::{cpu, futex, process, thread};
 #[cfg(test)]
-pub(crate) use simulated::{clock, memory};
+pub(crate) use simulated::{bare, clock, memory};

@@ -1,23 +1,29 @@
 //! Cache: what a thread keeps of each class, and how it is refilled and emptied.
 //!
 //! ```text
-//! malloc, active empty:  spare full? swap.  else depot.  else slabs (1, 2, 4 ... objects: slow start)
-//! free,   active full:   spare empty? swap. else spare to the depot, active becomes the spare
-//!                        below its limit's final value: half to the slabs, the limit grows
+//! malloc, magazine empty:  a load from the depot, in exchange; else from the slabs (slow start)
+//! free,   magazine full:   its load to the depot; the deeper half only, where the last load came from outside
+//!                          below its limit's final value: half to the slabs, the limit grows
 //! ```
-//! H1  A class has at most two magazines, active and spare; the spare is empty or holds a whole load.
+//! H1  A class has one magazine. After a load came in, the first one that goes out is half of one: a program
+//!     that frees and allocates by turns is then half a load away from the next visit, whichever way it goes.
 //! H2  A class starts with a starter and gets a full-size magazine when it has filled one.
-//! H4  What a thread keeps of a class grows with its use: fills grow by a half each time, the limit of what frees
-//!     may pile up is a quarter of the fill and grows by a quarter each time it is met. A thread that touched
-//!     many classes a little keeps little; one that works with a class keeps whole loads after a dozen visits.
 //! H3  Every [`GC_PERIOD`] slow entries one class is looked at: what lay untouched under its low-water mark
 //!     since the last look goes, and its fills are halved. Entries are counted, not time, so that the layout
 //!     of a single-threaded program depends on its operations alone.
+//! H4  What a thread keeps of a class grows with its use: fills grow by a half each time, the limit of what frees
+//!     may pile up is a quarter of the fill and grows by a quarter each time it is met. A thread that touched
+//!     many classes a little keeps little; one that works with a class keeps whole loads after a dozen visits.
+//! H5  Threads do not share cache lines without need. Fills take as many objects as whole lines hold. What a thread
+//!     frees of a class below a line's size before it ever allocated of it lies on lines of others: such objects
+//!     go under a line's worth of own ones, until the starter is full (who frees that much is a consumer).
 
 use super::bins::{BINS, Bin, LIVE, SHADOW, mark};
+use super::park::Parking;
 use crate::arena::depot;
-use crate::arena::magazine::{FULL, Magazine, STARTER, full_room};
+use crate::arena::magazine::{FULL, Magazine, STARTER};
 use crate::arena::{self, ArenaIndex, bin, large, misuse};
+use crate::extent::Purpose;
 use crate::meta::{self, MetaRef};
 use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
 use core::ptr::{self, NonNull};
@@ -27,7 +33,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const GC_PERIOD: u32 = 32;
 /// Slow entries from one tick of the clock to the next.
 const TICK_PERIOD: u32 = 128;
-/// Bytes of a cache line: what the first fill of a class takes.
+/// Bytes of a cache line.
 const LINE: usize = 64;
 /// Bytes of a class that frees may pile up from the start.
 const LIMIT_BYTES: usize = 512;
@@ -48,11 +54,23 @@ const fn min(left: usize, right: usize) -> usize {
     if left < right { left } else { right }
 }
 
+/// Objects of `class` on the lines that its objects fill together: 48 bytes fill three lines with four.
+fn per_line(class: SizeClass) -> usize {
+    let size = class.size();
+    if size < LINE {
+        1 << (LINE.trailing_zeros() - size.trailing_zeros())
+    } else {
+        1
+    }
+}
+
 /// What is needed of a class on slow paths only.
 #[derive(Clone, Copy)]
 struct Cold {
-    /// The spare magazine's number, 0 for none.
-    spare: u32,
+    /// A load came in since one last went out (H1).
+    drawn: bool,
+    /// All that was done so far is to free objects of other threads (H5).
+    strange: bool,
     /// Objects that the next fill takes; 0 before the first.
     fill: u8,
     /// Objects that the active magazine may hold (H4); 0 before the first.
@@ -61,7 +79,8 @@ struct Cold {
 
 impl Cold {
     const NEW: Self = Self {
-        spare: 0,
+        drawn: false,
+        strange: false,
         fill: 0,
         limit: 0,
     };
@@ -81,11 +100,18 @@ pub(crate) struct Cache {
     entries: u32,
     gc_class: u8,
     arena: u8,
-    pub(super) inside: bool,
+    pub(super) parking: Parking,
     /// Allocations counted so far.
     pub(super) allocations: AtomicU64,
     /// Frees counted so far.
     pub(super) frees: AtomicU64,
+}
+
+impl Cache {
+    /// Slow entries so far.
+    pub(super) fn entries(&self) -> u32 {
+        self.entries
+    }
 }
 
 const SHADOW_AT: usize = core::mem::offset_of!(Cache, shadow);
@@ -117,7 +143,7 @@ impl CacheRef {
                 entries: 0,
                 gc_class: 0,
                 arena: arena::assign().index() as u8,
-                inside: false,
+                parking: Parking::new(),
                 allocations: AtomicU64::new(0),
                 frees: AtomicU64::new(0),
             });
@@ -177,6 +203,12 @@ impl CacheRef {
         ArenaIndex::new(self.get().arena as usize)
     }
 
+    /// The live bin of `class`, for [`super::park`].
+    pub(super) fn live_bin(self, class: SizeClass) -> *mut Bin {
+        // SAFETY: within the cache, which stays mapped.
+        unsafe { &raw mut (*self.0.as_ptr()).live[(class.index() + 1) % BINS] }
+    }
+
     fn bin(&mut self, class: SizeClass) -> &mut Bin {
         &mut self.get_mut().live[(class.index() + 1) % BINS]
     }
@@ -212,107 +244,37 @@ impl CacheRef {
 
     /// An object of `class`, which is cached. `None`: out of memory.
     pub(crate) fn pop(mut self, class: SizeClass) -> Option<*mut u8> {
-        loop {
-            let bin = *self.bin(class);
-            if bin.active != 0 {
-                // SAFETY: the active magazine of this thread's bin.
-                let end = unsafe { Magazine::from_number(bin.active) }?.end();
-                let count = distance(bin.head, end);
-                if count > 0 {
-                    let bin = self.bin(class);
-                    if mark(bin.head) == bin.low_water {
-                        // Went below the mark: look half as deep from here on.
-                        bin.low_water = mark(end.wrapping_sub(count / 2));
-                        if count == 1 {
-                            bin.low_water = mark(end);
-                        }
-                    }
-                    // SAFETY: the head is a filled slot.
-                    let object = unsafe { *bin.head };
-                    bin.head = bin.head.wrapping_add(1);
-                    return Some(object);
-                }
-            }
-            if self.refill(class).is_none() {
-                // No memory for a magazine, perhaps; there may be an object all the same.
-                return alloc_uncached(class, self.arena());
-            }
+        if let Some(object) = self.pop_below_mark(class) {
+            return Some(object);
         }
+        if self.draw(class) || self.fill(class) {
+            let bin = self.bin(class);
+            // SAFETY: a load came in: the head is a filled slot.
+            let object = unsafe { *bin.head };
+            bin.head = bin.head.wrapping_add(1);
+            return Some(object);
+        }
+        // No memory for a magazine, perhaps; there may be an object all the same.
+        alloc_uncached(class, self.arena())
     }
 
-    /// Gets objects into the active magazine, which is empty or missing. `None`: out of memory.
-    fn refill(&mut self, class: SizeClass) -> Option<()> {
-        // SAFETY: the spare of this thread's class; it goes to one place below.
-        if let Some(spare) = unsafe { Magazine::from_number(self.cold(class).spare) } {
-            if spare.count() > 0 {
-                let empty = self.replace_active(class, spare);
-                self.cold(class).spare = empty.map_or(0, Magazine::into_number);
-                return Some(());
-            }
+    /// An object from under the low-water mark, if there is one. The mark moves half of the way down.
+    fn pop_below_mark(&mut self, class: SizeClass) -> Option<*mut u8> {
+        let bin = self.bin(class);
+        // SAFETY: the active magazine of this thread's bin; only looked at.
+        let end = unsafe { Magazine::from_number(bin.active) }?.end();
+        let count = distance(bin.head, end);
+        if count == 0 {
+            return None;
         }
-        if let Some(full) = depot::take(class, self.arena()) {
-            // Whole loads of the class are going round: this thread works with it.
-            self.cold(class).limit = magazine_capacity(class.index()) as u8;
-            if let Some(empty) = self.replace_active(class, full) {
-                if self.cold(class).spare == 0 && empty.room() > STARTER {
-                    self.cold(class).spare = empty.into_number();
-                } else {
-                    empty.recycle();
-                }
-            }
-            return Some(());
+        if mark(bin.head) == bin.low_water {
+            let deep = if count == 1 { 0 } else { count / 2 };
+            bin.low_water = mark(end.wrapping_sub(deep));
         }
-        self.fill(class)
-    }
-
-    /// Fills the active magazine from the slabs (H2).
-    fn fill(&mut self, class: SizeClass) -> Option<()> {
-        let capacity = magazine_capacity(class.index());
-        let first = (LINE / class.size()).clamp(1, capacity);
-        let wanted = match self.cold(class).fill as usize {
-            0 => first,
-            fill => fill,
-        };
-        let next = (wanted + wanted.div_ceil(2)).min(capacity);
-        let cold = self.cold(class);
-        cold.fill = next as u8;
-        let limit = if next == capacity { capacity } else { next / 4 };
-        cold.limit = cold.limit.max(limit as u8);
-        // SAFETY: the active magazine of this thread's bin, empty; it goes back below.
-        let active = unsafe { Magazine::from_number(self.bin(class).active) };
-        let mut magazine = match active {
-            Some(active) if active.room() < wanted && capacity > STARTER => {
-                self.bin(class).active = 0;
-                match Magazine::empty(full_room(capacity)) {
-                    Some(full) => {
-                        active.recycle();
-                        full
-                    }
-                    None => active,
-                }
-            }
-            Some(active) => active,
-            None if wanted > STARTER => Magazine::empty(full_room(capacity))?,
-            None => Magazine::empty(STARTER)?,
-        };
-        let wanted = wanted.min(magazine.room());
-        magazine.set_count(wanted);
-        let filled = fill_objects(class, self.arena(), magazine.objects());
-        // What came is at the front of the slots meant for `wanted`: move it to the end.
-        magazine.objects().copy_within(0..filled, wanted - filled);
-        magazine.set_count(filled);
-        *self.bin(class) = self.bin_of(class, magazine);
-        (filled > 0).then_some(())
-    }
-
-    /// Makes `magazine` the active one and returns the one it replaces, empty.
-    fn replace_active(&mut self, class: SizeClass, magazine: Magazine) -> Option<Magazine> {
-        let old = *self.bin(class);
-        *self.bin(class) = self.bin_of(class, magazine);
-        // SAFETY: it was this bin's active magazine until now.
-        let mut old_magazine = unsafe { Magazine::from_number(old.active) }?;
-        old_magazine.set_count(distance(old.head, old_magazine.end()));
-        Some(old_magazine)
+        // SAFETY: the head is a filled slot.
+        let object = unsafe { *bin.head };
+        bin.head = bin.head.wrapping_add(1);
+        Some(object)
     }
 
     /// Takes an object of `class`, which is cached, whether or not there is room.
@@ -327,115 +289,23 @@ impl CacheRef {
         unsafe { *bin.head = object };
     }
 
-    /// Makes room in the active magazine. `true`: that was impossible or wrong and `object` is dealt with.
-    fn make_room(&mut self, class: SizeClass, object: *mut u8) -> bool {
-        let capacity = magazine_capacity(class.index());
-        // SAFETY: the active magazine of this thread's bin; every path below puts it somewhere.
-        let Some(mut active) = (unsafe { Magazine::from_number(self.bin(class).active) }) else {
-            return self.first_free(class, object);
-        };
-        active.set_count(distance(self.bin(class).head, active.end()));
-        let limit = self.limit(class);
-        if limit < capacity {
-            // Seldom enough for a look: a second free or an inner pointer that the slab knows of stops here.
-            if class.is_small() {
-                if let Err(error) = bin::inspect(object) {
-                    misuse::report(error, object);
-                }
-            }
-            self.cold(class).limit = (limit + limit / 4 + 1).min(capacity) as u8;
-            if active.count() >= limit {
-                let kept = active.count().min(self.limit(class)) / 2;
-                self.shed(class, &mut active, kept);
-            }
-        }
-        if self.limit(class) > active.room() && active.room() == STARTER {
-            let Some(mut full) = Magazine::empty(full_room(capacity)) else {
-                *self.bin(class) = self.bin_of(class, active);
-                return flush_one(class, object);
-            };
-            full.set_count(active.count());
-            full.objects().copy_from_slice(active.objects());
-            active.recycle();
-            active = full;
-        }
-        if active.count() < self.limit(class).min(active.room()) {
-            *self.bin(class) = self.bin_of(class, active);
-            return false;
-        }
-        // SAFETY: the spare of this thread's class; every path below puts it somewhere.
-        let spare = unsafe { Magazine::from_number(self.cold(class).spare) };
-        let empty = match spare {
-            Some(spare) if spare.count() == 0 => Some(spare),
-            Some(spare) => match depot::keep(class, self.arena(), spare) {
-                Ok(()) => Magazine::empty(active.room()),
-                Err(mut spare) => {
-                    flush_objects(class, spare.objects());
-                    spare.set_count(0);
-                    Some(spare)
-                }
-            },
-            None => Magazine::empty(active.room()),
-        };
-        let Some(empty) = empty else {
-            // No memory for a magazine: this one's load goes to the slabs.
-            self.cold(class).spare = 0;
-            self.shed(class, &mut active, 0);
-            *self.bin(class) = self.bin_of(class, active);
-            return false;
-        };
-        self.cold(class).spare = active.into_number();
-        *self.bin(class) = self.bin_of(class, empty);
-        false
-    }
-
     /// Objects of `class` that the active magazine may hold (H4).
     fn limit(&mut self, class: SizeClass) -> usize {
         let least = LIMITS[class.index() % LIMITS.len()];
         self.cold(class).limit.max(least) as usize
     }
 
-    /// A bin with `magazine` as its active one.
-    fn bin_of(&mut self, class: SizeClass, magazine: Magazine) -> Bin {
-        let end = magazine.end();
-        let room = self.limit(class).max(magazine.count()).min(magazine.room());
-        Bin {
-            head: end.wrapping_sub(magazine.count()),
+    /// Makes `magazine` the active one, whatever was that before.
+    #[inline]
+    fn install(&mut self, class: SizeClass, magazine: Magazine) {
+        let (end, count, room) = magazine.shape();
+        let limit = self.limit(class).max(count).min(room);
+        *self.bin(class) = Bin {
+            head: end.wrapping_sub(count),
             low_water: mark(end),
-            full: mark(end.wrapping_sub(room)),
+            full: mark(end.wrapping_sub(limit)),
             active: magazine.into_number(),
-        }
-    }
-
-    /// Gives the objects that lie deepest in `magazine` back to their slabs, all but `kept`.
-    fn shed(&mut self, class: SizeClass, magazine: &mut Magazine, kept: usize) {
-        let gone = magazine.count() - kept;
-        let objects = magazine.objects();
-        depot::note_flushed(class, gone);
-        flush_objects(class, &mut objects[kept..]);
-        objects.copy_within(0..kept, gone);
-        magazine.set_count(kept);
-    }
-
-    /// The first operation on a class is a free: the object comes from another thread. Below a line's size it
-    /// goes under objects of our own, so that two threads do not share the line at once.
-    fn first_free(&mut self, class: SizeClass, object: *mut u8) -> bool {
-        let Some(mut magazine) = Magazine::empty(STARTER) else {
-            return flush_one(class, object);
         };
-        let above = if class.size() < LINE {
-            LINE / class.size()
-        } else {
-            0
-        };
-        magazine.set_count(above + 1);
-        let filled = fill_objects(class, self.arena(), &mut magazine.objects()[..above]);
-        let objects = magazine.objects();
-        objects.copy_within(0..filled, above - filled);
-        objects[above] = object;
-        magazine.set_count(filled + 1);
-        *self.bin(class) = self.bin_of(class, magazine);
-        true
     }
 
     /// Looks at one class (H3).
@@ -456,24 +326,15 @@ impl CacheRef {
         let untouched =
             (mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>()).min(count);
         if untouched > 0 {
-            self.drop_spare(class);
             active.set_count(count);
             self.shed(class, &mut active, count - (untouched - untouched / 4));
             let cold = self.cold(class);
             cold.fill = (cold.fill / 2).max(1);
             cold.limit /= 2;
-            *self.bin(class) = self.bin_of(class, active);
+            self.install(class, active);
         }
         let bin = self.bin(class);
         bin.low_water = mark(bin.head);
-    }
-
-    fn drop_spare(&mut self, class: SizeClass) {
-        // SAFETY: the spare of this thread's class, taken out of its place.
-        let spare = unsafe { Magazine::from_number(core::mem::take(&mut self.cold(class).spare)) };
-        if let Some(spare) = spare {
-            give_away(class, self.arena(), spare);
-        }
     }
 
     /// Empties the cache: full loads to the depot as far as it takes them, the rest to the slabs.
@@ -482,7 +343,6 @@ impl CacheRef {
             let Some(class) = SizeClass::new(index) else {
                 continue;
             };
-            self.drop_spare(class);
             let bin = core::mem::replace(self.bin(class), Bin::EMPTY);
             // SAFETY: it was this bin's active magazine until now.
             if let Some(mut active) = unsafe { Magazine::from_number(bin.active) } {
@@ -497,21 +357,15 @@ impl CacheRef {
     pub(crate) fn held(self, class: usize) -> usize {
         let bin = self.get().live[(class + 1) % BINS];
         // SAFETY: a look only: magazines stay mapped; a torn one gives a number that is cut below.
-        let held = unsafe { Magazine::from_number(bin.active) }
-            .map_or(0, |active| distance(bin.head, active.end()));
-        // SAFETY: as above.
-        let spare = unsafe { Magazine::from_number(self.get().cold[(class + 1) % BINS].spare) }
-            .map_or(0, |spare| spare.count());
-        if held > FULL || spare > FULL {
-            0
-        } else {
-            held + spare
-        }
+        let held = unsafe { Magazine::from_number(bin.active) }.map_or(0, |active| {
+            distance(bin.head, self.objects_end(&bin, active.end()))
+        });
+        if held > FULL { 0 } else { held }
     }
 }
 
 /// Pointers between two positions of a magazine.
-fn distance(from: *mut *mut u8, to: *mut *mut u8) -> usize {
+pub(super) fn distance(from: *mut *mut u8, to: *mut *mut u8) -> usize {
     to.addr().wrapping_sub(from.addr()) / size_of::<*mut u8>()
 }
 
@@ -522,7 +376,7 @@ fn fill_objects(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usi
     } else {
         let mut filled = 0;
         for slot in out {
-            match large::alloc(class.size(), PAGE, arena) {
+            match large::alloc(class.size(), PAGE, arena, Purpose::Written(0)) {
                 Some(fresh) => *slot = fresh.addr.as_ptr(),
                 None => break,
             }
@@ -535,7 +389,7 @@ fn fill_objects(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usi
 }
 
 /// Gives objects of `class` back to the arena. What is no such object ends the process with a message.
-fn flush_objects(class: SizeClass, objects: &mut [*mut u8]) {
+pub(super) fn flush_objects(class: SizeClass, objects: &mut [*mut u8]) {
     if class.is_small() {
         bin::flush(class, objects);
     } else {
@@ -586,5 +440,6 @@ pub(crate) fn flush_magazine(class: SizeClass, mut magazine: Magazine) {
     magazine.recycle();
 }
 
+mod exchange;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@
 
 pub(crate) mod bins;
 pub(crate) mod cache;
+mod park;
 pub(crate) mod passage;
 pub(crate) mod registry;
 
@@ -27,6 +28,16 @@ pub(crate) enum Current {
     Gone,
     /// The thread has a cache; with `true` its word points at the shadow bins.
     Started(CacheRef, bool),
+}
+
+impl Current {
+    /// The thread's cache, if it has one.
+    pub(crate) fn cache(self) -> Option<CacheRef> {
+        match self {
+            Self::Started(cache, _) => Some(cache),
+            Self::Unstarted | Self::Gone => None,
+        }
+    }
 }
 
 /// The calling thread's state.

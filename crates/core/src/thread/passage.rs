@@ -5,12 +5,15 @@ use crate::sync::gate::Gate;
 use crate::sys::thread as system;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+#[unsafe(link_section = ".data.jemoxide_start")]
 static GATE: Gate = Gate::new();
 /// Identity of the thread that has closed the gate, 0 while it is open.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static CLOSER: AtomicUsize = AtomicUsize::new(0);
 
 /// One stay inside the gate; ends when dropped.
 pub(crate) struct Passage {
+    /// Whose thread has come in by it.
     cache: Option<CacheRef>,
     shard: usize,
     counted: bool,
@@ -31,14 +34,13 @@ fn shard_of(cache: Option<CacheRef>) -> usize {
 impl Passage {
     /// Enters, or waits while another thread forks. A nested entry is not counted.
     #[inline]
-    pub(crate) fn enter(mut cache: Option<CacheRef>) -> Self {
+    pub(crate) fn enter(cache: Option<CacheRef>) -> Self {
         let shard = shard_of(cache);
-        let nested = cache.is_some_and(|cache| cache.get().inside);
+        let nested = cache.is_some_and(CacheRef::is_inside);
         let counted = !nested && GATE.enter(shard, is_closer);
-        if counted {
-            if let Some(cache) = &mut cache {
-                cache.get_mut().inside = true;
-            }
+        let cache = cache.filter(|_| !nested);
+        if let Some(cache) = cache {
+            cache.occupy();
         }
         Self {
             cache,
@@ -46,15 +48,20 @@ impl Passage {
             counted,
         }
     }
+
+    /// Whether the thread is outside the allocator once this ends.
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.counted
+    }
 }
 
 impl Drop for Passage {
     #[inline]
     fn drop(&mut self) {
+        if let Some(cache) = self.cache {
+            cache.vacate();
+        }
         if self.counted {
-            if let Some(cache) = &mut self.cache {
-                cache.get_mut().inside = false;
-            }
             GATE.leave(self.shard);
         }
     }
@@ -62,24 +69,34 @@ impl Drop for Passage {
 
 fn own_shard(cache: Option<CacheRef>) -> Option<usize> {
     cache
-        .filter(|cache| cache.get().inside)
+        .filter(|cache| cache.is_inside())
         .map(|cache| shard_of(Some(cache)))
 }
 
-/// Closes the gate before a fork; the caller may pass all the same.
+/// Closes the gate before a fork; the caller may pass all the same. Each of these three does its work once a fork, as a
+/// child that was forked while the handlers were registered may have registered them twice.
 pub(crate) fn close(cache: Option<CacheRef>) {
+    if is_closer() {
+        return;
+    }
     GATE.close(own_shard(cache));
     CLOSER.store(system::identity(), Ordering::Relaxed);
 }
 
 /// Opens the gate after a fork, in the parent.
 pub(crate) fn open() {
+    if !is_closer() {
+        return;
+    }
     CLOSER.store(0, Ordering::Relaxed);
     GATE.open();
 }
 
 /// Opens the gate after a fork, in the child.
 pub(crate) fn open_in_child(cache: Option<CacheRef>) {
+    if !is_closer() {
+        return;
+    }
     CLOSER.store(0, Ordering::Relaxed);
     GATE.open_in_child(own_shard(cache));
 }

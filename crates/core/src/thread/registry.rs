@@ -11,6 +11,7 @@
 //! Lock: registry, rank 1, for the list; the stack takes none.
 
 use super::CacheRef;
+use super::park::{BATCH, park};
 use super::passage::Passage;
 use crate::sync::Mutex;
 use crate::sync::stack::{Links, Stack};
@@ -21,19 +22,34 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering
 
 struct List {
     first: u32,
+    /// The cache that the look for idle ones comes to next.
+    look: u32,
 }
 
-static REGISTRY: Mutex<List, 1> = Mutex::new(List { first: 0 });
+#[unsafe(link_section = ".data.jemoxide_start")]
+static REGISTRY: Mutex<List, 1> = Mutex::new(List { first: 0, look: 0 });
+#[unsafe(link_section = ".data.jemoxide_start")]
 static ORPHANS: Stack = Stack::new();
+#[unsafe(link_section = ".data.jemoxide_start")]
 static ORPHAN_COUNT: AtomicUsize = AtomicUsize::new(0);
-static ORPHANS_MAX: AtomicUsize = AtomicUsize::new(2);
+/// Caches orphaned and adopted so far; and what that was when the orphans were last looked at, and last emptied.
+static ORPHAN_MOVES: AtomicUsize = AtomicUsize::new(0);
+static ORPHANS_SEEN: AtomicUsize = AtomicUsize::new(0);
+static ORPHANS_EMPTIED: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".data.jemoxide_start")]
+static ORPHANS_MAX: AtomicUsize = AtomicUsize::new(0);
 /// Number of the exit key plus one; 0 while there is none.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static KEY: AtomicU32 = AtomicU32::new(0);
 /// Whether new threads start on their shadow bins.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static SHADOWED: AtomicBool = AtomicBool::new(false);
 /// Counted operations of caches that are no more.
 static DEAD_ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static DEAD_FREES: AtomicU64 = AtomicU64::new(0);
+
+/// Caches looked at under one hold of the lock.
+const LOOKS: usize = 64;
 
 struct OrphanLinks;
 
@@ -63,21 +79,31 @@ pub(crate) fn prepare(orphans: usize, shadowed: bool) {
 /// Afterwards [`arm`] is due, outside the gate.
 pub(crate) fn start() -> Option<CacheRef> {
     let cache = adopt().or_else(register)?;
+    cache.claim();
     // SAFETY: the cache is this thread's until its exit function.
-    unsafe { system::set_word(cache.word(SHADOWED.load(Ordering::Relaxed))) };
+    unsafe { system::set_word(cache.word(is_counting())) };
+    cache.vacate();
     Some(cache)
+}
+
+/// Whether operations are counted, so that threads stay on their shadow bins.
+pub(crate) fn is_counting() -> bool {
+    SHADOWED.load(Ordering::Relaxed)
 }
 
 /// Has the thread's end noticed. May allocate from us.
 pub(crate) fn arm(cache: CacheRef) {
     if let Some(number) = KEY.load(Ordering::Relaxed).checked_sub(1) {
-        ExitKey::from_number(number).set(cache.word(false));
+        // A thread whose end goes unnoticed must not be parked: its word may be gone by then.
+        let noticed = ExitKey::from_number(number).set(cache.word(false));
+        cache.set_place(noticed);
     }
 }
 
 fn adopt() -> Option<CacheRef> {
     let cache = CacheRef::from_number(ORPHANS.pop(&OrphanLinks)?)?;
     ORPHAN_COUNT.fetch_sub(1, Ordering::Relaxed);
+    ORPHAN_MOVES.fetch_add(1, Ordering::Relaxed);
     cache.get().orphaned.store(0, Ordering::Relaxed);
     Some(cache)
 }
@@ -96,6 +122,9 @@ fn register() -> Option<CacheRef> {
 fn unregister(cache: CacheRef) {
     let mut list = REGISTRY.lock();
     let (next, prev) = (cache.get().next, cache.get().prev);
+    if list.look == cache.number() {
+        list.look = next;
+    }
     match CacheRef::from_number(prev) {
         Some(mut prev) => prev.get_mut().next = next,
         None => list.first = next,
@@ -111,31 +140,41 @@ fn unregister(cache: CacheRef) {
 /// The exit key's function: the thread's cache is orphaned or flushed.
 unsafe extern "C" fn at_exit(word: *mut c_void) {
     let cache = CacheRef::from_live(word.cast());
-    // The cache is not the thread's any more: the passage goes by the thread itself.
+    // The cache is about to be another's: the passage goes by the thread itself.
+    let _passage = Passage::enter(None);
+    cache.claim();
+    cache.set_place(false);
     // SAFETY: GONE is static.
     unsafe { system::set_word(ptr::from_ref(&system::GONE).cast_mut().cast()) };
-    let _passage = Passage::enter(None);
-    if ORPHAN_COUNT.load(Ordering::Relaxed) < ORPHANS_MAX.load(Ordering::Relaxed) {
+    // Counted first: of several threads that end at once, no more find room than there is.
+    if ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed) < ORPHANS_MAX.load(Ordering::Relaxed) {
         orphan(cache);
     } else {
+        ORPHAN_COUNT.fetch_sub(1, Ordering::Relaxed);
         cache.flush();
         unregister(cache);
+        while cache.is_being_parked() {
+            system::relax();
+        }
         // SAFETY: flushed and out of the list; the word says GONE.
         unsafe { cache.destroy() };
     }
 }
 
+/// Puts a cache, counted already, onto the stack.
 fn orphan(cache: CacheRef) {
-    ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
+    ORPHAN_MOVES.fetch_add(1, Ordering::Relaxed);
     cache.get().orphaned.store(1, Ordering::Relaxed);
+    cache.vacate();
     ORPHANS.push(cache.number(), &OrphanLinks);
 }
 
 /// In a forked child: the caches of all threads but the caller's become orphans (J2).
 pub(crate) fn orphan_others(own: Option<CacheRef>) {
-    for_each(|mut cache| {
+    for_each(|cache| {
         if Some(cache) != own && cache.get().orphaned.load(Ordering::Relaxed) == 0 {
-            cache.get_mut().inside = false;
+            cache.set_place(false);
+            ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
             orphan(cache);
         }
     });
@@ -148,6 +187,7 @@ pub(crate) fn flush_orphans() {
     let mut last: u32 = 0;
     while let Some(number) = ORPHANS.pop(&OrphanLinks) {
         if let Some(cache) = CacheRef::from_number(number) {
+            cache.settle();
             cache.flush();
             OrphanLinks.set_next(number, kept);
             if kept == 0 {
@@ -159,6 +199,51 @@ pub(crate) fn flush_orphans() {
     if kept != 0 {
         ORPHANS.push_chain(kept, last, &OrphanLinks);
     }
+}
+
+/// Begins a look for threads that are idle. Empties the orphans if none came or went since the last look.
+pub(crate) fn begin_look() {
+    {
+        let mut list = REGISTRY.lock();
+        list.look = list.first;
+    }
+    let moves = ORPHAN_MOVES.load(Ordering::Relaxed);
+    if ORPHANS_SEEN.swap(moves, Ordering::Relaxed) == moves
+        && ORPHANS_EMPTIED.swap(moves, Ordering::Relaxed) != moves
+    {
+        flush_orphans();
+    }
+}
+
+/// Looks at some caches; those that look as they did at the last look are parked. `true`: there are more. Inside the
+/// fork gate, no lock held.
+pub(crate) fn park_idle() -> bool {
+    if is_counting() {
+        return false;
+    }
+    let mut batch = [None; BATCH];
+    let mut count = 0;
+    let mut list = REGISTRY.lock();
+    for _ in 0..LOOKS {
+        let Some(cache) = CacheRef::from_number(list.look) else {
+            break;
+        };
+        list.look = cache.get().next;
+        if cache.is_idle() {
+            batch[count] = Some(cache);
+            count += 1;
+            if count == BATCH {
+                break;
+            }
+        }
+    }
+    let more = list.look != 0;
+    drop(list);
+    if let Some(&Some(first)) = batch.first() {
+        let marked = batch.map(|cache| cache.unwrap_or(first));
+        park(&marked[..count]);
+    }
+    more
 }
 
 fn for_each(mut visit: impl FnMut(CacheRef)) {

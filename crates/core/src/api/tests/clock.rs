@@ -4,7 +4,7 @@ use crate::api::{alloc, dealloc, footprint, trim};
 use crate::extent::HEAP;
 use crate::size::PAGE;
 use crate::sys::simulated::child::alone;
-use crate::sys::simulated::{clock, memory};
+use crate::sys::simulated::{bare, clock, memory};
 use std::vec::Vec;
 
 const MS: u64 = 1_000_000;
@@ -84,12 +84,43 @@ fn idle_pages_leave_along_the_decay_curve_and_not_before() {
 }
 
 #[test]
-fn more_than_may_be_idle_goes_at_once() {
+fn enough_idle_memory_asks_for_the_purge_thread_and_a_refusal_is_remembered() {
     alone(|| {
         idle_along();
-        free(objects(40, 2 << 20));
+        free(objects(3, 2 << 20));
         idle_along();
+        assert_eq!(bare::asked(), 0, "6 MiB are not worth a thread");
+        let six = objects(3, 2 << 20);
+        // SAFETY: live objects; one call of many that none follows.
+        unsafe { dealloc(alloc(6 << 20)) };
+        assert_eq!(bare::asked(), 0, "still within what was there");
+        free(six);
+        assert_eq!(bare::asked(), 1, "the free itself asks");
+        free(objects(6, 2 << 20));
         idle_along();
+        assert_eq!(bare::asked(), 1, "it was refused");
+        clock::turn(61_000 * MS);
+        idle_along();
+        free(objects(6, 2 << 20));
+        assert_eq!(bare::asked(), 2, "a minute later it may be had");
+    });
+}
+
+#[test]
+fn what_was_needed_lately_may_idle_and_the_rest_goes_in_two_seconds() {
+    alone(|| {
+        idle_along();
+        for _ in 0..3 {
+            free(objects(40, 2 << 20));
+            clock::turn(300 * MS);
+            idle_along();
+            let dirty = footprint().dirty;
+            assert!(dirty >= 78 << 20, "{dirty} bytes: the next wave needs them");
+        }
+        for _ in 0..22 {
+            clock::turn(100 * MS);
+            idle_along();
+        }
         let dirty = footprint().dirty;
         assert!(dirty <= 16 << 20, "{dirty} bytes are idle");
         assert!(
@@ -104,7 +135,7 @@ fn small_objects_leave_caches_depot_and_slabs_in_about_a_second() {
     alone(|| {
         idle_along();
         trim();
-        let (count, bytes) = (200_000, 64);
+        let (count, bytes) = (120_000, 64);
         let small = objects(count, bytes);
         assert!(footprint().allocated >= count * bytes);
         free(small);

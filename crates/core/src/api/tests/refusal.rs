@@ -2,7 +2,7 @@
 //! that its first allocation is the process's.
 
 use super::model::{Model, Plan};
-use crate::api::{alloc, dealloc, finish, footprint, realloc, trim, usable_size};
+use crate::api::{alloc, dealloc, footprint, realloc, trim, usable_size};
 use crate::extent::HEAP;
 use crate::meta;
 use crate::sys::simulated::child::{ask, role, say};
@@ -57,7 +57,7 @@ impl Task {
 
 /// Ticks: slow entries, so many that the clock is looked at.
 fn idle_along() {
-    (0..130).for_each(|_| finish());
+    (0..130).for_each(|_| _ = footprint());
 }
 
 /// A long object that cannot grow where it is: its pages are moved, if the system does that.

@@ -1,5 +1,5 @@
 //! The depot against a twin that keeps a list of magazines per stack and every value that the live bytes had in
-//! the current and the last window, and recomputes the bounds of rule O1 from them at every step.
+//! the current and the last window, and recomputes the bounds of rules O1 and O4 from them at every step.
 
 use super::super::depot::{age, empty, keep, kept, note_filled, note_flushed, take};
 use super::super::magazine::{FULL, Magazine, STARTER};
@@ -12,8 +12,9 @@ use std::vec::Vec;
 
 const SHARDS: usize = 3;
 const WINDOW_NS: u64 = 1_000_000_000;
-/// Magazines that one call of `age` gives back at most.
+/// Magazines that one call of `age` gives back at most, unless there are so many times as many.
 const AT_ONCE: usize = 64;
+const SHARE: usize = 8;
 /// Classes of all kinds, few of them, so that bounds are reached.
 const CLASSES: [usize; 5] = [1, 7, 20, 35, 40];
 
@@ -41,6 +42,10 @@ impl History {
 
     fn roll(&mut self) {
         self.last = core::mem::replace(&mut self.window, Vec::from([self.live]));
+    }
+
+    fn highest(&self) -> usize {
+        *self.window.iter().chain(&self.last).max().unwrap()
     }
 
     fn swing(&self) -> usize {
@@ -101,18 +106,23 @@ impl Twin {
             .sum()
     }
 
-    /// Whether rule O1 lets the class keep `kept` bytes, and all together `in_all`.
-    fn allows(&self, index: usize, kept: usize, in_all: usize) -> bool {
+    fn pointers(&self) -> usize {
+        self.kept.iter().sum()
+    }
+
+    /// Whether rules O1, O4 and O5 let the class keep `kept` bytes, and all together `in_all` in `pointers` objects.
+    fn allows(&self, index: usize, kept: usize, in_all: usize, pointers: usize) -> bool {
         let history = &self.classes[index];
-        let class_bound = [256 << 10, history.live / 8, history.swing()]
-            .into_iter()
-            .max()
-            .unwrap();
+        let class_bound = match history.swing() {
+            0 => 0,
+            swing => (256 << 10).max(history.live / 8).max(swing),
+        };
         let total_bound = [4 << 20, self.total.live / 16, self.total.swing()]
             .into_iter()
             .max()
             .unwrap();
-        kept <= class_bound && in_all <= total_bound
+        let pointer_bound = (1 << 20).max(self.total.highest() / 512);
+        kept <= class_bound && in_all <= total_bound && pointers * 8 <= pointer_bound
     }
 
     fn change(&mut self, index: usize, bytes: isize) {
@@ -155,10 +165,10 @@ impl Twin {
             self.kept_bytes(index) + bytes,
             self.kept_bytes_in_all() + bytes,
         );
-        let allowed = self.allows(index, own, all);
+        let allowed = self.allows(index, own, all, self.pointers() + count);
         match keep(class(index), ArenaIndex::new(shard), magazine) {
             Ok(()) => {
-                assert!(allowed, "O1: class {index} keeps {own}, all {all}");
+                assert!(allowed, "O1, O4: class {index} keeps {own}, all {all}");
                 self.kept[index] += objects.len();
                 self.stacks[index][shard].push(objects);
             }
@@ -211,9 +221,6 @@ impl Twin {
             .expect("only what is kept is given back");
         let objects = self.pop(index, from);
         assert_holds(&mut magazine, &objects);
-        let bytes = (objects.len() * class(index).size()) as isize;
-        self.change(index, bytes);
-        self.change(index, -bytes);
         magazine.set_count(0);
         magazine.recycle();
     }
@@ -225,18 +232,19 @@ impl Twin {
             self.total.roll();
         }
         let mut given = 0;
-        age(self.now, |class, magazine| {
+        let most = AT_ONCE.max(self.pointers() / FULL / SHARE);
+        let more = age(self.now, |class, magazine| {
             let index = class.index();
             let (own, all) = (self.kept_bytes(index), self.kept_bytes_in_all());
             assert!(
-                !self.allows(index, own, all),
+                !self.allows(index, own, all, self.pointers()),
                 "class {index} may keep its {own} bytes"
             );
             self.gave_back(index, magazine);
             given += 1;
         });
-        assert!(given <= AT_ONCE);
-        if given < AT_ONCE {
+        assert!(given <= most && (!more || given == most));
+        if !more {
             self.check_bounds();
         }
         given
@@ -247,8 +255,8 @@ impl Twin {
         for index in CLASSES {
             let own = self.kept_bytes(index);
             assert!(
-                own == 0 || self.allows(index, own, all),
-                "O1: class {index} keeps {own}"
+                own == 0 || self.allows(index, own, all, self.pointers()),
+                "O1, O4: class {index} keeps {own}"
             );
         }
     }
@@ -357,10 +365,32 @@ fn a_wave_is_kept_for_about_a_second_and_then_given_back() {
         }
         assert!(twin.now - begin >= WINDOW_NS / 2, "too soon");
         while twin.age() > 0 {}
-        assert!(twin.kept_bytes(index) <= 256 << 10);
+        assert_eq!(twin.kept_bytes(index), 0, "O5");
+    });
+}
+
+/// What rule O4 is about: a large heap of which nearly everything is freed.
+#[test]
+fn pointers_stay_a_small_part_of_a_heap_that_falls() {
+    alone(|| {
+        let mut twin = Twin::new();
+        let (index, load) = (1, magazine_capacity(1));
+        twin.age();
+        for (loads, bound) in [(300, 300), (4000, (1 << 20) / 8 / load)] {
+            twin.fill(index, loads * load);
+            let kept = (0..loads).filter(|_| twin.keep(index, 0, load));
+            assert_eq!(kept.count(), bound, "of {loads} loads");
+            empty(|class, magazine| twin.gave_back(class.index(), magazine));
+        }
+        // 1/512 of what was live at the highest.
+        let (high, index) = (1 << 30, 20);
+        let load = magazine_capacity(index);
+        twin.fill(index, high / class(index).size());
+        while twin.keep(index, 0, load) {}
+        let bytes = twin.pointers() * 8;
         assert!(
-            twin.kept_bytes(index) + load * class(index).size() > 256 << 10,
-            "no more than need be"
+            bytes <= high / 512 && bytes + load * 8 > high / 512,
+            "{bytes}"
         );
     });
 }

@@ -3,10 +3,11 @@
 
 use super::super::ArenaIndex;
 use super::super::large::{
-    RELOCATE_MIN, alloc, dealloc, idle_bytes, inspect, out_bytes, release_idle, relocate, resize,
+    RELOCATE_MIN, alloc, dealloc, inspect, out_bytes, release_idle, relocate, resize,
 };
 use super::super::misuse::Misuse;
-use crate::extent::{HEAP, page_map};
+use super::super::run_cache::waiting_bytes;
+use crate::extent::{HEAP, Purpose, page_map};
 use crate::size::{CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, class_of};
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
@@ -16,10 +17,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::{BTreeMap, HashMap};
 use std::vec::Vec;
 
-/// What the run cache keeps at most in all, and of one object.
-const IDLE_MAX: usize = 16 << 20;
+/// What the run cache keeps where every request is a hit, at least, and of one object.
+const IDLE_MOST: usize = 16 << 20;
+const IDLE_LEAST: usize = 512 << 10;
 const IDLE_ONE: usize = 1 << 20;
 const SHARDS: usize = 8;
+/// What most objects are for.
+const WRITTEN: Purpose = Purpose::Written(0);
 
 /// An object that is out: its bytes, and the tag written at the start and end of each of its pages.
 #[derive(Clone, Copy)]
@@ -33,6 +37,9 @@ struct Twin {
     live: BTreeMap<usize, Object>,
     /// The address that waits, by shard and bytes.
     idle: HashMap<(usize, usize), usize>,
+    /// What became of the requests since the hit rate was looked at, and what may wait since then.
+    hits: Vec<bool>,
+    idle_bound: usize,
     tags: u64,
 }
 
@@ -89,18 +96,23 @@ impl Twin {
         self.tags
     }
 
-    fn alloc(&mut self, bytes: usize, align: usize, arena: usize) -> bool {
-        let waiting = (bytes <= IDLE_ONE && align <= PAGE)
-            .then(|| self.idle.remove(&(arena % SHARDS, bytes)))
-            .flatten();
-        let fresh = alloc(bytes, align, ArenaIndex::new(arena));
+    fn alloc(&mut self, bytes: usize, align: usize, arena: usize, purpose: Purpose) -> bool {
+        let serves = !matches!(purpose, Purpose::Written(1..));
+        let waiting = if bytes <= IDLE_ONE && align <= PAGE && serves {
+            let waiting = self.idle.remove(&(arena % SHARDS, bytes));
+            self.note_request(waiting.is_some());
+            waiting
+        } else {
+            None
+        };
+        let fresh = alloc(bytes, align, ArenaIndex::new(arena), purpose);
         let Some(fresh) = fresh else {
             assert!(waiting.is_none(), "one was waiting");
             return false;
         };
         let addr = fresh.addr.as_ptr().expose_provenance();
         match waiting {
-            Some(waiting) => assert_eq!(addr, waiting, "A3: the one that waits comes back"),
+            Some(waiting) => assert_eq!(addr, waiting, "the one that waits comes back"),
             None => assert_eq!(addr % align.max(PAGE), 0),
         }
         self.assert_apart(addr, bytes);
@@ -116,12 +128,22 @@ impl Twin {
         true
     }
 
+    /// The hit rate counts after every 32 misses (R1).
+    fn note_request(&mut self, hit: bool) {
+        self.hits.push(hit);
+        if self.hits.iter().filter(|&&hit| !hit).count() == 32 {
+            let requests = self.hits.len();
+            self.idle_bound = IDLE_MOST / requests * (requests - 32);
+            self.hits.clear();
+        }
+    }
+
     fn dealloc(&mut self, addr: usize, arena: usize) {
         let object = self.live.remove(&addr).unwrap();
         Self::verify(addr, object);
         assert_eq!(dealloc(word(addr).cast(), ArenaIndex::new(arena)), Ok(()));
         let idle: usize = self.idle.keys().map(|&(_, bytes)| bytes).sum();
-        if object.bytes <= IDLE_ONE && idle + object.bytes <= IDLE_MAX {
+        if object.bytes <= IDLE_ONE && idle + object.bytes <= self.idle_bound.max(IDLE_LEAST) {
             let replaced = self.idle.insert((arena % SHARDS, object.bytes), addr);
             assert!(replaced.is_none_or(|old| page_map::record(word(old).cast()).is_none()));
             assert_eq!(inspect(word(addr).cast()), Err(Misuse::DoubleFree), "A2");
@@ -134,8 +156,9 @@ impl Twin {
 
     fn resize(&mut self, addr: usize, bytes: usize) -> bool {
         let old = self.live[&addr];
+        let purpose = [WRITTEN, Purpose::Zeroed][bytes / PAGE % 2];
         // SAFETY: an object that is out, the twin's.
-        let Some(zeroed) = (unsafe { resize(object_at(addr), bytes) }) else {
+        let Some(zeroed) = (unsafe { resize(object_at(addr), bytes, purpose) }) else {
             assert!(bytes > old.bytes, "shrinking needs nobody");
             Self::verify(addr, old);
             return false;
@@ -160,41 +183,26 @@ impl Twin {
 
     fn relocate(&mut self, from: usize, arena: usize) -> bool {
         let old = self.live[&from];
-        if !self.alloc(old.bytes, PAGE, arena) {
+        let bare = Purpose::Written(old.bytes / PAGE);
+        if !self.alloc(old.bytes, PAGE, arena, bare) {
             return false;
         }
-        let (&to, _) = self
-            .live
-            .iter()
-            .find(|(_, object)| object.tag == self.tags)
-            .unwrap();
+        let newest = |(_, object): &(&usize, &Object)| object.tag == self.tags;
+        let (&to, &there) = self.live.iter().find(newest).unwrap();
         // SAFETY: two objects of that many bytes, the twin's.
-        let moved = unsafe { relocate(object_at(from), object_at(to), old.bytes) };
-        let (there, here) = (self.live[&to], old);
+        let moved = unsafe { relocate(object_at(from), object_at(to)) };
         if moved {
-            Self::verify(
-                to,
-                Object {
-                    tag: old.tag,
-                    ..there
-                },
-            );
-            self.live.insert(
-                to,
-                Object {
-                    tag: old.tag,
-                    ..there
-                },
-            );
-            Self::assert_zero(from, old.bytes);
-            let emptied = Object {
-                tag: self.tag(),
-                ..here
-            };
-            Self::write(from, emptied);
-            self.live.insert(from, emptied);
+            Self::verify(to, old);
+            self.live.remove(&from);
+            self.live.insert(to, old);
+            assert!(inspect(word(from).cast()).is_err(), "it is free");
+            for at in marks(old.bytes) {
+                // SAFETY: free pages of the heap, which stay mapped; the twin has one thread.
+                let left = unsafe { word(from + at).read() };
+                assert!(left == 0 || left == old.tag, "moved away, or copied");
+            }
         } else {
-            Self::verify(from, here);
+            Self::verify(from, old);
             Self::verify(to, there);
         }
         moved
@@ -210,9 +218,9 @@ impl Twin {
 
     fn check(&self) {
         assert_eq!(
-            idle_bytes(),
+            waiting_bytes(),
             self.idle.keys().map(|&(_, bytes)| bytes).sum::<usize>(),
-            "A3"
+            "R1"
         );
         let mut out = [0; CLASSES];
         for (&addr, object) in &self.live {
@@ -236,7 +244,7 @@ impl Twin {
         for (index, &bytes) in out.iter().enumerate().skip(SMALL_CLASSES) {
             assert_eq!(out_bytes(index), bytes, "class {index}");
         }
-        let all = self.live.values().map(|object| object.bytes).sum::<usize>() + idle_bytes();
+        let all = self.live.values().map(|object| object.bytes).sum::<usize>() + waiting_bytes();
         assert_eq!(HEAP.figures().active, all);
     }
 
@@ -261,7 +269,8 @@ impl Twin {
                 } else {
                     1
                 };
-                self.alloc(bytes, align, arena);
+                let purpose = [WRITTEN, Purpose::Zeroed][dice.below(2)];
+                self.alloc(bytes, align, arena, purpose);
             }
             9..11 => {
                 if let Some(addr) = self.pick(dice) {
@@ -323,7 +332,7 @@ fn a_system_that_refuses_leaves_every_object_as_it_was() {
             }
             twin.check();
             gate::refuse(u64::MAX, 0);
-            assert!(twin.alloc(5 << 20, 1, 0));
+            assert!(twin.alloc(5 << 20, 1, 0, WRITTEN));
         }
     });
 }
@@ -332,13 +341,12 @@ fn a_system_that_refuses_leaves_every_object_as_it_was() {
 fn moving_pages_takes_the_contents_along() {
     alone(|| {
         let mut twin = Twin::default();
-        assert!(twin.alloc(RELOCATE_MIN + 3 * PAGE, 1, 0));
+        assert!(twin.alloc(RELOCATE_MIN + 3 * PAGE, 1, 0, WRITTEN));
         let (&addr, _) = twin.live.iter().next().unwrap();
         assert!(twin.relocate(addr, 0), "this system moves pages");
         gate::refuse(0, u64::MAX);
-        let (&addr, &object) = twin.live.iter().next().unwrap();
-        // SAFETY: two objects of that many bytes, the twin's.
-        let moved = unsafe { relocate(object_at(addr), object_at(addr), object.bytes) };
+        let (&addr, _) = twin.live.iter().next().unwrap();
+        let moved = twin.relocate(addr, 0);
         assert!(!moved, "what the system refuses is said");
         gate::refuse(u64::MAX, 0);
         twin.check();
@@ -381,7 +389,7 @@ fn of_two_frees_at_once_one_loses() {
             });
             let mut first = 0;
             for round in 1..=ROUNDS {
-                let fresh = alloc(9 * PAGE, 1, ArenaIndex::FIRST).unwrap();
+                let fresh = alloc(9 * PAGE, 1, ArenaIndex::FIRST, WRITTEN).unwrap();
                 OBJECT.store(fresh.addr.as_ptr().expose_provenance(), Ordering::Relaxed);
                 BEGUN.store(round, Ordering::Release);
                 // The other needs a moment to notice: which one varies.
@@ -393,7 +401,7 @@ fn of_two_frees_at_once_one_loses() {
         });
         assert_eq!(freed, ROUNDS);
         release_idle();
-        assert_eq!((idle_bytes(), HEAP.figures().active), (0, 0));
+        assert_eq!((waiting_bytes(), HEAP.figures().active), (0, 0));
     });
 }
 
@@ -409,7 +417,8 @@ fn threads_share_the_run_cache() {
                     let mut dice = Dice::new(thread);
                     for step in 0..4000 {
                         if live.len() < 5 && dice.once_in(2) || live.is_empty() {
-                            let fresh = alloc(bytes, 1, ArenaIndex::FIRST).unwrap();
+                            let fresh =
+                                alloc(bytes, 1, ArenaIndex::FIRST, Purpose::Written(0)).unwrap();
                             let addr = fresh.addr.as_ptr().expose_provenance();
                             let tag = thread << 32 | step;
                             Twin::write(addr, Object { bytes, tag });
@@ -431,7 +440,7 @@ fn threads_share_the_run_cache() {
             }
         });
         release_idle();
-        assert_eq!((idle_bytes(), HEAP.figures().active), (0, 0));
+        assert_eq!((waiting_bytes(), HEAP.figures().active), (0, 0));
         HEAP.check();
     });
 }

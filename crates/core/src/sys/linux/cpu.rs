@@ -2,6 +2,7 @@
 
 use super::call::{ok, syscall};
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 /// The byte at `base + index + DISPLACEMENT`, in one instruction and wide at once.
 ///
@@ -45,26 +46,17 @@ pub(crate) unsafe fn step<const STEP: isize, T>(word: *mut *mut T) {
 
 /// Number of processors this process may run on; at least 1.
 pub(crate) fn usable() -> usize {
-    // 8192 processors: what the largest kernels are built for.
-    let mut mask = [0u64; 128];
+    // 8192 processors: what the largest kernels are built for. Not cleared: the kernel says how much it wrote.
+    let mut mask = [const { MaybeUninit::<u64>::uninit() }; 128];
+    let (bytes, addr) = (size_of_val(&mask), mask.as_mut_ptr().expose_provenance());
     // SAFETY: the kernel fills at most the bytes named.
-    let written = unsafe {
-        syscall(
-            libc::SYS_sched_getaffinity,
-            [
-                0,
-                size_of_val(&mask),
-                mask.as_mut_ptr().expose_provenance(),
-                0,
-                0,
-                0,
-            ],
-        )
-    };
+    let written = unsafe { syscall(libc::SYS_sched_getaffinity, [0, bytes, addr, 0, 0, 0]) };
     match ok(written) {
-        Some(_) => mask
+        Some(bytes) => mask
             .iter()
-            .map(|word| word.count_ones() as usize)
+            .take(bytes / size_of::<u64>())
+            // SAFETY: the kernel wrote so many words.
+            .map(|word| unsafe { word.assume_init_read() }.count_ones() as usize)
             .sum::<usize>()
             .max(1),
         None => 1,

@@ -22,6 +22,17 @@ pub(crate) fn wait(word: &AtomicU32, value: u32) {
     };
 }
 
+/// Sleeps for `ns` nanoseconds, or somewhat longer.
+pub(crate) fn pause(ns: u64) {
+    let time = libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    };
+    let time = (&raw const time).expose_provenance();
+    // SAFETY: the kernel reads the time.
+    unsafe { syscall(libc::SYS_nanosleep, [time, 0, 0, 0, 0, 0]) };
+}
+
 /// Wakes up to `count` sleepers of `word`.
 pub(crate) fn wake(word: &AtomicU32, count: u32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;

@@ -1,5 +1,6 @@
 //! Address space and memory.
 
+use super::bare;
 use super::call::{ok, syscall};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -125,8 +126,11 @@ pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) ->
 
 /// Extends the data segment by `len` bytes and returns its old end. The bytes read zero.
 ///
-/// Goes through the C library, whose own allocator may use the same segment.
+/// Goes through the C library, whose own allocator may use the same segment; hence not from the bare thread.
 pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
+    if bare::is_current() {
+        return None;
+    }
     let increment = isize::try_from(len).ok()?;
     // SAFETY: plain call; the old `errno` is put back, as a refusal here is not yet a failure.
     unsafe {
@@ -144,6 +148,7 @@ pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
 
 /// Bytes of the system's page, a power of two.
 pub(crate) fn page_size() -> usize {
+    #[unsafe(link_section = ".data.jemoxide_start")]
     static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
     match PAGE_SIZE.load(Ordering::Relaxed) {
         0 => {
@@ -159,15 +164,18 @@ pub(crate) fn page_size() -> usize {
 
 /// Whether the system backs fresh mappings by huge pages without being asked; read once.
 pub(crate) fn huge_by_default() -> bool {
-    const UNKNOWN: u8 = 2;
+    const UNKNOWN: u8 = 0;
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+    #[unsafe(link_section = ".data.jemoxide_start")]
     static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
     match ANSWER.load(Ordering::Relaxed) {
         UNKNOWN => {
             let answer = read_huge_by_default();
-            ANSWER.store(u8::from(answer), Ordering::Relaxed);
+            ANSWER.store(if answer { YES } else { NO }, Ordering::Relaxed);
             answer
         }
-        answer => answer != 0,
+        answer => answer == YES,
     }
 }
 

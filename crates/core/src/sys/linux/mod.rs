@@ -1,5 +1,7 @@
 //! Linux on x86-64, through raw system calls.
 
+#[cfg_attr(test, expect(dead_code, reason = "tests start no bare thread"))]
+pub(crate) mod bare;
 pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod futex;

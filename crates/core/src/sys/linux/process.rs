@@ -1,6 +1,7 @@
 //! The process: its environment, its messages, its files, its end.
 
 use super::call::{ok, syscall};
+use super::{bare, futex};
 use core::ffi::{CStr, c_char};
 use core::ptr::{self, NonNull};
 
@@ -8,10 +9,45 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
+/// Whether the process was started with more rights than who started it (setuid, setgid, capabilities).
+pub(crate) fn has_raised_rights() -> bool {
+    // SAFETY: reads the vector that the kernel gave the process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Whether the calling thread may do something that the process's first thread may not: the kernel keeps rights by
+/// thread, and those of a thread that the C library does not know stay as they were when the process drops its own.
+pub(crate) fn exceeds_process_rights() -> bool {
+    let (own, first) = (capabilities(0), capabilities(id() as usize));
+    match (own, first) {
+        (Some(own), Some(first)) => own.iter().zip(first).any(|(own, first)| own & !first != 0),
+        _ => false,
+    }
+}
+
+/// Capabilities in force and permitted of thread `id` (0: the calling one), two words each. `None`: not told.
+fn capabilities(id: usize) -> Option<[u32; 4]> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = [VERSION_3, id as u32];
+    // Twice: in force, permitted, inheritable.
+    let mut sets = [[0u32; 3]; 2];
+    let (header, data) = (header.as_mut_ptr(), sets.as_mut_ptr());
+    let arguments = [
+        header.expose_provenance(),
+        data.expose_provenance(),
+        0,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads and writes the header and writes both sets.
+    ok(unsafe { syscall(libc::SYS_capget, arguments) })?;
+    Some([sets[0][0], sets[0][1], sets[1][0], sets[1][1]])
+}
+
 /// The value of an environment variable; `None` also in a process with raised rights.
 pub(crate) fn environment(name: &[u8]) -> Option<&'static [u8]> {
-    // SAFETY: reads the vector that the kernel gave the process.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+    if has_raised_rights() {
         return None;
     }
     // SAFETY: the C library's list, ended by null. We read it once, at the first allocation, when a
@@ -55,8 +91,27 @@ pub(crate) fn write_error(mut text: &[u8]) {
 
 /// Ends the process by SIGABRT.
 pub(crate) fn abort() -> ! {
+    if bare::is_current() {
+        // The C library takes the caller for a thread of its own, and so does a handler of the program's: another
+        // thread may take the signal.
+        let mut signal = libc::SIGABRT;
+        loop {
+            // SAFETY: plain calls.
+            unsafe { syscall(libc::SYS_kill, [id() as usize, signal as usize, 0, 0, 0, 0]) };
+            futex::pause(1_000_000_000);
+            // Ignored, or blocked by all threads: what nobody can ignore.
+            signal = libc::SIGKILL;
+        }
+    }
     // SAFETY: plain call.
     unsafe { libc::abort() }
+}
+
+/// Has `body` called when the process leaves through `exit`, after what is registered later. May allocate from us.
+/// `false`: refused.
+pub(crate) fn at_exit(body: extern "C" fn()) -> bool {
+    // SAFETY: plain call; the function lives as long as the program.
+    unsafe { libc::atexit(body) == 0 }
 }
 
 /// Number of this process.

@@ -45,6 +45,22 @@ global_asm!(
     unstarted = sym UNSTARTED,
 );
 
+/// Bytes from a thread's pointer to its word, less than 0. The same for all threads and all time, unlike the word: the
+/// compiler may read it once for several operations, and before a loop.
+#[inline(always)]
+pub(crate) fn word_offset() -> isize {
+    let offset: isize;
+    // SAFETY: reads what the loader, or the linker, has filled in for good.
+    unsafe {
+        asm!(
+            concat!("mov {0}, qword ptr [rip + ", word_symbol!(), "@GOTTPOFF]"),
+            out(reg) offset,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    offset
+}
+
 /// The calling thread's word.
 #[inline(always)]
 pub(crate) fn word() -> *mut u8 {
@@ -52,9 +68,9 @@ pub(crate) fn word() -> *mut u8 {
     // SAFETY: reads the thread's own word at its initial-exec offset.
     unsafe {
         asm!(
-            concat!("mov {0}, qword ptr [rip + ", word_symbol!(), "@GOTTPOFF]"),
-            "mov {0}, qword ptr fs:[{0}]",
-            out(reg) word,
+            "mov {word}, qword ptr fs:[{offset}]",
+            offset = in(reg) word_offset(),
+            word = lateout(reg) word,
             options(pure, readonly, nostack, preserves_flags),
         );
     }
@@ -69,9 +85,8 @@ pub(crate) unsafe fn set_word(word: *mut u8) {
     // SAFETY: writes the thread's own word; the caller vouches for the value.
     unsafe {
         asm!(
-            concat!("mov {offset}, qword ptr [rip + ", word_symbol!(), "@GOTTPOFF]"),
             "mov qword ptr fs:[{offset}], {word}",
-            offset = out(reg) _,
+            offset = in(reg) word_offset(),
             word = in(reg) word,
             options(nostack, preserves_flags),
         );
@@ -127,6 +142,47 @@ pub(crate) fn at_fork(
     // SAFETY: plain call; the functions live as long as the program.
     let result: c_int = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
     result == 0
+}
+
+/// Where the calling thread's word is; as long as the thread lives.
+pub(crate) fn word_place() -> *mut *mut u8 {
+    let place = identity().wrapping_add_signed(word_offset());
+    core::ptr::with_exposed_provenance_mut(place)
+}
+
+/// Every other thread of the process passes a full memory barrier before this returns: what a thread stored before
+/// it is seen by the caller, and what the caller stored before is seen by what the thread does afterwards. `false`:
+/// the system cannot do that.
+pub(crate) fn barrier_everywhere() -> bool {
+    let command = |command: c_int| {
+        // SAFETY: plain calls.
+        let result = unsafe { syscall(libc::SYS_membarrier, [command as usize, 0, 0, 0, 0, 0]) };
+        result == 0
+    };
+    // Registering is for once, and cheap from then on; a forked child need not know whether its parent did.
+    command(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+        && command(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+}
+
+/// Runs `body` while the calling thread takes no signal.
+pub(crate) fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
+    // The kernel's own set of 64, not the C library's, which leaves out those it needs itself.
+    let (all, mut before) = (u64::MAX, 0u64);
+    let bytes = size_of::<u64>();
+    let set = |how: i32, to: *const u64, from: *mut u64| {
+        let (to, from) = (to.expose_provenance(), from.expose_provenance());
+        // SAFETY: the kernel reads the one set and writes the other, or neither where null.
+        unsafe {
+            syscall(
+                libc::SYS_rt_sigprocmask,
+                [how as usize, to, from, bytes, 0, 0],
+            )
+        };
+    };
+    set(libc::SIG_SETMASK, &raw const all, &raw mut before);
+    let result = body();
+    set(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut());
+    result
 }
 
 /// Lets other threads run.

@@ -6,7 +6,7 @@ use crate::extent::HEAP;
 use crate::size::SizeClass;
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
-use crate::thread::{Current, cache, current};
+use crate::thread::{Current, bins as thread_bins, cache, current};
 use core::ptr;
 use std::collections::HashSet;
 use std::sync::mpsc::channel;
@@ -323,5 +323,166 @@ fn in_a_forked_child_the_others_caches_are_orphans() {
                 "the child found something else"
             );
         });
+    });
+}
+
+/// What the fast paths do, and the slow ones where those decline.
+fn alloc_fast(cache: CacheRef) -> usize {
+    match thread_bins::pop(class().byte()) {
+        Some(object) => object.expose_provenance(),
+        None => alloc(cache),
+    }
+}
+
+fn dealloc_fast(cache: CacheRef, object: usize) {
+    if !thread_bins::push(class().byte(), ptr::with_exposed_provenance_mut(object)) {
+        dealloc(cache, object);
+    }
+}
+
+fn park_all() {
+    let _passage = Passage::enter(None);
+    // Seen once, and the second time as it was.
+    for _ in 0..2 {
+        begin_look();
+        while park_idle() {}
+    }
+}
+
+#[test]
+fn an_idle_thread_gives_back_all_but_the_top_and_goes_on() {
+    alone(|| {
+        prepare(ORPHANS, false);
+        let (tell, told) = channel();
+        let (wake, woken) = channel();
+        let sleeper = thread::spawn(move || {
+            let cache = begin();
+            let objects: Vec<usize> = (0..100).map(|_| alloc_fast(cache)).collect();
+            objects
+                .iter()
+                .for_each(|&object| dealloc_fast(cache, object));
+            tell.send(cache.held(INDEX)).unwrap();
+            woken.recv().unwrap();
+            // All of them again, each once: what went came back through the slabs.
+            let again: HashSet<usize> = (0..100).map(|_| alloc_fast(cache)).collect();
+            assert_eq!(again.len(), 100);
+            again.iter().for_each(|&object| dealloc_fast(cache, object));
+            woken.recv().unwrap();
+        });
+        let held = told.recv().unwrap();
+        assert!(held > 10, "{held}");
+        let before = bin::taken(INDEX);
+        park_all();
+        assert_eq!(super::held(INDEX), 1, "the top stays");
+        assert_eq!(before - bin::taken(INDEX), held - 1);
+        wake.send(()).unwrap();
+        park_all();
+        // It parks again, and ends parked: its cache is an orphan like any other.
+        wake.send(()).unwrap();
+        sleeper.join().unwrap();
+        check(None);
+        flush_orphans();
+        depot::empty(cache::flush_magazine);
+        assert_eq!(bin::taken(INDEX), 0, "nothing was lost");
+    });
+}
+
+/// Rule X1: an operation that was held up between its compare and its move of the head ends as it should.
+#[test]
+fn an_operation_under_way_while_its_thread_is_parked_ends_well() {
+    alone(|| {
+        prepare(ORPHANS, false);
+        for is_pop in [true, false] {
+            let (tell, told) = channel();
+            let (wake, woken) = channel();
+            let sleeper = thread::spawn(move || {
+                let cache = begin();
+                let objects: Vec<usize> = (0..60).map(|_| alloc_fast(cache)).collect();
+                objects[1..]
+                    .iter()
+                    .for_each(|&object| dealloc_fast(cache, object));
+                let bin = cache.live_bin(class());
+                // SAFETY: this thread's own bin; what follows is what the fast paths do.
+                let head = unsafe { (*bin).head };
+                tell.send(()).unwrap();
+                woken.recv().unwrap();
+                let mut out = HashSet::new();
+                // SAFETY: as above: the head is a filled slot, and there is room above it.
+                unsafe {
+                    if is_pop {
+                        (*bin).head = (*bin).head.wrapping_add(1);
+                        out.insert((*head).expose_provenance());
+                    } else {
+                        *head.wrapping_sub(1) = ptr::with_exposed_provenance_mut(objects[0]);
+                        (*bin).head = (*bin).head.wrapping_sub(1);
+                    }
+                }
+                let more = 200 - out.len();
+                out.extend((0..more).map(|_| alloc_fast(cache)));
+                assert_eq!(out.len(), 200, "handed out twice");
+                assert!(is_pop || out.contains(&objects[0]), "lost");
+                out.iter().for_each(|&object| dealloc_fast(cache, object));
+                if is_pop {
+                    dealloc_fast(cache, objects[0]);
+                }
+            });
+            told.recv().unwrap();
+            park_all();
+            assert_eq!(held(INDEX), 1);
+            wake.send(()).unwrap();
+            sleeper.join().unwrap();
+            flush_orphans();
+            depot::empty(cache::flush_magazine);
+            assert_eq!(bin::taken(INDEX), 0, "nothing was lost");
+        }
+    });
+}
+
+/// Threads at work are parked whenever they seem to stand still, which on few processors is anywhere.
+#[test]
+fn parking_meets_threads_at_any_instruction() {
+    alone(|| {
+        prepare(ORPHANS, false);
+        let work = |seed: u64| {
+            let cache = begin();
+            let mut dice = Dice::new(seed);
+            let mut live: Vec<usize> = Vec::new();
+            for step in 0..400_000 {
+                if live.is_empty() || live.len() < 300 && dice.below(2) == 0 {
+                    let object = alloc_fast(cache);
+                    let stamp = ptr::with_exposed_provenance_mut::<u64>(object);
+                    // SAFETY: an object of that class, ours.
+                    unsafe { stamp.write(seed << 32 | object as u64 & 0xffff_ffff) };
+                    live.push(object);
+                } else {
+                    let object = live.swap_remove(dice.below(live.len()));
+                    let stamp = ptr::with_exposed_provenance_mut::<u64>(object);
+                    // SAFETY: as above.
+                    let found = unsafe { stamp.read() };
+                    assert_eq!(found, seed << 32 | object as u64 & 0xffff_ffff, "shared");
+                    // SAFETY: as above.
+                    unsafe { stamp.write(0) };
+                    dealloc_fast(cache, object);
+                }
+                if step % 20_000 == 0 {
+                    thread::yield_now();
+                }
+            }
+            live.iter().for_each(|&object| dealloc_fast(cache, object));
+        };
+        let parked = thread::scope(|scope| {
+            let workers: Vec<_> = (1..7).map(|seed| scope.spawn(move || work(seed))).collect();
+            let mut parked = 0;
+            while !workers.iter().all(|worker| worker.is_finished()) {
+                let before = bin::taken(INDEX);
+                park_all();
+                parked += usize::from(bin::taken(INDEX) != before);
+            }
+            parked
+        });
+        assert!(parked > 10, "{parked}");
+        flush_orphans();
+        depot::empty(cache::flush_magazine);
+        assert_eq!(bin::taken(INDEX), 0, "nothing was lost");
     });
 }

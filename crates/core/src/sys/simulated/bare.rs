@@ -1,0 +1,21 @@
+//! No bare thread: what unit tests use of the standard library needs thread-local storage. Starting is refused, and
+//! counted.
+
+use core::cell::Cell;
+
+pub(crate) use crate::sys::linux::bare::{forget, is_present, leave, set_name, set_ordinary};
+
+std::thread_local! {
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How often this thread asked for one.
+pub(crate) fn asked() -> usize {
+    ASKED.get()
+}
+
+/// Always refused.
+pub(crate) fn start(_entry: extern "C" fn() -> !) -> bool {
+    ASKED.set(ASKED.get() + 1);
+    false
+}
