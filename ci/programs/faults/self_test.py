@@ -8,6 +8,9 @@
     not loadable        lua        bindings go elsewhere
     not inherited       gcc        children of the program run without the library
     hang                lua        still runs after its time
+
+And a load of its own, which fails as often as it is told: on the reference it gets further chances, on
+the library none.
 """
 
 import re
@@ -16,7 +19,7 @@ import time
 from pathlib import Path
 
 from harness.stage import Allocator, Failure
-from harness.trial import Trial, assert_same, libc_file
+from harness.trial import REFERENCE, REFERENCE_RUNS, Trial, assert_same, libc_file
 
 SOURCE = Path(__file__).parent / "faulty_allocator.c"
 
@@ -39,6 +42,26 @@ CASES = (
     ("NOT_LOADABLE", "lua", r"does not take its malloc family"),
 )
 
+# allocator, how often the load fails on it, whether the trial passes
+CHANCES = (
+    (REFERENCE, REFERENCE_RUNS - 1, True),
+    (REFERENCE, REFERENCE_RUNS, False),
+    ("library", 1, False),
+)
+
+
+class FailingLoad:
+    """A load that fails its first `failures` runs on the allocator `name`."""
+
+    def __init__(self, name, failures):
+        self.name, self.failures = name, failures
+
+    def run(self, stage):
+        if stage.allocator.name == self.name and self.failures > 0:
+            self.failures -= 1
+            raise Failure("on purpose")
+        return {"fact": "holds"}
+
 
 def run(modules, folder):
     """Returns the exit status for the process."""
@@ -47,7 +70,8 @@ def run(modules, folder):
     def trial(load, library, patience=1.0):
         bench = Trial(library, folder, patience=patience)
         if load not in references:
-            references[load] = bench.facts_on(Allocator("glibc", libc_file()), load, modules[load])
+            reference = Allocator(REFERENCE, libc_file())
+            references[load] = bench.facts_in(REFERENCE_RUNS, reference, load, modules[load])
         assert_same(references[load], bench.facts_on(Allocator("library", str(library)), load, modules[load]))
 
     for load in sorted({load for _, load, _ in CASES}):
@@ -69,6 +93,17 @@ def run(modules, folder):
             wrong.append(fault)
         print(f"{'FAILED' if verdict else 'ok':8} fault {fault} under {load}"
               f" {verdict or 'is noticed'} ({time.monotonic() - begun:.1f} s)", flush=True)
+    for name, failures, passes in CHANCES:
+        load = FailingLoad(name, failures)
+        try:
+            Trial(build("NONE", folder), folder).run("failing_load", load)
+            verdict = None if passes else "passed"
+        except Failure as failure:
+            verdict = f"failed:\n{failure}" if passes else None
+        if verdict:
+            wrong.append(f"{failures} failures on {name}")
+        print(f"{'FAILED' if verdict else 'ok':8} a load that fails {failures} times on {name}"
+              f" {verdict or ('passes' if passes else 'fails')}", flush=True)
     print(f"self-test: {len(CASES)} faults, wrong: {', '.join(wrong) or 'none'}")
     return 1 if wrong else 0
 

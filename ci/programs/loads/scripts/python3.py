@@ -92,8 +92,10 @@ def main():
         if os.waitpid(pid, 0)[1] != 0:
             raise SystemExit(f"forked child {round_} failed")
     with multiprocessing.Pool(3, maxtasksperchild=2) as pool:
-        for seed, found in enumerate(pool.map(in_process, range(8), chunksize=1)):
-            print("process", seed, *found)
+        by_processes = pool.map(in_process, range(8), chunksize=1)
+    # Once no worker is forked any more: it would inherit the lines not yet written, and write them too.
+    for seed, found in enumerate(by_processes):
+        print("process", seed, *found)
     stop.set()
     for thread in disturbers:
         thread.join()
