@@ -41,6 +41,9 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("mostly_freed_ratio", 5.0, 4.6),
     goal("mostly_freed_peak", 1.10, 1.09),
     goal("metadata_percent", 0.8, 0.5),
+    // The soak: mean RSS over mean live bytes; processor time over the fastest peer's.
+    goal("soak_rss_over_live", 1.25, 1.25),
+    goal("soak_cpu_over_fastest", 1.02, 1.02),
     // Time over the best peer.
     goal("ping-pong-64", 0.80, 0.70),
     goal("burst-1600", 0.70, 0.60),
@@ -101,6 +104,7 @@ mod tests {
         rows.extend(crate::memory::KEYS);
         rows.extend(crate::compare::keys());
         rows.extend(crate::scale::keys());
+        rows.extend(crate::soak::KEYS);
         for goal in GOALS {
             assert!(rows.contains(goal.key), "no row measures {}", goal.key);
         }

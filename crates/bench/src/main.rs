@@ -14,6 +14,7 @@ mod peers;
 mod process;
 mod row;
 mod scale;
+mod soak;
 mod statistics;
 mod table;
 
@@ -68,6 +69,13 @@ enum Command {
         /// Only series whose name contains one of these
         #[arg(long, value_delimiter = ',', value_name = "NAMES")]
         only: Vec<String>,
+    },
+    /// Days and nights of a server: resident memory against live bytes over time (needs cc)
+    Soak {
+        #[command(flatten)]
+        table: TableArguments,
+        #[command(flatten)]
+        settings: soak::Settings,
     },
     /// Name the workloads and programs of `compare` and what each does
     Workloads,
@@ -187,6 +195,10 @@ fn run(command: Command) -> Result<(), String> {
         } => {
             let (peers, output) = table.prepare()?;
             scale::run(&peers, &output, rounds, &only, table.quick)
+        }
+        Command::Soak { table, settings } => {
+            let (peers, output) = table.prepare()?;
+            soak::run(&peers, &output, &settings, table.quick)
         }
         Command::Step { series, size } => {
             let told = scale::run_step(&series, size)?;

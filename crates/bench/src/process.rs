@@ -16,7 +16,9 @@
 mod family;
 mod trace;
 
-pub(crate) use family::{family_pss_kib, is_alive, peak_resident_kib, resident_kib};
+pub(crate) use family::{
+    cpu_ms, family_pss_kib, is_alive, peak_resident_kib, resident_kib, rollup, thread_names,
+};
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
