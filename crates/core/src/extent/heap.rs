@@ -4,7 +4,7 @@
 //! alloc ──> lock, search ──found──> unlock [populate]
 //!              └──nothing──> grow, search again
 //! dealloc ──> lock, join, unlock [tell that more is idle than may be]
-//! tick ──> an epoch has passed, or too much is idle ──> one step of purging
+//! giving_back: tick ──> an epoch has passed, or too much is idle ──> one step of purging
 //! ```
 //! H1  System calls that take long (purging, populating, unmapping) run without the lock, over pages that are
 //!     marked taken meanwhile.
@@ -16,7 +16,6 @@
 use super::descriptor::{HugeRef, Kind};
 use super::giant::{GIANT_PAGES, Remains};
 use super::moving::{Gaps, PIECE_PAGES};
-use super::purge::{Batch, STEP_PAGES, STEP_VISITS};
 use super::state::{Idle, Place, State, Want, all_used};
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
@@ -24,6 +23,9 @@ use crate::sync::{Guard, Mutex};
 use crate::sys::memory;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use giving_back::Trust;
+
+mod giving_back;
 
 /// Pages that are populated at a time.
 const WINDOW_PAGES: usize = (64 << 10) / PAGE;
@@ -131,13 +133,6 @@ pub(crate) struct PageHeap {
     pub(super) move_refusals: AtomicU8,
     /// Pages in a group that is purged as one; 0: the system's page decides. Set in tests.
     pub(super) grain: AtomicU8,
-}
-
-/// What is known about purging: whether it zeroes (H2).
-enum Trust {
-    Untried = 0,
-    Zeroes = 1,
-    Lies = 2,
 }
 
 impl PageHeap {
@@ -344,28 +339,6 @@ impl PageHeap {
         }
     }
 
-    /// Whether more is idle than may be, so that a tick is due at once.
-    #[inline]
-    pub(crate) fn is_pressed(&self) -> bool {
-        self.pressed.load(Ordering::Relaxed)
-    }
-
-    /// Has a tick follow at once when `pages` idle ones are more than go unnoticed.
-    #[inline]
-    pub(crate) fn note_idle(&self, pages: usize) {
-        // The level is looked at after the pages were counted: see `set_notice`.
-        if pages > self.notice.load(Ordering::SeqCst).wrapping_sub(1) {
-            self.pressed.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Sets how many idle pages go unnoticed; `None`: any. Who sets it and then looks at what is idle has missed
-    /// nothing.
-    pub(crate) fn set_notice(&self, pages: Option<usize>) {
-        self.notice
-            .store(pages.map_or(0, |pages| pages + 1), Ordering::SeqCst);
-    }
-
     /// Bytes of idle pages that hold memory.
     pub(crate) fn idle_bytes(&self) -> usize {
         let state = self.state.lock();
@@ -373,185 +346,6 @@ impl PageHeap {
             .iter()
             .map(|&kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE)
             .sum()
-    }
-
-    /// Purges what is due by `now_ns`, one bounded step at a time; cheap when nothing is.
-    #[inline]
-    pub(crate) fn tick(&self, now_ns: u64) {
-        if now_ns >= self.next_epoch_ns.load(Ordering::Relaxed) || self.is_pressed() {
-            self.tick_due(now_ns);
-        }
-    }
-
-    #[cold]
-    fn tick_due(&self, now_ns: u64) {
-        // Acquire: pairs with the Release below; one at a time is enough.
-        if self.ticking.swap(true, Ordering::Acquire) {
-            return;
-        }
-        self.advance(now_ns);
-        let done = self.step(Kind::Muzzy, Amount::Due) + self.step(Kind::Dirty, Amount::Due);
-        let state = self.state.lock();
-        let more = Kind::BOTH.iter().any(|&kind| state.excess(kind) > 0);
-        drop(state);
-        // What was refused, locked pages for example, is tried again in the next epoch, not at the next call.
-        self.pressed.store(more && done > 0, Ordering::Relaxed);
-        self.ticking.store(false, Ordering::Release);
-    }
-
-    /// Passes the epochs that ended by `now_ns`.
-    fn advance(&self, now_ns: u64) {
-        let mut state = self.state.lock();
-        // About an eighth of a second. Where nothing decays it stands still: what idled longest is moved first, and the
-        // layout must not depend on the clock then.
-        if state.decay[Kind::Dirty as usize].decay_ms() >= 0 {
-            state.stamp = (now_ns >> 27) as u32;
-        }
-        let active = state.active;
-        state.peak.advance(now_ns, active);
-        let mut next = u64::MAX;
-        for kind in Kind::BOTH {
-            let idle = state.idle[kind as usize];
-            let decay = &mut state.decay[kind as usize];
-            decay.advance(now_ns, idle);
-            next = next.min(decay.next_epoch_ns().unwrap_or(u64::MAX));
-        }
-        self.next_epoch_ns.store(next, Ordering::Relaxed);
-    }
-
-    /// Purges all that is due by `now_ns`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the key arena.<i>.decay"))]
-    pub(crate) fn decay_all(&self, now_ns: u64) {
-        self.advance(now_ns);
-        self.purge_due();
-    }
-
-    fn purge_due(&self) {
-        for kind in [Kind::Muzzy, Kind::Dirty] {
-            while self.step(kind, Amount::Due) > 0 {}
-        }
-    }
-
-    /// Purges all idle pages; answers the bytes given back.
-    pub(crate) fn purge_all(&self) -> usize {
-        let mut pages = 0;
-        // A step looks past so many huge pages only and may find nothing, though it comes further each time.
-        let mut in_vain = self.state.lock().owned / (STEP_VISITS * HUGE_PAGES) + 1;
-        // By turns: what is of one kind hides what is of the other.
-        while in_vain > 0 {
-            let done = self.step(Kind::Muzzy, Amount::All) + self.step(Kind::Dirty, Amount::All);
-            pages += done;
-            if self.state.lock().idle == [0; 2] {
-                break;
-            }
-            in_vain -= usize::from(done == 0);
-        }
-        pages * PAGE
-    }
-
-    /// One step of purging pages of `kind`; answers how many it gave back.
-    fn step(&self, kind: Kind, amount: Amount) -> usize {
-        let grain = self.grain();
-        let mut batch = match amount {
-            Amount::Due => Batch::new(),
-            Amount::All => Batch::new().looking_everywhere(),
-        };
-        let lazily;
-        {
-            let mut state = self.state.lock();
-            let want = match amount {
-                Amount::Due => state.excess(kind),
-                Amount::All => state.idle[kind as usize],
-            };
-            if want == 0 {
-                return 0;
-            }
-            state.collect(&mut batch, kind, want.min(STEP_PAGES), grain);
-            lazily = matches!(amount, Amount::Due)
-                && kind == Kind::Dirty
-                && state.decay[Kind::Muzzy as usize].decay_ms() != 0
-                && !self.no_lazy.load(Ordering::Relaxed);
-        }
-        if batch.is_empty() {
-            return 0;
-        }
-        let how = if lazily {
-            Idle::Lazy
-        } else if self.purging_zeroes() {
-            Idle::Zero
-        } else {
-            Idle::Clean
-        };
-        batch.advise(|addr, bytes| {
-            let Some(addr) = NonNull::new(ptr::with_exposed_provenance_mut(addr)) else {
-                return false;
-            };
-            // SAFETY: pages of ours that are free and marked taken while this runs (H1).
-            unsafe {
-                if lazily {
-                    memory::purge_lazy(addr, bytes)
-                } else {
-                    memory::purge(addr, bytes)
-                }
-            }
-        });
-        let done = self.state.lock().finish(&mut batch, kind, how);
-        if lazily && done == 0 {
-            self.no_lazy.store(true, Ordering::Relaxed);
-        }
-        done
-    }
-
-    /// Pages that the system purges as one.
-    pub(super) fn grain(&self) -> usize {
-        match self.grain.load(Ordering::Relaxed) {
-            0 => (memory::page_size() / PAGE).max(1),
-            grain => grain.into(),
-        }
-    }
-
-    /// Whether purged pages read zero: tried once (H2).
-    fn purging_zeroes(&self) -> bool {
-        match self.trust.load(Ordering::Relaxed) {
-            trust if trust == Trust::Zeroes as u8 => return true,
-            trust if trust == Trust::Lies as u8 => return false,
-            _ => {}
-        }
-        let system = memory::page_size();
-        let Some(page) = memory::map(system) else {
-            return false;
-        };
-        let byte = page.as_ptr();
-        // SAFETY: a page just mapped, ours alone; volatile, as the system changes it behind our back.
-        let verdict = unsafe {
-            byte.write_volatile(1);
-            let purged = memory::purge(page, system);
-            let zero = byte.read_volatile() == 0;
-            memory::unmap(page, system);
-            match (purged, zero) {
-                (false, _) => return false,
-                (true, true) => Trust::Zeroes,
-                (true, false) => Trust::Lies,
-            }
-        };
-        let zeroes = matches!(verdict, Trust::Zeroes);
-        self.trust.store(verdict as u8, Ordering::Relaxed);
-        zeroes
-    }
-
-    /// Sets the decay times in milliseconds: -1 never, 0 at once.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the keys arena.<i>.*_decay_ms")
-    )]
-    pub(crate) fn set_decay_ms(&self, dirty_ms: isize, muzzy_ms: isize) {
-        {
-            let mut state = self.state.lock();
-            state.decay[Kind::Dirty as usize].set_decay_ms(dirty_ms);
-            state.decay[Kind::Muzzy as usize].set_decay_ms(muzzy_ms);
-        }
-        self.next_epoch_ns.store(0, Ordering::Relaxed);
-        self.purge_due();
     }
 
     /// Says where memory comes from and how long it may stay idle, before there is any: touches little, and purges
@@ -581,13 +375,6 @@ impl PageHeap {
             muzzy_purges: state.purges[Kind::Muzzy as usize],
         }
     }
-}
-
-/// How much a step of purging aims at.
-#[derive(Clone, Copy)]
-enum Amount {
-    Due,
-    All,
 }
 
 /// Where more pages come from.

@@ -18,11 +18,15 @@ use super::heap::PurgeFigures;
 use super::peak::Peak;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
+use longest::{cut_longest, find_longest, join_longest};
+
+mod longest;
+mod place;
+
+pub(super) use place::{Place, Taken, Want};
 
 /// Bins of partly used huge pages: by longest free run, 1 to 511 pages.
 const LONGEST_BINS: usize = HUGE_PAGES;
-/// Huge pages that are compared before one is chosen.
-const CANDIDATES: usize = 4;
 
 /// The books.
 pub(super) struct State {
@@ -55,77 +59,6 @@ pub(super) struct State {
     pub(super) bins: Bins<LONGEST_BINS, { LONGEST_BINS / 64 }>,
     pub(super) runs: Bins<256, 4>,
     pub(super) decay: [Decay; 2],
-}
-
-/// Where to find a place: pages, and alignment in pages.
-#[derive(Clone, Copy)]
-pub(super) struct Want {
-    pub(super) pages: usize,
-    pub(super) align: usize,
-}
-
-impl Want {
-    /// Whether a part of one huge page will do.
-    pub(super) const fn is_small(self) -> bool {
-        self.pages < HUGE_PAGES && self.align < HUGE_PAGES
-    }
-
-    /// Whole huge pages that it takes, and their alignment in huge pages.
-    pub(super) const fn huge_pages(self) -> (usize, usize) {
-        let align = self.align / HUGE_PAGES;
-        (
-            self.pages.div_ceil(HUGE_PAGES),
-            if align == 0 { 1 } else { align },
-        )
-    }
-}
-
-/// What was found out about pages taken.
-#[derive(Clone, Copy)]
-pub(super) struct Taken {
-    /// All of them read zero.
-    pub(super) zeroed: bool,
-    /// None of them has memory.
-    pub(super) untouched: bool,
-}
-
-impl Taken {
-    pub(super) const fn nothing() -> Self {
-        Self {
-            zeroed: true,
-            untouched: true,
-        }
-    }
-
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self {
-            zeroed: self.zeroed && other.zeroed,
-            untouched: self.untouched && other.untouched,
-        }
-    }
-}
-
-/// A run that was found.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) addr: usize,
-    pub(super) taken: Taken,
-}
-
-/// A place that was found: page `.1` of a partly used huge page, or huge page number `.1` of a free run.
-#[derive(Clone, Copy)]
-pub(super) enum Spot {
-    Part(HugeRef, usize),
-    Run(HugeRef, usize),
-}
-
-impl Spot {
-    pub(super) fn addr(self) -> usize {
-        match self {
-            Self::Part(huge, at) => huge.addr(at),
-            Self::Run(head, skip) => head.base() + skip * HUGE,
-        }
-    }
 }
 
 /// How pages come to be free (see the table in `descriptor`).
@@ -213,85 +146,6 @@ impl State {
     #[inline(always)]
     pub(super) fn find(&self, addr: usize) -> Option<HugeRef> {
         HugeRef::find(addr, key_of(addr & !(HUGE - 1), self.identity))
-    }
-
-    /// Finds a place for `want` in what the heap has, and takes it.
-    #[inline]
-    pub(super) fn search(&mut self, want: Want) -> Option<Place> {
-        let spot = self.locate(want)?;
-        self.take_spot(spot, want)
-    }
-
-    /// Finds a place for `want` in what the heap has.
-    #[inline]
-    pub(super) fn locate(&self, want: Want) -> Option<Spot> {
-        if want.is_small() {
-            if let Some((huge, at)) = self.choose(want) {
-                return Some(Spot::Part(huge, at));
-            }
-        }
-        let (head, skip) = self.choose_run(want)?;
-        Some(Spot::Run(head, skip))
-    }
-
-    /// Takes a place that was found for `want`.
-    #[inline]
-    pub(super) fn take_spot(&mut self, spot: Spot, want: Want) -> Option<Place> {
-        let (addr, taken) = match spot {
-            Spot::Part(huge, at) => (huge.addr(at), self.take(huge, at, want.pages)),
-            Spot::Run(head, skip) => {
-                let (first, taken) = self.take_run(head, skip, want.pages)?;
-                (first.base(), taken)
-            }
-        };
-        Some(Place { addr, taken })
-    }
-
-    /// The huge page to take a small run from, and where: smallest longest free run that fits, then fullest,
-    /// then lowest address.
-    #[inline]
-    fn choose(&self, want: Want) -> Option<(HugeRef, usize)> {
-        if want.align > 1 {
-            return self.choose_aligned(want);
-        }
-        let (_, head) = self.bins.first_from(want.pages)?;
-        let mut best = head;
-        let mut next = head.next(Chain::Place);
-        for _ in 1..CANDIDATES {
-            let Some(huge) = next else { break };
-            let (used, best_used) = (huge.used_pages.get(), best.used_pages.get());
-            if used > best_used || (used == best_used && huge.base() < best.base()) {
-                best = huge;
-            }
-            next = huge.next(Chain::Place);
-        }
-        Some((best, fit(best, want.pages)?))
-    }
-
-    #[cold]
-    fn choose_aligned(&self, want: Want) -> Option<(HugeRef, usize)> {
-        // A run this long holds an aligned one wherever it starts; shorter ones are worth a few trials.
-        let certain = want.pages + want.align - 1;
-        let mut trials = 4 * CANDIDATES;
-        let mut from = want.pages;
-        while let Some((index, head)) = self.bins.first_from(from) {
-            let mut next = Some(head);
-            while let Some(huge) = next {
-                let free = free_words(huge);
-                if let Some(at) = bits::first_aligned_fit(&free, want.pages, want.align) {
-                    return Some((huge, at));
-                }
-                trials -= 1;
-                if trials == 0 {
-                    let (_, head) = self.bins.first_from(certain.max(index + 1))?;
-                    let at = bits::first_aligned_fit(&free_words(head), want.pages, want.align)?;
-                    return Some((head, at));
-                }
-                next = huge.next(Chain::Place);
-            }
-            from = index + 1;
-        }
-        None
     }
 
     /// Takes the free pages `at..at + len` of a partly used huge page for the application.
@@ -518,57 +372,6 @@ impl State {
     }
 }
 
-/// Brings `longest` up to date after a cut into a longest run that left `piece` (start, length) as its longer
-/// part and `shorter` pages on the other side.
-#[inline(always)]
-fn cut_longest(huge: HugeRef, piece: (usize, usize), shorter: u16) {
-    if piece.1 >= huge.second.get() as usize {
-        huge.longest.set(piece.1 as u16);
-        if shorter > huge.second.get() {
-            huge.second.set(shorter);
-        }
-    } else {
-        cut_longest_slowly(huge, piece);
-    }
-}
-
-#[cold]
-fn cut_longest_slowly(huge: HugeRef, (start, len): (usize, usize)) {
-    let mut free = free_words(huge);
-    let bound = huge.second.get();
-    // Often there are several of the same length.
-    if let Some(spot) = bits::first_fit(&free, bound.into()) {
-        huge.longest.set(bound);
-        huge.spot.set(spot as u16);
-        return;
-    }
-    each_word(start, len, |index, mask| free[index] &= !mask);
-    let others = bits::longest_run(&free);
-    huge.longest.set(others.max(len) as u16);
-    huge.second.set(others as u16);
-}
-
-/// Brings `longest` up to date after a run became `run` pages long by joining one of `left` and one of `right`.
-#[inline(always)]
-fn join_longest(huge: HugeRef, left: usize, run: usize, right: usize) {
-    let (run, longest) = (run as u16, huge.longest.get());
-    if run <= longest {
-        huge.second.set(huge.second.get().max(run));
-        return;
-    }
-    huge.longest.set(run);
-    if left as u16 != longest && right as u16 != longest {
-        huge.second.set(longest);
-    }
-}
-
-/// Finds `longest` anew, after pages changed all over the huge page.
-fn find_longest(huge: HugeRef) {
-    let longest = bits::longest_run(&free_words(huge)) as u16;
-    huge.longest.set(longest);
-    huge.second.set(longest);
-}
-
 /// Marks pages `mask` of word `index` free.
 #[inline(always)]
 fn release(huge: HugeRef, index: usize, mask: u64, how: Idle) {
@@ -609,27 +412,6 @@ pub(super) fn all_used(huge: HugeRef, at: usize, len: usize) -> bool {
         all &= huge.used.word(index) & huge.touched.word(index) & mask == mask;
     });
     all
-}
-
-/// Where `len` pages fit: exactly where they are known to; else lowest address, with memory before without.
-#[inline]
-fn fit(huge: HugeRef, len: usize) -> Option<usize> {
-    let spot = huge.spot.get() as usize;
-    if huge.longest.get() as usize == len && all_free(huge, spot, len) {
-        return Some(spot);
-    }
-    let free = free_words(huge);
-    let dirty = huge.idle[Kind::Dirty as usize].get() as usize;
-    if dirty >= len && dirty + (huge.used_pages.get() as usize) < HUGE_PAGES {
-        let mut touched = free;
-        for (index, word) in touched.iter_mut().enumerate() {
-            *word &= huge.touched.word(index);
-        }
-        if let Some(at) = bits::first_fit(&touched, len) {
-            return Some(at);
-        }
-    }
-    bits::first_fit(&free, len)
 }
 
 /// What was counted while pages were taken.
