@@ -50,6 +50,8 @@ pub struct Options {
     pub muzzy_decay_ms: isize,
     /// `background_thread`.
     pub background_thread: BackgroundThread,
+    /// `cgroup`: limits and processors of the container count.
+    pub cgroup: bool,
     /// `dss`.
     pub dss: Dss,
     /// `zero_realloc`.
@@ -69,6 +71,7 @@ impl Options {
         dirty_decay_ms: 10_000,
         muzzy_decay_ms: 0,
         background_thread: BackgroundThread::Auto,
+        cgroup: true,
         dss: Dss::Secondary,
         zero_realloc: ZeroRealloc::Free,
         abort_conf: false,

@@ -4,6 +4,7 @@
 
 mod alloc;
 mod block;
+mod container;
 mod flags;
 mod free;
 mod global;
@@ -19,6 +20,7 @@ pub use alloc::{
     alloc, alloc_aligned, alloc_hit, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
     alloc_zeroed_hit, alloc_zeroed_missed,
 };
+pub use container::{Container, Pressure, container};
 pub use flags::Flags;
 pub use free::{dealloc, dealloc_known, dealloc_sized};
 pub use global::Jemoxide;

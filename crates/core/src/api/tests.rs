@@ -6,10 +6,12 @@
 //! | `random` | does it keep its promises, alone and with threads? |
 //! | `refusal` | does it keep them when the system refuses, at whatever call? |
 //! | `clock` | does idle memory leave when its time has come, and not before? |
+//! | `container` | does it shrink as the limit of a container comes near? |
 //! | `repeat` | do the same operations give the same addresses? |
 //! | `edge` | sizes and alignments at the ends of their ranges |
 
 mod clock;
+mod container;
 mod edge;
 mod model;
 mod random;

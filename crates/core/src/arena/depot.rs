@@ -15,10 +15,12 @@
 //! O4  The pointers kept take at most max(1 MiB, 1/512 of the highest live bytes of both windows): books may not
 //!     outgrow what they are about. Of a wave of tiny objects that is all, of a large heap that falls the last part.
 //! O5  A class that nothing came to and nothing left for a whole window keeps nothing.
+//! O6  While memory is short, only a part of the floors of rule O1 is kept.
 //! All counters are relaxed: they steer, they guard nothing.
 
 use super::magazine::{FULL, Magazine, MagazineLinks};
 use super::{ARENAS_MAX, ArenaIndex, automatic};
+use crate::extent::{Pressure, pressure};
 use crate::size::{CACHED_CLASSES, SizeClass, size_of_class};
 use crate::sync::stack::Stack;
 use core::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
@@ -242,9 +244,13 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Whether what is kept, and `more` of what is live, is above the bound (O1).
+/// Whether what is kept, and `more` of what is live, is above the bound (O1, O6).
 fn exceeds(books: &Books, more: usize, floor: usize, share: usize) -> bool {
     let kept = books.kept() + more;
+    let pressure = pressure::now();
+    if pressure != Pressure::Calm {
+        return kept > pressure.of(floor);
+    }
     kept > floor && {
         let live = (books.live() - more as isize).max(0) as usize;
         kept > (live / share).max(books.swing())

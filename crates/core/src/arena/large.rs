@@ -259,6 +259,12 @@ pub(crate) fn release_idle() {
     run_cache::drain(release);
 }
 
+/// Gives all idle objects of the run cache to the page heap, and lets few wait from then on: memory is short.
+pub(crate) fn release_short() {
+    run_cache::forget_earnings();
+    run_cache::drain(release);
+}
+
 /// Bytes out by class, from the first large class on.
 pub(crate) fn out_bytes(index: usize) -> usize {
     OUT.get(index.saturating_sub(SMALL_CLASSES))

@@ -28,9 +28,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// Automatic arenas at most; as many depot shards.
 pub(crate) const ARENAS_MAX: usize = 32;
 
-/// 0 until the boot, which means one.
+/// Arenas that threads are spread over; 0 until the boot, which means one.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static AUTOMATIC: AtomicUsize = AtomicUsize::new(0);
+/// One past the highest that a thread has.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static USED: AtomicUsize = AtomicUsize::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -55,17 +58,21 @@ impl ArenaIndex {
     }
 }
 
-/// Sets how many automatic arenas there are; 1 to [`ARENAS_MAX`].
+/// Sets how many automatic arenas new threads are spread over; 1 to [`ARENAS_MAX`]. Who has another one keeps it.
 pub(crate) fn set_automatic(count: usize) {
     AUTOMATIC.store(count.clamp(1, ARENAS_MAX), Ordering::Relaxed);
 }
 
 /// How many automatic arenas there are.
 pub(crate) fn automatic() -> usize {
-    AUTOMATIC.load(Ordering::Relaxed).max(1)
+    let used = USED.load(Ordering::Relaxed);
+    AUTOMATIC.load(Ordering::Relaxed).max(used).max(1)
 }
 
 /// The arena for a new thread: round-robin.
 pub(crate) fn assign() -> ArenaIndex {
-    ArenaIndex::new(NEXT.fetch_add(1, Ordering::Relaxed) % automatic())
+    let count = AUTOMATIC.load(Ordering::Relaxed).max(1);
+    let arena = ArenaIndex::new(NEXT.fetch_add(1, Ordering::Relaxed) % count);
+    USED.fetch_max(arena.index() + 1, Ordering::Relaxed);
+    arena
 }

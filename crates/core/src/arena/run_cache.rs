@@ -9,9 +9,11 @@
 //! lock, a search, or joining. At every instant of it an object is in a slot, or one thread's own.
 //!
 //! R1  What waits is bounded by what it earns: [`MOST`] times the hit rate, at least [`LEAST`].
+//!     While memory is short it is a part of that.
 //! R2  [`drain`] empties it.
 
 use super::ArenaIndex;
+use crate::extent::pressure;
 use crate::meta::MetaRef;
 use crate::size::Pages;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -88,7 +90,12 @@ pub(super) fn note_miss(pages: Pages) {
     MISSED.store(0, Ordering::Relaxed);
     let hit = HIT.swap(0, Ordering::Relaxed) as usize;
     let bound = MOST / (hit + MISSES as usize) * hit;
-    BOUND.store(bound.max(LEAST), Ordering::Relaxed);
+    BOUND.store(pressure::now().of(bound.max(LEAST)), Ordering::Relaxed);
+}
+
+/// Lets next to nothing wait until it has earned more: memory is short.
+pub(super) fn forget_earnings() {
+    BOUND.store(pressure::now().of(LEAST), Ordering::Relaxed);
 }
 
 /// Room that [`reserve`] found for an object.

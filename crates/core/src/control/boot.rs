@@ -11,21 +11,17 @@
 //!     the child begins anew.
 //! B2  A call that comes from within the boot is served without a cache.
 
-use super::{fork, options, purger, report, upkeep};
-use crate::arena;
+use super::{container, fork, options, purger, report, upkeep};
 use crate::extent::HEAP;
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
-use crate::sys::{cpu, process, thread as system};
+use crate::sys::{process, thread as system};
 use crate::thread::{CacheRef, passage::Passage, registry};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// The boot has not begun, or is done; any other state is the number of the process that a thread is booting.
 const NEW: u32 = 0;
 const READY: u32 = u32::MAX;
-
-/// Processors that share an arena and a depot shard: about a last-level cache.
-const CPUS_PER_ARENA: usize = 8;
 
 #[unsafe(link_section = ".data.jemoxide_start")]
 static STATE: AtomicU32 = AtomicU32::new(NEW);
@@ -88,17 +84,13 @@ fn install_fork_handlers() {
 fn boot() -> bool {
     let mut options = Options::DEFAULT;
     let abort = read_options(&mut options);
-    let cpus = cpu::usable();
-    arena::set_automatic(match options.narenas {
-        0 => cpus.div_ceil(CPUS_PER_ARENA),
-        count => count,
-    });
+    let orphans = container::prepare(&options);
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
     meta::allow_break(options.dss != Dss::Disabled);
     upkeep::set_decay_ms(options.dirty_decay_ms);
     purger::prepare(&options);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
-    registry::prepare(2 * cpus, options.count);
+    registry::prepare(orphans, options.count);
     report::prepare(&options);
     abort
 }
@@ -126,6 +118,7 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
         }
         let cache = {
             let _passage = Passage::enter(None);
+            container::processors::note_start();
             registry::start()
         }?;
         registry::arm(cache);

@@ -46,6 +46,11 @@ const KEYS: &[Key] = &[
         set: max_background_threads,
     },
     Key {
+        name: "cgroup",
+        values: SWITCH,
+        set: cgroup,
+    },
+    Key {
         name: "dss",
         values: "disabled, primary or secondary",
         set: dss,
@@ -185,6 +190,11 @@ fn background_thread(options: &mut Options, value: &'static [u8]) -> Option<()> 
 /// Any bound is kept: there is one thread at most.
 fn max_background_threads(_: &mut Options, value: &'static [u8]) -> Option<()> {
     (number(value)? >= 0).then_some(())
+}
+
+fn cgroup(options: &mut Options, value: &'static [u8]) -> Option<()> {
+    options.cgroup = switch(value)?;
+    Some(())
 }
 
 fn dss(options: &mut Options, value: &'static [u8]) -> Option<()> {

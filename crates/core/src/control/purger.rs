@@ -210,6 +210,7 @@ fn round() -> bool {
     let begin = clock::now_ns();
     loop {
         let now = clock::now_ns();
+        inside(|| upkeep::heed_pressure(now));
         let more = inside(|| upkeep::age(now)) | inside(|| upkeep::age_threads(now));
         if !more {
             return false;

@@ -1,8 +1,8 @@
 //! Upkeep: what slow paths do now and then, and what can be asked for.
 
-use super::{purger, report};
+use super::{container, purger, report};
 use crate::arena::{bin, depot, large, magazine, run_cache, sweep};
-use crate::extent::HEAP;
+use crate::extent::{HEAP, Pressure};
 use crate::meta;
 use crate::sys::clock;
 use crate::thread::{CacheRef, cache, registry};
@@ -14,6 +14,9 @@ const RUNS_IDLE_NS: u64 = 1_000_000_000;
 /// Sweeps of the slabs in a decay time, and the shortest time between two.
 const SWEEPS: u64 = 4;
 const SWEEP_MIN_NS: u64 = 100_000_000;
+
+/// Bytes that are worth the while of giving them back all at once.
+const WORTHWHILE: usize = 2 << 20;
 
 /// A thread that does not enter the allocator from one look to the next is idle.
 const LOOK_NS: u64 = 1_000_000_000;
@@ -31,6 +34,7 @@ static AGELESS: AtomicBool = AtomicBool::new(false);
 pub(crate) fn tick() -> bool {
     report::update(false);
     let now = clock::now_ns();
+    heed_pressure(now);
     let last = LAST_TICK.swap(now, Ordering::Relaxed);
     if (last == now || last == 0) && !HEAP.is_pressed() {
         // The clock is coarse: nothing can have aged. The first tick finds nothing old either.
@@ -45,6 +49,30 @@ pub(super) fn age(now: u64) -> bool {
     let more = !AGELESS.load(Ordering::Relaxed) && age_caches(now);
     HEAP.tick(now);
     more || HEAP.is_pressed()
+}
+
+/// Looks at what the container leaves us, where that is due, and gives back what follows from it. Called inside a
+/// passage, no lock held.
+pub(super) fn heed_pressure(now: u64) {
+    if !container::is_due(now) {
+        return;
+    }
+    match container::look(now) {
+        Pressure::Calm => {}
+        Pressure::Tight => {
+            large::release_short();
+            HEAP.press();
+        }
+        Pressure::Critical => {
+            large::release_short();
+            if surplus() > WORTHWHILE {
+                relieve();
+                HEAP.purge_all();
+                // It may do already: what comes next should not suffer.
+                container::look(now);
+            }
+        }
+    }
 }
 
 /// Has idle threads give back what they cached, a bounded amount. `true`: there is more. Called inside a passage, no

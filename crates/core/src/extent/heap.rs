@@ -176,6 +176,7 @@ impl PageHeap {
                     Some(place) => place,
                     None => alloc_growing(&mut state, want)?,
                 };
+                self.note_held(&state);
                 if purpose == Purpose::Filled
                     && place.taken.untouched
                     && want.is_small()
@@ -223,6 +224,7 @@ impl PageHeap {
                 (place, front, gaps)
             }
         };
+        self.note_held(&state);
         place.taken.zeroed &= !self.fill(state, gaps);
         Some((place, vacant * 2 > front))
     }
@@ -325,6 +327,7 @@ impl PageHeap {
             _ => Gaps::none(),
         };
         let zeroed = state.expand(addr, old.0, new.0)?;
+        self.note_held(&state);
         let filled = self.fill(state, gaps);
         Some(zeroed && !filled)
     }
@@ -337,6 +340,11 @@ impl PageHeap {
             Some(huge) => all_used(huge, at, 1),
             None => state.giant_at(addr.addr()).is_some(),
         }
+    }
+
+    /// Bytes of the pages that are in use or hold memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.state.lock().held() * PAGE
     }
 
     /// Bytes of idle pages that hold memory.

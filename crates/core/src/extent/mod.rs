@@ -4,7 +4,7 @@
 //! heap ──> state: runs within a huge page ──> bits, descriptor
 //!   |        ├── free_runs: whole huge pages      span: across their borders
 //!   |        └── grow: more from the system       giant: runs of 1 GiB and more
-//!   └──> purge: memory back to the system ──> decay, peak: when
+//!   └──> purge: memory back to the system ──> decay, peak, pressure: when
 //!   └──> moving: idle memory to where it is needed
 //! page_map: address to class, record, descriptor
 //! ```
@@ -20,6 +20,7 @@ mod heap;
 mod moving;
 pub(crate) mod page_map;
 mod peak;
+pub(crate) mod pressure;
 mod purge;
 mod span;
 mod state;
@@ -30,3 +31,4 @@ mod check;
 mod tests;
 
 pub(crate) use heap::{HEAP, Purpose};
+pub use pressure::Pressure;

@@ -12,6 +12,7 @@
 
 use super::bits::{self, Words, next_run};
 use super::descriptor::{HugeRef, Kind};
+use super::pressure::{self, Pressure};
 use super::state::{Idle, Standing, State, free_words};
 use crate::size::{HUGE, HUGE_PAGES, PAGE};
 use core::ops::Range;
@@ -190,7 +191,11 @@ impl Batch {
 
 impl State {
     /// Dirty pages that may stay whatever their age.
-    const fn dirty_bound(&self) -> usize {
+    fn dirty_bound(&self) -> usize {
+        let pressure = pressure::now();
+        if pressure != Pressure::Calm {
+            return pressure.of(DIRTY_FLOOR);
+        }
         let peak = self.peak.pages();
         let share = peak / DIRTY_SHARE;
         let slack = if share > DIRTY_FLOOR {
@@ -203,9 +208,9 @@ impl State {
 
     /// Whether there are more dirty pages than may be.
     #[inline]
-    pub(super) const fn is_over_bound(&self) -> bool {
+    pub(super) fn is_over_bound(&self) -> bool {
         let dirty = self.idle[Kind::Dirty as usize];
-        dirty > DIRTY_FLOOR
+        dirty > pressure::now().of(DIRTY_FLOOR)
             && dirty > self.dirty_bound()
             && self.decay[Kind::Dirty as usize].decay_ms() >= 0
     }

@@ -142,6 +142,12 @@ impl State {
         }
     }
 
+    /// Pages in use, and idle ones that hold memory.
+    #[inline]
+    pub(super) const fn held(&self) -> usize {
+        self.active + self.giant_pages + self.idle[0] + self.idle[1]
+    }
+
     /// The descriptor of the huge page that holds `addr`, if the heap has pages in it.
     #[inline(always)]
     pub(super) fn find(&self, addr: usize) -> Option<HugeRef> {

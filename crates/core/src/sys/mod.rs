@@ -9,6 +9,7 @@
 //! | `memory` | fresh memory reads zero; a refusal is `None` or `false`, never a signal or a message |
 //! | `clock` | nanoseconds since boot, coarse, never backwards |
 //! | `cpu` | what this process may use |
+//! | `files` | texts that the kernel writes; opened, read and closed within a call |
 //! | `futex` | sleep while a word has a value; may wake early |
 //! | `bare` | one thread of our own, unknown to the C library |
 //! | `thread` | the thread word, the exit key, the fork handlers |
@@ -40,7 +41,7 @@ mod linux;
 pub(crate) mod simulated;
 
 #[cfg(not(test))]
-pub(crate) use linux::{bare, clock, memory};
+pub(crate) use linux::{bare, clock, files, memory};
 pub(crate) use linux::{cpu, futex, process, thread};
 #[cfg(test)]
-pub(crate) use simulated::{bare, clock, memory};
+pub(crate) use simulated::{bare, clock, files, memory};

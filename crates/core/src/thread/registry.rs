@@ -75,6 +75,11 @@ pub(crate) fn prepare(orphans: usize, shadowed: bool) {
     }
 }
 
+/// Sets how many caches at most wait for adoption; those that wait already stay.
+pub(crate) fn set_orphans(orphans: usize) {
+    ORPHANS_MAX.store(orphans, Ordering::Relaxed);
+}
+
 /// Gives the calling thread a cache and its word. `None`: out of memory; the thread stays as it was.
 /// Afterwards [`arm`] is due, outside the gate.
 pub(crate) fn start() -> Option<CacheRef> {

@@ -10,8 +10,9 @@
 
 use super::PageHeap;
 use crate::extent::descriptor::Kind;
+use crate::extent::pressure;
 use crate::extent::purge::{Batch, STEP_PAGES, STEP_VISITS};
-use crate::extent::state::Idle;
+use crate::extent::state::{Idle, State};
 use crate::size::{HUGE_PAGES, PAGE};
 use crate::sys::memory;
 use core::ptr::{self, NonNull};
@@ -36,6 +37,20 @@ impl PageHeap {
     #[inline]
     pub(crate) fn is_pressed(&self) -> bool {
         self.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Has a tick follow at once when more is held than goes unnoticed.
+    #[inline]
+    pub(super) fn note_held(&self, state: &State) {
+        if pressure::is_above_ceiling(state.held()) {
+            pressure::raise_alarm();
+            self.press();
+        }
+    }
+
+    /// Has a tick follow at once.
+    pub(crate) fn press(&self) {
+        self.pressed.store(true, Ordering::Relaxed);
     }
 
     /// Has a tick follow at once when `pages` idle ones are more than go unnoticed.
@@ -149,6 +164,7 @@ impl PageHeap {
             lazily = matches!(amount, Amount::Due)
                 && kind == Kind::Dirty
                 && state.decay[Kind::Muzzy as usize].decay_ms() != 0
+                && !pressure::is_limited()
                 && !self.no_lazy.load(Ordering::Relaxed);
         }
         if batch.is_empty() {

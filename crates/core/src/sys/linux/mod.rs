@@ -4,6 +4,8 @@
 pub(crate) mod bare;
 pub(crate) mod clock;
 pub(crate) mod cpu;
+#[cfg_attr(test, expect(dead_code, reason = "tests read files of their own"))]
+pub(crate) mod files;
 pub(crate) mod futex;
 pub(crate) mod memory;
 pub(crate) mod process;

@@ -7,4 +7,5 @@ pub(crate) mod bare;
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod dice;
+pub(crate) mod files;
 pub(crate) mod memory;
