@@ -41,6 +41,9 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("mostly_freed_ratio", 5.0, 4.6),
     goal("mostly_freed_peak", 1.10, 1.09),
     goal("metadata_percent", 0.8, 0.5),
+    // Longest calls while a large heap is given back, in microseconds.
+    goal("stall_free", 1000.0, 500.0),
+    goal("stall_beside", 1000.0, 500.0),
     // The soak: mean RSS over mean live bytes; processor time over the fastest peer's.
     goal("soak_rss_over_live", 1.25, 1.25),
     goal("soak_cpu_over_fastest", 1.02, 1.02),
@@ -105,6 +108,7 @@ mod tests {
         rows.extend(crate::compare::keys());
         rows.extend(crate::scale::keys());
         rows.extend(crate::soak::KEYS);
+        rows.extend(crate::stall::keys());
         for goal in GOALS {
             assert!(rows.contains(goal.key), "no row measures {}", goal.key);
         }

@@ -15,6 +15,7 @@ mod process;
 mod row;
 mod scale;
 mod soak;
+mod stall;
 mod statistics;
 mod table;
 
@@ -76,6 +77,14 @@ enum Command {
         table: TableArguments,
         #[command(flatten)]
         settings: soak::Settings,
+    },
+    /// Measure the longest calls while a large heap is given back (needs cc)
+    Stall {
+        #[command(flatten)]
+        table: TableArguments,
+        /// Runs of each allocator [default: 5; quick: 1]
+        #[arg(long)]
+        runs: Option<usize>,
     },
     /// Name the workloads and programs of `compare` and what each does
     Workloads,
@@ -199,6 +208,11 @@ fn run(command: Command) -> Result<(), String> {
         Command::Soak { table, settings } => {
             let (peers, output) = table.prepare()?;
             soak::run(&peers, &output, &settings, table.quick)
+        }
+        Command::Stall { table, runs } => {
+            let (peers, output) = table.prepare()?;
+            let runs = runs.unwrap_or(if table.quick { 1 } else { 5 });
+            stall::run(&peers, &output, runs, table.quick)
         }
         Command::Step { series, size } => {
             let told = scale::run_step(&series, size)?;
