@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `family` | malloc and its kin, as the C library has them |
 //! | `extended` | mallocx and its kin, as jemalloc has them |
+//! | `control` | mallctl and its kin |
 //! | `operators` | C++ new and delete |
 //! | `unwinding` | what of those may throw: assembly, as no exception may pass through a Rust frame |
 //! | `figures` | malloc_trim, mallinfo |
@@ -16,6 +17,7 @@
     reason = "the symbols are reached by name, from outside Rust"
 )]
 
+mod control;
 mod extended;
 mod family;
 mod figures;

@@ -29,4 +29,4 @@ mod sys;
 mod thread;
 
 #[cfg(not(loom))]
-pub use api::Jemoxide;
+pub use api::{Jemoxide, mallctl};

@@ -25,6 +25,11 @@ pub fn size_classes() -> Table {
     Table::parse(include_str!("../facts/sizeclasses.tsv"))
 }
 
+/// Every name of jemalloc's mallctl: its type, what may be done with it, and its edges.
+pub fn mallctl() -> Table {
+    Table::parse(include_str!("../facts/mallctl.tsv"))
+}
+
 /// Macros, types and fields of the C header.
 pub fn header() -> Table {
     Table::parse(include_str!("../facts/header.tsv"))

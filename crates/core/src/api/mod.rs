@@ -9,6 +9,7 @@ mod flags;
 mod free;
 mod global;
 mod maintain;
+pub mod mallctl;
 mod query;
 mod resize;
 mod slow;

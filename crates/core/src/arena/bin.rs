@@ -312,6 +312,21 @@ pub(crate) fn slack_bytes() -> usize {
     bytes.saturating_sub(hollow::bytes())
 }
 
+/// Slabs of the small class with index `class`, in all arenas.
+pub(crate) fn slabs(class: usize) -> usize {
+    all()
+        .take(automatic())
+        .map(|bins| bins[class % SMALL_CLASSES].count.load(Ordering::Relaxed))
+        .sum()
+}
+
+/// The arena of the slab that holds `ptr`. `None`: no slab does.
+pub(super) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
+    page_map::record(ptr)
+        .and_then(SlabRef::from_record)
+        .map(SlabRef::arena)
+}
+
 /// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
 pub(crate) fn taken(class: usize) -> usize {
     all()

@@ -23,6 +23,7 @@ pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 
+use crate::extent::HEAP;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Automatic arenas at most; as many depot shards.
@@ -75,4 +76,11 @@ pub(crate) fn assign() -> ArenaIndex {
     let arena = ArenaIndex::new(NEXT.fetch_add(1, Ordering::Relaxed) % count);
     USED.fetch_max(arena.index() + 1, Ordering::Relaxed);
     arena
+}
+
+/// The arena that the memory at `ptr` belongs to, which need not be a live object. `None`: none of ours.
+///
+/// Large objects have no arena but the first, which all pages are booked with.
+pub(crate) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
+    bin::arena_of(ptr).or_else(|| HEAP.owns(ptr).then_some(ArenaIndex::FIRST))
 }

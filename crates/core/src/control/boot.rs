@@ -17,6 +17,7 @@ use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
 use crate::sys::{process, thread as system};
 use crate::thread::{CacheRef, passage::Passage, registry};
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// The boot has not begun, or is done; any other state is the number of the process that a thread is booting.
@@ -32,6 +33,24 @@ static BOOTER: AtomicUsize = AtomicUsize::new(0);
 static FORK_HANDLERS: AtomicBool = AtomicBool::new(false);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static ZERO_REALLOC: AtomicU8 = AtomicU8::new(ZeroRealloc::Free as u8);
+
+/// Calls of `realloc(ptr, 0)` so far.
+static ZERO_REALLOCS: AtomicUsize = AtomicUsize::new(0);
+
+/// The options that the process started with: written by the boot, only read from then on.
+struct Kept(UnsafeCell<Options>);
+
+// SAFETY: the writer is the boot, before READY is there to be seen.
+unsafe impl Sync for Kept {}
+
+#[unsafe(link_section = ".data.jemoxide_start")]
+static OPTIONS: Kept = Kept(UnsafeCell::new(Options::DEFAULT));
+
+/// The options that the process started with. Called in a slow path: the boot is over.
+pub(super) fn options() -> &'static Options {
+    // SAFETY: written before the boot was over.
+    unsafe { &*OPTIONS.0.get() }
+}
 
 /// Boots, or waits until another thread has. `false`: the calling thread is in the middle of it (B2).
 fn ensure() -> bool {
@@ -84,6 +103,8 @@ fn install_fork_handlers() {
 fn boot() -> bool {
     let mut options = Options::DEFAULT;
     let abort = read_options(&mut options);
+    // SAFETY: the boot, which there is one of; nobody reads before it is over.
+    unsafe { *OPTIONS.0.get() = options };
     let orphans = container::prepare(&options);
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
     meta::allow_break(options.dss != Dss::Disabled);
@@ -128,8 +149,14 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
     })
 }
 
-/// What `realloc(ptr, 0)` does.
+/// Calls of `realloc(ptr, 0)` so far.
+pub(super) fn zero_reallocs() -> usize {
+    ZERO_REALLOCS.load(Ordering::Relaxed)
+}
+
+/// What `realloc(ptr, 0)`, which the caller is about to do, does.
 pub(crate) fn zero_realloc() -> ZeroRealloc {
+    ZERO_REALLOCS.fetch_add(1, Ordering::Relaxed);
     match ZERO_REALLOC.load(Ordering::Relaxed) {
         0 => ZeroRealloc::Free,
         1 => ZeroRealloc::Alloc,

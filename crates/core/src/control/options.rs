@@ -155,11 +155,14 @@ fn switch(text: &[u8]) -> Option<bool> {
     }
 }
 
+/// Whether `value` is a decay time.
+pub(crate) fn is_decay_ms(value: i64) -> bool {
+    (-1..=9_223_372_036_854).contains(&value)
+}
+
 fn decay(text: &[u8]) -> Option<isize> {
     let value = number(text)?;
-    (-1..=9_223_372_036_854)
-        .contains(&value)
-        .then_some(value as isize)
+    is_decay_ms(value).then_some(value as isize)
 }
 
 fn narenas(options: &mut Options, value: &'static [u8]) -> Option<()> {

@@ -20,8 +20,8 @@ use crate::options::{BackgroundThread, Options};
 use crate::size::PAGE;
 use crate::sync::errand::Errand;
 use crate::sys::{bare, clock, futex, process, thread as system};
-use crate::thread::passage::Passage;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::thread::passage::{self, Passage};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Idle bytes that are worth a thread.
 const ENOUGH: usize = 8 << 20;
@@ -31,6 +31,10 @@ const PAUSE_NS: u64 = 100_000_000;
 const ROUND_NS: u64 = 20_000_000;
 /// A refused start is not tried again for so long.
 const RETRY_NS: u64 = 60_000_000_000;
+/// How often is looked whether one that was told to leave has left.
+const LEAVING_NS: u64 = 1_000_000;
+/// Threads that a program may allow at most.
+pub(super) const MOST: usize = 4;
 /// How often a starter gives way to the last one, which is about to leave, before it leaves the start to others.
 const LEAVING_YIELDS: u32 = 1000;
 /// How long nothing may change before idle records of our own are looked at too.
@@ -47,6 +51,18 @@ static ERRAND: Errand = Errand::new();
 /// Idle bytes above which it is wanted; 0: never.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static LEVEL: AtomicUsize = AtomicUsize::new(0);
+/// See [`BackgroundThread`].
+#[unsafe(link_section = ".data.jemoxide_start")]
+static MODE: AtomicU8 = AtomicU8::new(BackgroundThread::Auto as u8);
+/// Nothing ever goes by itself.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static FUTILE: AtomicBool = AtomicBool::new(false);
+/// Rung when the level changes, to wake it.
+static BELL: AtomicU32 = AtomicU32::new(0);
+/// 0: [`MOST`].
+static MOST_NOW: AtomicUsize = AtomicUsize::new(0);
+static RUNS: AtomicU64 = AtomicU64::new(0);
+static TOTAL_NS: AtomicU64 = AtomicU64::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static RUNNING: AtomicBool = AtomicBool::new(false);
 /// Idle bytes that it left behind: they do not count again.
@@ -60,31 +76,131 @@ static PATIENCE: AtomicU64 = AtomicU64::new(0);
 
 /// Settles whether there may be one. Called once, by the boot.
 pub(super) fn prepare(options: &Options) {
-    let level = match options.background_thread {
-        // With raised rights nothing is done that the program does not ask for.
-        _ if options.dirty_decay_ms < 0 || process::has_raised_rights() => 0,
-        BackgroundThread::Never => 0,
-        BackgroundThread::Always => PAGE,
-        BackgroundThread::Auto => ENOUGH,
+    // With raised rights nothing is done that the program does not ask for.
+    let mode = if process::has_raised_rights() {
+        BackgroundThread::Never
+    } else {
+        options.background_thread
     };
-    let decay_ms = options.dirty_decay_ms.max(options.muzzy_decay_ms).max(0);
+    MODE.store(mode as u8, Ordering::Relaxed);
+    PROCESS.store(process::id(), Ordering::Relaxed);
+    set_decay_ms(options.dirty_decay_ms, options.muzzy_decay_ms);
+}
+
+/// Says how long idle pages may stay: less than 0 for ever, which leaves it nothing to do.
+pub(super) fn set_decay_ms(dirty_ms: isize, muzzy_ms: isize) {
+    let decay_ms = dirty_ms.max(muzzy_ms).max(0);
     let decay_ns = (decay_ms as u64).saturating_mul(1_000_000).min(LONGEST_NS);
     PATIENCE.store(PATIENCE_NS + decay_ns, Ordering::Relaxed);
-    PROCESS.store(process::id(), Ordering::Relaxed);
-    LEVEL.store(level, Ordering::Relaxed);
+    FUTILE.store(dirty_ms < 0, Ordering::Relaxed);
+    settle();
+}
+
+/// Whether there may be one.
+pub(super) fn is_on() -> bool {
+    MODE.load(Ordering::Relaxed) != BackgroundThread::Never as u8
+}
+
+/// Has one there while anything can be given back. `true`: it is wanted now, see [`start`].
+pub(super) fn switch_on() -> bool {
+    MODE.store(BackgroundThread::Always as u8, Ordering::Relaxed);
+    RETRY_AT.store(0, Ordering::Relaxed);
+    settle();
+    is_wanted(clock::now_ns())
+}
+
+/// Tells it to leave, and lets none come; see [`wait_until_gone`].
+pub(super) fn switch_off() {
+    MODE.store(BackgroundThread::Never as u8, Ordering::Relaxed);
+    settle();
+}
+
+/// Waits until one that was told to leave has left, or another was called for. Outside the fork gate.
+pub(crate) fn wait_until_gone() {
+    // Who forks, and comes here from a handler of the program's, keeps it from its steps.
+    while bare::is_present() && !is_on() && !passage::is_closer() {
+        futex::pause(LEAVING_NS);
+    }
+}
+
+/// Threads there may be: see [`set_most`].
+pub(super) fn most() -> usize {
+    match MOST_NOW.load(Ordering::Relaxed) {
+        0 => MOST,
+        most => most,
+    }
+}
+
+/// Sets how many threads there may be at most, 1 to [`MOST`]; there is one. `false`: out of range.
+pub(super) fn set_most(most: usize) -> bool {
+    let fits = (1..=MOST).contains(&most);
+    if fits {
+        MOST_NOW.store(most, Ordering::Relaxed);
+    }
+    fits
+}
+
+/// What it did so far.
+pub(super) struct Figures {
+    /// 1 while it is there.
+    pub(super) threads: usize,
+    /// Rounds.
+    pub(super) runs: u64,
+    /// Nanoseconds that it was there, up to its last round.
+    total_ns: u64,
+}
+
+impl Figures {
+    pub(super) const ZERO: Self = Self {
+        threads: 0,
+        runs: 0,
+        total_ns: 0,
+    };
+
+    /// Nanoseconds from one round to the next, on average.
+    pub(super) fn interval_ns(&self) -> u64 {
+        self.total_ns.checked_div(self.runs).unwrap_or(0)
+    }
+}
+
+/// What it did so far.
+pub(super) fn figures() -> Figures {
+    Figures {
+        threads: usize::from(RUNNING.load(Ordering::Relaxed)),
+        runs: RUNS.load(Ordering::Relaxed),
+        total_ns: TOTAL_NS.load(Ordering::Relaxed),
+    }
+}
+
+/// Sets the level by what was said.
+fn settle() {
+    let level = match MODE.load(Ordering::Relaxed) {
+        _ if FUTILE.load(Ordering::Relaxed) => 0,
+        mode if mode == BackgroundThread::Never as u8 => 0,
+        mode if mode == BackgroundThread::Always as u8 => PAGE,
+        _ => ENOUGH,
+    };
+    LEVEL.store(level, Ordering::SeqCst);
+    // One that is there takes the watch back in its next round.
     watch();
+    BELL.fetch_add(1, Ordering::Relaxed);
+    futex::wake(&BELL, 1);
 }
 
 fn level() -> usize {
-    LEVEL.load(Ordering::Relaxed)
+    LEVEL.load(Ordering::SeqCst)
 }
 
 /// Has ticks follow frees that make a thread wanted.
 fn watch() {
-    HEAP.set_notice(match level() {
-        0 => None,
-        level => Some(level / PAGE),
-    });
+    loop {
+        let level = level();
+        HEAP.set_notice((level > 0).then_some(level / PAGE));
+        // Who changed it meanwhile may have been first with its watch.
+        if self::level() == level {
+            break;
+        }
+    }
 }
 
 /// While there is one, or none can be had, nobody needs to look.
@@ -166,7 +282,7 @@ extern "C" fn run() -> ! {
         RUNNING.store(false, Ordering::SeqCst);
         watch();
         // P3: what was idle before `watch` is seen here, what is idle after it is noticed by others.
-        let enough = inside(excess) > level().max(ENOUGH / 8);
+        let enough = level() > 0 && inside(excess) > level().max(ENOUGH / 8);
         if (!enough || process::exceeds_process_rights()) && ERRAND.finish() {
             bare::leave();
         }
@@ -178,10 +294,13 @@ fn live() {
     let patience = PATIENCE.load(Ordering::Relaxed);
     let mut surplus = usize::MAX;
     let (mut changed_ns, mut much_ns) = (clock::now_ns(), clock::now_ns());
-    let mut tidied = false;
+    let (mut tidied, mut begin_ns) = (false, clock::now_ns());
     while !process::exceeds_process_rights() {
+        unwatch();
         let more = round();
         let (now, left) = (clock::now_ns(), inside(upkeep::surplus));
+        count(now - begin_ns);
+        begin_ns = now;
         if left != surplus {
             (surplus, changed_ns) = (left, now);
             tidied = false;
@@ -193,16 +312,24 @@ fn live() {
             inside(upkeep::tidy);
             tidied = true;
         }
-        if left == 0 || now - changed_ns > patience || now - much_ns > LITTLE_NS {
+        let bell = BELL.load(Ordering::Relaxed);
+        if level() == 0 || left == 0 || now - changed_ns > patience || now - much_ns > LITTLE_NS {
             break;
         }
-        futex::pause(if more { PAUSE_NS / 5 } else { PAUSE_NS });
+        futex::wait_for(&BELL, bell, if more { PAUSE_NS / 5 } else { PAUSE_NS });
     }
     inside(upkeep::tidy);
     // Where it left for its rights, what is idle is its successor's.
     if surplus != usize::MAX && !process::exceeds_process_rights() {
         LEFT.store(surplus, Ordering::Relaxed);
     }
+}
+
+/// Counts a round, `ns` after the last.
+fn count(ns: u64) {
+    // One writer: no read-modify-write needed.
+    RUNS.store(RUNS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    TOTAL_NS.store(TOTAL_NS.load(Ordering::Relaxed) + ns, Ordering::Relaxed);
 }
 
 /// Steps until nothing is due, or for a while. `true`: there is more.

@@ -4,9 +4,10 @@ use super::{container, purger, report};
 use crate::arena::{bin, depot, large, magazine, run_cache, sweep};
 use crate::extent::{HEAP, Pressure};
 use crate::meta;
+use crate::options::Dss;
 use crate::sys::clock;
 use crate::thread::{CacheRef, cache, registry};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Nanoseconds that the run cache may sleep before it is emptied.
 const RUNS_IDLE_NS: u64 = 1_000_000_000;
@@ -21,6 +22,8 @@ const WORTHWHILE: usize = 2 << 20;
 /// A thread that does not enter the allocator from one look to the next is idle.
 const LOOK_NS: u64 = 1_000_000_000;
 
+/// Bytes that were given back when all was asked for last.
+static LAST_PURGED: AtomicUsize = AtomicUsize::new(0);
 static LOOK_DUE: AtomicU64 = AtomicU64::new(0);
 static RUNS_DUE: AtomicU64 = AtomicU64::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
@@ -137,7 +140,40 @@ pub(crate) fn trim(own: Option<CacheRef>) -> usize {
     if let Some(cache) = own {
         cache.flush();
     }
+    let bytes = purge();
+    LAST_PURGED.store(bytes, Ordering::Relaxed);
+    bytes
+}
+
+/// Bytes that the last [`trim`] gave back.
+pub(super) fn last_purged() -> usize {
+    LAST_PURGED.load(Ordering::Relaxed)
+}
+
+/// Gives all idle memory that no thread holds to the system. Bytes given back.
+pub(super) fn purge() -> usize {
     relieve();
     magazine::release_empties();
     HEAP.purge_all() + meta::purge()
+}
+
+/// Gives back all that is due by now.
+pub(super) fn age_all() {
+    let now = clock::now_ns();
+    while age(now) {}
+    HEAP.decay_all(now);
+}
+
+/// Sets how long idle pages may stay, in milliseconds: -1 for ever, 0 not at all. What is due by that goes at once.
+/// Called inside a passage, no lock held.
+pub(crate) fn change_decay_ms(dirty_ms: isize, muzzy_ms: isize) {
+    HEAP.set_decay_ms(dirty_ms, muzzy_ms);
+    set_decay_ms(dirty_ms);
+    purger::set_decay_ms(dirty_ms, muzzy_ms);
+}
+
+/// Sets where memory comes from, from now on.
+pub(super) fn change_dss(dss: Dss) {
+    meta::allow_break(dss != Dss::Disabled);
+    HEAP.set_dss(dss);
 }

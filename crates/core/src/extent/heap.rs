@@ -113,6 +113,18 @@ pub(crate) struct Figures {
     pub(crate) muzzy_purges: PurgeFigures,
 }
 
+impl Figures {
+    pub(crate) const ZERO: Self = Self {
+        active: 0,
+        dirty: 0,
+        muzzy: 0,
+        retained: 0,
+        mapped: 0,
+        dirty_purges: PurgeFigures::ZERO,
+        muzzy_purges: PurgeFigures::ZERO,
+    };
+}
+
 /// A heap of pages.
 pub(crate) struct PageHeap {
     pub(super) state: Mutex<State, 3>,
@@ -354,6 +366,23 @@ impl PageHeap {
             .iter()
             .map(|&kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE)
             .sum()
+    }
+
+    /// The decay times, of dirty pages and of muzzy ones.
+    pub(crate) fn decay_ms(&self) -> (isize, isize) {
+        let state = self.state.lock();
+        let of = |kind: Kind| state.decay[kind as usize].decay_ms();
+        (of(Kind::Dirty), of(Kind::Muzzy))
+    }
+
+    /// Where memory comes from.
+    pub(crate) fn dss(&self) -> Dss {
+        self.state.lock().dss
+    }
+
+    /// Says where memory comes from, from now on.
+    pub(crate) fn set_dss(&self, dss: Dss) {
+        self.state.lock().dss = dss;
     }
 
     /// Says where memory comes from and how long it may stay idle, before there is any: touches little, and purges

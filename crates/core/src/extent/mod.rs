@@ -30,5 +30,5 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use heap::{HEAP, Purpose};
+pub(crate) use heap::{Figures, HEAP, Purpose};
 pub use pressure::Pressure;

@@ -100,6 +100,8 @@ pub(crate) struct Cache {
     entries: u32,
     gc_class: u8,
     arena: u8,
+    /// Its thread does without it: everything comes from slabs and goes to slabs, by way of the shadow bins.
+    disabled: bool,
     pub(super) parking: Parking,
     /// Allocations counted so far.
     pub(super) allocations: AtomicU64,
@@ -143,6 +145,7 @@ impl CacheRef {
                 entries: 0,
                 gc_class: 0,
                 arena: arena::assign().index() as u8,
+                disabled: false,
                 parking: Parking::new(),
                 allocations: AtomicU64::new(0),
                 frees: AtomicU64::new(0),
@@ -203,6 +206,21 @@ impl CacheRef {
         ArenaIndex::new(self.get().arena as usize)
     }
 
+    /// Has this thread's misses go to another arena.
+    pub(crate) fn set_arena(mut self, arena: ArenaIndex) {
+        self.get_mut().arena = arena.index() as u8;
+    }
+
+    /// Whether the thread uses it.
+    pub(crate) fn is_enabled(self) -> bool {
+        !self.get().disabled
+    }
+
+    /// Has the thread use it, or empties it and has the thread do without: the flag only.
+    pub(super) fn enable(mut self, enabled: bool) {
+        self.get_mut().disabled = !enabled;
+    }
+
     /// The live bin of `class`, for [`super::park`].
     pub(super) fn live_bin(self, class: SizeClass) -> *mut Bin {
         // SAFETY: within the cache, which stays mapped.
@@ -244,6 +262,9 @@ impl CacheRef {
 
     /// An object of `class`, which is cached. `None`: out of memory.
     pub(crate) fn pop(mut self, class: SizeClass) -> Option<*mut u8> {
+        if self.get().disabled {
+            return alloc_uncached(class, self.arena());
+        }
         if let Some(object) = self.pop_below_mark(class) {
             return Some(object);
         }
@@ -279,6 +300,9 @@ impl CacheRef {
 
     /// Takes an object of `class`, which is cached, whether or not there is room.
     pub(crate) fn push(mut self, class: SizeClass, object: *mut u8) {
+        if self.get().disabled {
+            return dealloc_uncached(class, object);
+        }
         let bin = self.bin(class);
         if (bin.active == 0 || mark(bin.head) == bin.full) && self.make_room(class, object) {
             return;

@@ -19,7 +19,8 @@ pub(crate) struct Passage {
     counted: bool,
 }
 
-fn is_closer() -> bool {
+/// Whether the calling thread has closed the gate.
+pub(crate) fn is_closer() -> bool {
     CLOSER.load(Ordering::Relaxed) == system::identity()
 }
 

@@ -13,6 +13,7 @@
 use super::CacheRef;
 use super::park::{BATCH, park};
 use super::passage::Passage;
+use crate::arena::ArenaIndex;
 use crate::sync::Mutex;
 use crate::sync::stack::{Links, Stack};
 use crate::sys::thread::{self as system, ExitKey};
@@ -91,6 +92,16 @@ pub(crate) fn start() -> Option<CacheRef> {
     Some(cache)
 }
 
+/// Has the calling thread use its cache, or do without it.
+pub(crate) fn set_enabled(cache: CacheRef, enabled: bool) {
+    if !enabled {
+        cache.flush();
+    }
+    cache.enable(enabled);
+    // SAFETY: the cache is this thread's until its exit function.
+    unsafe { system::set_word(cache.word(!enabled || is_counting())) };
+}
+
 /// Whether operations are counted, so that threads stay on their shadow bins.
 pub(crate) fn is_counting() -> bool {
     SHADOWED.load(Ordering::Relaxed)
@@ -110,6 +121,7 @@ fn adopt() -> Option<CacheRef> {
     ORPHAN_COUNT.fetch_sub(1, Ordering::Relaxed);
     ORPHAN_MOVES.fetch_add(1, Ordering::Relaxed);
     cache.get().orphaned.store(0, Ordering::Relaxed);
+    cache.enable(true);
     Some(cache)
 }
 
@@ -265,6 +277,16 @@ pub(crate) fn held(class: usize) -> usize {
     let mut held = 0;
     for_each(|cache| held += cache.held(class));
     held
+}
+
+/// Living threads whose misses go to `arena`.
+pub(crate) fn threads_of(arena: ArenaIndex) -> usize {
+    let mut threads = 0;
+    for_each(|cache| {
+        let lives = cache.get().orphaned.load(Ordering::Relaxed) == 0;
+        threads += usize::from(lives && cache.arena() == arena);
+    });
+    threads
 }
 
 /// Counts the operations of a thread without a cache, where operations are counted.

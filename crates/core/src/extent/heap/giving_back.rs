@@ -114,7 +114,6 @@ impl PageHeap {
     }
 
     /// Purges all that is due by `now_ns`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the key arena.<i>.decay"))]
     pub(crate) fn decay_all(&self, now_ns: u64) {
         self.advance(now_ns);
         self.purge_due();
@@ -235,10 +234,6 @@ impl PageHeap {
     }
 
     /// Sets the decay times in milliseconds: -1 never, 0 at once.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the keys arena.<i>.*_decay_ms")
-    )]
     pub(crate) fn set_decay_ms(&self, dirty_ms: isize, muzzy_ms: isize) {
         {
             let mut state = self.state.lock();

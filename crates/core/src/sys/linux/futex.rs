@@ -22,6 +22,29 @@ pub(crate) fn wait(word: &AtomicU32, value: u32) {
     };
 }
 
+/// As [`wait`], for `ns` nanoseconds at most.
+pub(crate) fn wait_for(word: &AtomicU32, value: u32, ns: u64) {
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let time = libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    };
+    // SAFETY: the word lives as long as the borrow; the kernel reads the time.
+    unsafe {
+        syscall(
+            libc::SYS_futex,
+            [
+                word.as_ptr().expose_provenance(),
+                operation as usize,
+                value as usize,
+                (&raw const time).expose_provenance(),
+                0,
+                0,
+            ],
+        )
+    };
+}
+
 /// Sleeps for `ns` nanoseconds, or somewhat longer.
 pub(crate) fn pause(ns: u64) {
     let time = libc::timespec {

@@ -1,0 +1,64 @@
+//! What each key does, a file for each part of the tree.
+//!
+//! A part has `ROWS`, its `Key`s, and `answer`, which runs inside the fork gate with no lock held. Where a key is both
+//! read and written, which comes first is the original's, as a wrong length for the one leaves the other done or not.
+
+mod arena;
+mod arenas;
+mod config;
+mod not_built;
+mod opt;
+mod own;
+mod process;
+mod stats;
+mod stats_arena;
+mod thread;
+
+use super::request::Refusal;
+use super::row::Row;
+use super::{Call, Due};
+
+/// Every key there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Key {
+    NotBuilt,
+    Process(process::Key),
+    Thread(thread::Key),
+    Config(config::Key),
+    Opt(opt::Key),
+    Arena(arena::Key),
+    Arenas(arenas::Key),
+    Stats(stats::Key),
+    StatsArena(stats_arena::Key),
+    Own(own::Key),
+}
+
+/// All rows, part by part.
+pub(super) const SUBTREES: &[&[Row]] = &[
+    process::ROWS,
+    thread::ROWS,
+    config::ROWS,
+    opt::ROWS,
+    arena::ROWS,
+    arenas::ROWS,
+    not_built::ROWS,
+    stats::ROWS,
+    stats_arena::ROWS,
+    own::ROWS,
+];
+
+/// Answers `call` by `key`.
+pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
+    match key {
+        Key::NotBuilt => Err(Refusal::Absent),
+        Key::Process(key) => process::answer(key, call),
+        Key::Thread(key) => thread::answer(key, call),
+        Key::Config(key) => config::answer(key, call),
+        Key::Opt(key) => opt::answer(key, call),
+        Key::Arena(key) => arena::answer(key, call),
+        Key::Arenas(key) => arenas::answer(key, call),
+        Key::Stats(key) => stats::answer(key, call),
+        Key::StatsArena(key) => stats_arena::answer(key, call),
+        Key::Own(key) => own::answer(key, call),
+    }
+}

@@ -1,0 +1,177 @@
+//! Request: where the caller wants the old value, and where the new one is.
+//!
+//! ```text
+//! old, old_len   both there: the value is wanted          rule Q1
+//! new, new_len   `new` there: a value is to be written    rule Q2
+//! ```
+//! Q1  A wrong length at `old_len` gets as much of the value as fits, that many as the length, and a refusal.
+//! Q2  A wrong `new_len` is refused, and nothing is read from `new`.
+//! Q3  All of it absent asks whether there is such a key.
+//! Source: jemalloc(3) `mallctl`.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::ptr;
+
+/// Why a call came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// There is no such name, or what it is about is not built in.
+    Absent,
+    /// A length or a value is wrong.
+    Invalid,
+    /// What may only be read was to be written, or the other way round.
+    Forbidden,
+    /// It could not be done.
+    Failed,
+}
+
+impl Refusal {
+    /// The error number that says so.
+    pub(crate) const fn code(self) -> c_int {
+        match self {
+            Self::Absent => libc::ENOENT,
+            Self::Invalid => libc::EINVAL,
+            Self::Forbidden => libc::EPERM,
+            Self::Failed => libc::EFAULT,
+        }
+    }
+}
+
+/// Types that travel through a request, as bytes.
+///
+/// # Safety
+/// Any bytes are a value of the type, and none of its bytes is padding.
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: integers, and pointers that are numbers here.
+unsafe impl Plain for u8 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for i64 {}
+// SAFETY: as above.
+unsafe impl Plain for usize {}
+// SAFETY: as above.
+unsafe impl Plain for isize {}
+// SAFETY: as above.
+unsafe impl Plain for *const c_char {}
+
+/// The four arguments of a call.
+pub(crate) struct Request {
+    old: *mut u8,
+    old_len: *mut usize,
+    new: *const u8,
+    new_len: usize,
+}
+
+impl Request {
+    /// A request as the caller put it.
+    ///
+    /// # Safety
+    /// `old_len` is null or may be read and written, `old` is null or may be written for so many bytes, `new` is null
+    /// or may be read for `new_len` bytes; all until the request is gone.
+    pub(crate) const unsafe fn new(
+        old: *mut u8,
+        old_len: *mut usize,
+        new: *const u8,
+        new_len: usize,
+    ) -> Self {
+        Self {
+            old,
+            old_len,
+            new,
+            new_len,
+        }
+    }
+
+    /// Refuses a value to be written.
+    pub(super) fn only_reads(&self) -> Result<(), Refusal> {
+        let writes = !self.new.is_null() || self.new_len != 0;
+        if writes {
+            Err(Refusal::Forbidden)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Refuses a place for the old value.
+    pub(super) fn only_writes(&self) -> Result<(), Refusal> {
+        let reads = !self.old.is_null() || !self.old_len.is_null();
+        if reads {
+            Err(Refusal::Forbidden)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether there is a value to be written.
+    pub(super) fn writes(&self) -> bool {
+        !self.new.is_null()
+    }
+
+    /// Whether the old value is wanted.
+    pub(super) fn reads(&self) -> bool {
+        !self.old.is_null() && !self.old_len.is_null()
+    }
+
+    /// Gives `value` to the caller, if it is wanted (Q1).
+    pub(super) fn give<T: Plain>(&mut self, value: T) -> Result<(), Refusal> {
+        if !self.reads() {
+            return Ok(());
+        }
+        // SAFETY: `new`'s promise: the length, and room for so many bytes. The value's bytes are all there.
+        unsafe {
+            let room = self.old_len.read_unaligned();
+            let fits = room.min(size_of::<T>());
+            ptr::copy_nonoverlapping((&raw const value).cast(), self.old, fits);
+            if room != size_of::<T>() {
+                self.old_len.write_unaligned(fits);
+                return Err(Refusal::Invalid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a switch.
+    pub(super) fn give_bool(&mut self, value: bool) -> Result<(), Refusal> {
+        self.give(u8::from(value))
+    }
+
+    /// Gives a text that stays.
+    pub(super) fn give_text(&mut self, text: &'static CStr) -> Result<(), Refusal> {
+        self.give(text.as_ptr())
+    }
+
+    /// The value to be written, if there is one (Q2).
+    pub(super) fn take<T: Plain>(&self) -> Result<Option<T>, Refusal> {
+        if !self.writes() {
+            return Ok(None);
+        }
+        if self.new_len != size_of::<T>() {
+            return Err(Refusal::Invalid);
+        }
+        // SAFETY: `new`'s promise: so many bytes; any bytes are such a value.
+        Ok(Some(unsafe { self.new.cast::<T>().read_unaligned() }))
+    }
+
+    /// The switch to be written, if there is one.
+    pub(super) fn take_bool(&self) -> Result<Option<bool>, Refusal> {
+        Ok(self.take::<u8>()?.map(|byte| byte != 0))
+    }
+
+    /// The text to be written, if there is one: `Some(None)` for null.
+    ///
+    /// # Safety
+    /// The caller's pointer, where not null, is to a C string.
+    pub(super) unsafe fn take_text(&self) -> Result<Option<Option<&[u8]>>, Refusal> {
+        let Some(text) = self.take::<*const c_char>()? else {
+            return Ok(None);
+        };
+        // SAFETY: the caller's promise.
+        Ok(Some(
+            (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes()),
+        ))
+    }
+}

@@ -1,0 +1,520 @@
+//! mallctl as the C door has it: every row of jemalloc's list of names, walked.
+//!
+//! W1  What `facts/mallctl_absent.txt` lists is not there, and everything else is: whoever adds a key takes its line
+//!     out. The list may only become shorter.
+//! W2  A key answers by name and by mib alike, and to lengths and pointers as its row says.
+//! W3  The same calls put to jemalloc get the same codes and lengths.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::fmt::Write;
+use std::path::Path;
+use std::ptr::{null, null_mut};
+
+use jemoxide_testkit::facts::{self, Row};
+use jemoxide_testkit::{artifacts, child, compiler, door};
+
+const ENOENT: c_int = libc::ENOENT;
+const EINVAL: c_int = libc::EINVAL;
+const EPERM: c_int = libc::EPERM;
+const EFAULT: c_int = libc::EFAULT;
+
+/// Where Debian's package puts jemalloc; `JEMALLOC` in the environment names another place.
+const JEMALLOC: &str = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+
+type ByName =
+    unsafe extern "C" fn(*const c_char, *mut c_void, *mut usize, *const c_void, usize) -> c_int;
+type ToMib = unsafe extern "C" fn(*const c_char, *mut usize, *mut usize) -> c_int;
+type ByMib = unsafe extern "C" fn(
+    *const usize,
+    usize,
+    *mut c_void,
+    *mut usize,
+    *const c_void,
+    usize,
+) -> c_int;
+
+/// The three functions of this process.
+struct Control {
+    by_name: ByName,
+    to_mib: ToMib,
+    by_mib: ByMib,
+}
+
+/// What a call answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Answer {
+    code: c_int,
+    /// What the length became.
+    len: usize,
+    bytes: [u8; 64],
+}
+
+const UNTOUCHED: u8 = 0xa5;
+
+impl Control {
+    fn find() -> Self {
+        // SAFETY: the types are those of the C declarations.
+        unsafe {
+            Self {
+                by_name: door::function(c"mallctl"),
+                to_mib: door::function(c"mallctlnametomib"),
+                by_mib: door::function(c"mallctlbymib"),
+            }
+        }
+    }
+
+    /// The numbers of `name`, as many as `room` allows.
+    fn mib(&self, name: &str, room: usize) -> Result<Vec<usize>, c_int> {
+        let name = CString::new(name).unwrap();
+        let mut mib = [usize::MAX; 16];
+        let mut len = room;
+        // SAFETY: a C string, and room for so many numbers.
+        match unsafe { (self.to_mib)(name.as_ptr(), mib.as_mut_ptr(), &mut len) } {
+            0 => {
+                assert!(len <= room);
+                Ok(mib[..len].to_vec())
+            }
+            code => Err(code),
+        }
+    }
+
+    /// Calls `name`, with room for an old value of so many bytes, and with a new value.
+    fn call(&self, name: &str, old: Option<usize>, new: Option<&[u8]>) -> Answer {
+        let name = CString::new(name).unwrap();
+        self.raw(old, new, |old, len, new, new_len| {
+            // SAFETY: a C string; room and bytes as the lengths say.
+            unsafe { (self.by_name)(name.as_ptr(), old, len, new, new_len) }
+        })
+    }
+
+    fn call_by_mib(&self, mib: &[usize], old: Option<usize>, new: Option<&[u8]>) -> Answer {
+        self.raw(old, new, |old, len, new, new_len| {
+            // SAFETY: so many numbers; room and bytes as the lengths say.
+            unsafe { (self.by_mib)(mib.as_ptr(), mib.len(), old, len, new, new_len) }
+        })
+    }
+
+    fn raw(
+        &self,
+        old: Option<usize>,
+        new: Option<&[u8]>,
+        call: impl FnOnce(*mut c_void, *mut usize, *const c_void, usize) -> c_int,
+    ) -> Answer {
+        let mut bytes = [UNTOUCHED; 64];
+        let mut len = old.unwrap_or(usize::MAX);
+        let (place, len_at) = match old {
+            Some(_) => (bytes.as_mut_ptr().cast(), &raw mut len),
+            None => (null_mut(), null_mut()),
+        };
+        let (value, value_len) = new.map_or((null(), 0), |new| (new.as_ptr().cast(), new.len()));
+        let code = call(place, len_at, value, value_len);
+        Answer { code, len, bytes }
+    }
+
+    fn is_on(&self, switch: &str) -> bool {
+        let answer = self.call(switch, Some(1), None);
+        assert_eq!((answer.code, answer.len), (0, 1), "{switch}");
+        answer.bytes[0] == 1
+    }
+}
+
+fn absent() -> BTreeSet<&'static str> {
+    include_str!("../facts/mallctl_absent.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
+}
+
+/// A name with the first of each index.
+fn first(name: &str) -> String {
+    name.replace("<i>", "0").replace("<j>", "0")
+}
+
+/// Bytes of a value; `None`: it has two types, or is followed.
+fn size_of_type(kind: &str) -> Option<usize> {
+    match kind {
+        "bool" => Some(1),
+        "unsigned" | "uint32_t" => Some(4),
+        "size_t" | "ssize_t" | "uint64_t" | "int64_t" => Some(8),
+        kind if kind.ends_with('*') && !kind.starts_with("void") => Some(8),
+        _ => None,
+    }
+}
+
+/// The switch that says whether what the row needs is built in.
+fn condition(row: Row<'_>) -> Option<&'static str> {
+    let condition = row.get("build_condition");
+    [
+        ("--enable-prof", "config.prof"),
+        ("--enable-utrace", "config.utrace"),
+        ("--enable-xmalloc", "config.xmalloc"),
+        ("--enable-fill", "config.fill"),
+        ("--enable-uaf-detection", "config.debug"),
+    ]
+    .into_iter()
+    .find_map(|(text, switch)| condition.starts_with(text).then_some(switch))
+}
+
+fn in_child(test: &str, body: impl FnOnce()) {
+    match child::rerun(test) {
+        None => {
+            door::assert_provider(&artifacts::library());
+            body();
+        }
+        Some(run) => {
+            run.preload(artifacts::library()).run().expect_success();
+        }
+    }
+}
+
+#[test]
+fn every_row_answers_as_it_says() {
+    in_child("every_row_answers_as_it_says", || {
+        let (control, absent) = (Control::find(), absent());
+        let mut seen = BTreeSet::new();
+        let table = facts::mallctl();
+        for row in table.rows() {
+            let name = row.get("name");
+            assert!(seen.insert(name), "{name} twice");
+            if absent.contains(name) {
+                let code = control.call(&first(name), None, None).code;
+                assert_eq!(code, ENOENT, "{name} is there: facts/mallctl_absent.txt");
+                assert_eq!(
+                    control.mib(&first(name), 7),
+                    Err(ENOENT),
+                    "{name} is there: facts/mallctl_absent.txt"
+                );
+                continue;
+            }
+            walk(&control, row);
+        }
+        let unknown: Vec<_> = absent.difference(&seen).collect();
+        assert!(unknown.is_empty(), "no such names: {unknown:?}");
+    });
+}
+
+fn walk(control: &Control, row: Row<'_>) {
+    let name = row.get("name");
+    let full = first(name);
+    let depth = full.split('.').count();
+    let mib = control
+        .mib(&full, 7)
+        .unwrap_or_else(|code| panic!("{name}: {code}"));
+    assert_eq!(mib.len(), depth, "{name}");
+    let both_ways = |old: Option<usize>, new: Option<&[u8]>| {
+        let answer = control.call(&full, old, new);
+        let again = control.call_by_mib(&mib, old, new);
+        assert_eq!((answer.code, answer.len), (again.code, again.len), "{name}");
+        answer
+    };
+    // Folders on the way, and names that go on too far.
+    for depth in 1..depth {
+        let part: Vec<_> = full.split('.').take(depth).collect();
+        let part = part.join(".");
+        assert_eq!(
+            control.mib(&part, 7).as_deref(),
+            Ok(&mib[..depth]),
+            "{part}"
+        );
+        assert_eq!(control.mib(&full, depth).as_deref(), Ok(&mib[..depth]));
+        assert_eq!(control.call(&part, Some(8), None).code, ENOENT, "{part}");
+        assert_eq!(
+            control.call_by_mib(&mib[..depth], Some(8), None).code,
+            ENOENT
+        );
+    }
+    let further = format!("{full}.0");
+    assert_eq!(control.mib(&further, 7), Err(ENOENT), "{further}");
+    assert_eq!(control.call(&further, Some(8), None).code, ENOENT);
+    let mut further = mib.clone();
+    further.push(0);
+    assert_eq!(control.call_by_mib(&further, Some(8), None).code, ENOENT);
+
+    if condition(row).is_some_and(|switch| !control.is_on(switch)) {
+        let size = size_of_type(row.get("type")).unwrap_or(8);
+        assert_eq!(both_ways(Some(size), None).code, ENOENT, "{name}");
+        return;
+    }
+    match (row.get("access"), size_of_type(row.get("type"))) {
+        ("--", _) => {
+            // Automatic arenas stay.
+            let done = match name {
+                "arena.<i>.reset" | "arena.<i>.destroy" => EFAULT,
+                _ => 0,
+            };
+            assert_eq!(both_ways(None, None).code, done, "{name}");
+            assert_eq!(both_ways(Some(8), None).code, EPERM, "{name}");
+            assert_eq!(both_ways(None, Some(&[0; 8])).code, EPERM, "{name}");
+        }
+        ("r-", Some(size)) => {
+            readable(name, size, both_ways);
+            assert_eq!(both_ways(Some(size), Some(&[0; 8])).code, EPERM, "{name}");
+            assert_eq!(both_ways(None, Some(&[0; 8])).code, EPERM, "{name}");
+        }
+        ("rw", Some(size)) => {
+            let value = readable(name, size, both_ways);
+            let longer = [value.clone(), vec![0]].concat();
+            for new in [&longer[..], &value[..size - 1]] {
+                assert_eq!(both_ways(None, Some(new)).code, EINVAL, "{name}");
+            }
+            // What it was.
+            let answer = both_ways(Some(size), Some(&value));
+            assert_eq!((answer.code, answer.len), (0, size), "{name}");
+        }
+        ("rw", None) => assert_eq!(name, "arenas.lookup", "a row without a check"),
+        other => panic!("{name}: {other:?}: a row without a check"),
+    }
+}
+
+/// Checks rule 3 of reads; answers the value.
+fn readable(
+    name: &str,
+    size: usize,
+    call: impl Fn(Option<usize>, Option<&[u8]>) -> Answer,
+) -> Vec<u8> {
+    assert_eq!(call(None, None).code, 0, "{name}: is it there?");
+    let answer = call(Some(size), None);
+    assert_eq!((answer.code, answer.len), (0, size), "{name}");
+    assert!(answer.bytes[size..].iter().all(|&byte| byte == UNTOUCHED));
+    for len in [0, size - 1, size + 1, 64] {
+        let odd = call(Some(len), None);
+        let copied = len.min(size);
+        assert_eq!((odd.code, odd.len), (EINVAL, copied), "{name}: {len}");
+        assert!(odd.bytes[copied..].iter().all(|&byte| byte == UNTOUCHED));
+    }
+    answer.bytes[..size].to_vec()
+}
+
+#[test]
+fn names_are_read_as_by_jemalloc() {
+    const TEST: &str = "names_are_read_as_by_jemalloc";
+    compare(TEST, || {
+        let control = Control::find();
+        let mut text = String::new();
+        for name in [
+            "",
+            ".",
+            "..",
+            "version",
+            "version.",
+            ".version",
+            "version..",
+            "Version",
+            "versio",
+            "arenas",
+            "arenas.",
+            "arenas..page",
+            "arenas.page",
+            "arenas.page.x",
+            "arena",
+            "arena.",
+            "arena.0",
+            "arena. 0",
+            "arena.+0",
+            "arena.-0",
+            "arena.0x",
+            "arena.x",
+            "arena.-1",
+            "arena.00",
+            "arena.4096",
+            "arena.4097",
+            "arena.4098",
+            "arena.99999999999999999999",
+            "arena.0.purge",
+            "arena. \t0.purge",
+            "arena.4096.purge",
+            "arena.4097.purge",
+            "arena.4095.purge",
+            "arena.0.nothing",
+            "arena.0.initialized",
+            "arena.4096.initialized",
+            "arena.4097.initialized",
+            "arena.4096.dirty_decay_ms",
+            "arena.4097.dirty_decay_ms",
+            "arenas.bin.35.size",
+            "arenas.bin.37.size",
+            "arenas.bin.-0.size",
+            "arenas.lextent.195.size",
+            "arenas.lextent.197.size",
+            "stats.arenas.0.pdirty",
+            "stats.arenas.4096.pdirty",
+            "stats.arenas.4097.pdirty",
+            "stats.arenas.4095.pdirty",
+            "stats.arenas.0.bins.35.curregs",
+            "stats.arenas.0.bins.37.curregs",
+            "stats.arenas.0.bins.x.curregs",
+            "stats",
+            "stats.arenas",
+            "stats.arenas.0",
+            "stats.arenas.0.bins",
+            "stats.arenas.0.bins.0",
+        ] {
+            for room in [0, 1, 2, 7] {
+                let mib = control.mib(name, room).map(|mib| mib.len());
+                writeln!(text, "{name:?} mib of {room}: {mib:?}").unwrap();
+            }
+            let answer = control.call(name, None, None);
+            writeln!(text, "{name:?}: {}", answer.code).unwrap();
+            if let Ok(mib) = control.mib(name, 7) {
+                let answer = control.call_by_mib(&mib, None, None);
+                writeln!(text, "{name:?} by mib: {}", answer.code).unwrap();
+            }
+        }
+        writeln!(
+            text,
+            "no mib: {}",
+            control.call_by_mib(&[], None, None).code
+        )
+        .unwrap();
+        writeln!(
+            text,
+            "far mib: {}",
+            control.call_by_mib(&[999], None, None).code
+        )
+        .unwrap();
+        text
+    });
+}
+
+#[test]
+fn the_same_calls_get_the_same_codes() {
+    const TEST: &str = "the_same_calls_get_the_same_codes";
+    compare(TEST, || {
+        let (control, absent) = (Control::find(), absent());
+        let table = facts::mallctl();
+        let mut text = String::new();
+        for row in table.rows() {
+            let (name, kind) = (row.get("name"), row.get("type"));
+            let is_old = row.get("since") == "5.3.0" && row.get("last_in") != "5.3.0";
+            // What Debian's build has and this one has not, and lets a thread without a cache come after it.
+            // 5.3.0 dies of a pointer that is not its own.
+            let is_deadly = name == "arenas.lookup";
+            if !is_old || is_deadly || absent.contains(name) || condition(row).is_some() {
+                continue;
+            }
+            let full = first(name);
+            let size = size_of_type(kind).unwrap_or(8);
+            let new = [0; 16];
+            let mut note = |what: &str, answer: &Answer| {
+                let line = format!("{name} {what}: {} {}", answer.code, answer.len);
+                writeln!(text, "{line}").unwrap();
+            };
+            note("nothing", &control.call(&full, None, None));
+            for len in [0, 1, 4, 7, 8, 9, 64] {
+                note(&format!("old {len}"), &control.call(&full, Some(len), None));
+            }
+            for len in [0, 2, 3, 5, 9, 16] {
+                let new = &new[..len];
+                note(&format!("new {len}"), &control.call(&full, None, Some(new)));
+                let both = control.call(&full, Some(size), Some(new));
+                note(&format!("old {size}, new {len}"), &both);
+            }
+        }
+        for (name, values) in [
+            (
+                "arena.0.dirty_decay_ms",
+                &[-2i64, -1, 0, 1000, i64::MAX, 10_000][..],
+            ),
+            ("arena.0.muzzy_decay_ms", &[-2, -1, 0, 500, i64::MIN, 0]),
+            ("arenas.dirty_decay_ms", &[-2, -1, 0, i64::MAX, 10_000]),
+            // It divides by 0 there.
+            ("max_background_threads", &[1, 2, 4, 5, -1]),
+        ] {
+            for value in values {
+                let answer = control.call(name, Some(8), Some(&value.to_ne_bytes()));
+                writeln!(text, "{name} {value}: {answer:?}").unwrap();
+                let answer = control.call(name, Some(7), Some(&value.to_ne_bytes()));
+                writeln!(text, "{name} {value}, short: {answer:?}").unwrap();
+            }
+        }
+        for (value, old) in [(0, 1), (0, 1), (1, 1), (1, 0), (0, 0), (1, 1)] {
+            let name = "thread.tcache.enabled";
+            let answer = control.call(name, Some(old), Some(&[value]));
+            writeln!(text, "{name} {value}: {answer:?}").unwrap();
+            let answer = control.call("thread.tcache.flush", None, None);
+            writeln!(text, "flush: {answer:?}").unwrap();
+            let answer = control.call("thread.tcache.flush", Some(1), None);
+            writeln!(text, "flush, read: {answer:?}").unwrap();
+        }
+        for value in [u32::MAX, 0, 100_000, 4096] {
+            let answer = control.call("thread.arena", Some(4), Some(&value.to_ne_bytes()));
+            writeln!(text, "thread.arena {value}: {answer:?}").unwrap();
+        }
+        for (name, old, new) in [
+            ("epoch", 8, 8),
+            ("epoch", 7, 8),
+            ("epoch", 8, 0),
+            ("epoch", 8, 7),
+        ] {
+            let answer = control.call(name, Some(old), Some(&[0; 8][..new]));
+            writeln!(text, "{name} {old} {new}: {answer:?}").unwrap();
+        }
+        for text_of in [
+            c"primary",
+            c"secondary",
+            c"Primary",
+            c"",
+            c"disabled",
+            c"secondary",
+        ] {
+            let address = text_of.as_ptr().expose_provenance();
+            for name in ["arena.0.dss", "arena.4096.dss"] {
+                let answer = control.call(name, Some(8), Some(&address.to_ne_bytes()));
+                let old = usize::from_ne_bytes(answer.bytes[..8].try_into().unwrap());
+                let old = if answer.code == 0 {
+                    let old = std::ptr::with_exposed_provenance::<c_char>(old);
+                    // SAFETY: the key gives a text.
+                    unsafe { std::ffi::CStr::from_ptr(old) }.to_str().unwrap()
+                } else {
+                    ""
+                };
+                writeln!(text, "{name} {text_of:?}: {} {old}", answer.code).unwrap();
+            }
+        }
+        text
+    });
+}
+
+/// Differences that docs/COMPAT.md has a note for, as beginnings of lines.
+const KNOWN: [&str; 0] = [];
+
+/// Has `transcript` made on jemalloc and on this library, and compares.
+fn compare(test: &str, transcript: impl FnOnce() -> String) {
+    if child::rerun(test).is_none() {
+        for line in transcript().lines() {
+            println!("\n> {line}");
+        }
+        return;
+    }
+    let original = env::var("JEMALLOC").unwrap_or_else(|_| JEMALLOC.to_owned());
+    if !Path::new(&original).is_file() {
+        compiler::announce_untested(
+            "no jemalloc to compare with (install libjemalloc2, or set JEMALLOC)",
+        );
+        return;
+    }
+    let lines = |library: &Path| {
+        let run = child::rerun(test).expect("not inside it");
+        let stdout = run
+            .preload(library)
+            .env("MALLOC_CONF", "background_thread:true,narenas:1")
+            .run()
+            .expect_success()
+            .stdout;
+        let lines = stdout.lines().filter_map(|line| line.strip_prefix("> "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (theirs, ours) = (lines(original.as_ref()), lines(&artifacts::library()));
+    assert!(theirs.len() > 20, "{theirs:?}");
+    assert_eq!(theirs.len(), ours.len());
+    let differences: Vec<_> = theirs
+        .iter()
+        .zip(&ours)
+        .filter(|(theirs, ours)| theirs != ours)
+        .filter(|(_, ours)| !KNOWN.iter().any(|known| ours.starts_with(known)))
+        .map(|(theirs, ours)| format!("theirs: {theirs}\n  ours: {ours}"))
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
