@@ -36,6 +36,17 @@ pub enum BackgroundThread {
     Never,
 }
 
+/// What is advised about huge pages for the memory of objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Thp {
+    /// Earned by density and stability.
+    Default,
+    /// From the start, everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
 /// Longest path that `report_dir` takes.
 pub const PATH_MAX: usize = 200;
 
@@ -52,6 +63,16 @@ pub struct Options {
     pub background_thread: BackgroundThread,
     /// `cgroup`: limits and processors of the container count.
     pub cgroup: bool,
+    /// `thp`.
+    pub thp: Thp,
+    /// `huge_budget`: percent by which huge pages may raise resident memory; 0 for no huge pages.
+    pub huge_budget: usize,
+    /// `hpa`: huge pages are earned eagerly.
+    pub hpa: bool,
+    /// `hpa_hugification_threshold` and `hpa_hugification_threshold_ratio`, in bytes of a huge page.
+    pub hpa_hugification_threshold: usize,
+    /// `hpa_hugify_delay_ms`.
+    pub hpa_hugify_delay_ms: usize,
     /// `dss`.
     pub dss: Dss,
     /// `zero_realloc`.
@@ -72,6 +93,11 @@ impl Options {
         muzzy_decay_ms: 0,
         background_thread: BackgroundThread::Auto,
         cgroup: true,
+        thp: Thp::Default,
+        huge_budget: 5,
+        hpa: false,
+        hpa_hugification_threshold: 1_887_437,
+        hpa_hugify_delay_ms: 1000,
         dss: Dss::Secondary,
         zero_realloc: ZeroRealloc::Free,
         abort_conf: false,

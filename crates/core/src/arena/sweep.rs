@@ -16,7 +16,8 @@ use super::hollow::{PageBits, runs};
 use super::misuse;
 use super::slab::SlabRef;
 use super::{ArenaIndex, automatic};
-use crate::size::{PAGE, SMALL_CLASSES};
+use crate::extent::HEAP;
+use crate::size::{PAGE, Pages, SMALL_CLASSES};
 use crate::sync::Mutex;
 use crate::sys::memory;
 use core::ptr::NonNull;
@@ -163,8 +164,15 @@ fn advise(going: &mut Going) {
         let Some(addr) = NonNull::new(addr) else {
             continue;
         };
+        let split = HEAP.breaks_up(addr.as_ptr(), Pages(len));
         // SAFETY: whole pages of a slab in use, all slots on them free and marked taken.
-        if unsafe { memory::purge(addr, len * PAGE) } {
+        let purged = unsafe {
+            if split {
+                memory::split(addr, len * PAGE);
+            }
+            memory::purge(addr, len * PAGE)
+        };
+        if purged {
             going.hollow |= ((1 << len) - 1) << first;
         }
     }

@@ -107,6 +107,7 @@ fn boot() -> bool {
     unsafe { *OPTIONS.0.get() = options };
     let orphans = container::prepare(&options);
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
+    HEAP.prepare_huge(&options);
     meta::allow_break(options.dss != Dss::Disabled);
     upkeep::set_decay_ms(options.dirty_decay_ms);
     purger::prepare(&options);

@@ -9,7 +9,8 @@
 
 use super::{purger, report};
 use crate::arena::run_cache;
-use crate::sys::thread as system;
+use crate::extent::HEAP;
+use crate::sys::{clock, thread as system};
 use crate::thread::{self, passage, registry};
 
 /// Registers the handlers. May allocate from us. `false`: refused.
@@ -22,6 +23,7 @@ unsafe extern "C" fn before() {
 }
 
 unsafe extern "C" fn parent() {
+    HEAP.note_fork(clock::now_ns(), false);
     passage::open();
 }
 
@@ -31,5 +33,6 @@ unsafe extern "C" fn child() {
     run_cache::recount();
     report::detach();
     purger::forget();
+    HEAP.note_fork(clock::now_ns(), true);
     passage::open_in_child(own);
 }

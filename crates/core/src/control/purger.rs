@@ -222,7 +222,12 @@ pub(super) fn is_wanted(now_ns: u64) -> bool {
         RETRY_AT.store(0, Ordering::Relaxed);
         watch();
     }
-    excess() > level
+    excess() > level || HEAP.is_earning_due(now_ns)
+}
+
+/// Whether there may be one: whether anybody need do its work.
+pub(super) fn is_possible() -> bool {
+    level() != 0 && RETRY_AT.load(Ordering::Relaxed) == 0
 }
 
 /// Idle bytes beyond those that nothing could be done about.
@@ -313,7 +318,9 @@ fn live() {
             tidied = true;
         }
         let bell = BELL.load(Ordering::Relaxed);
-        if level() == 0 || left == 0 || now - changed_ns > patience || now - much_ns > LITTLE_NS {
+        let earning = inside(|| HEAP.is_earning_near(now));
+        let at_rest = left == 0 || now - changed_ns > patience || now - much_ns > LITTLE_NS;
+        if level() == 0 || at_rest && !earning {
             break;
         }
         futex::wait_for(&BELL, bell, if more { PAUSE_NS / 5 } else { PAUSE_NS });
@@ -335,6 +342,14 @@ fn count(ns: u64) {
 /// Steps until nothing is due, or for a while. `true`: there is more.
 fn round() -> bool {
     let begin = clock::now_ns();
+    // Purging comes first, and huge pages take half of the time at most.
+    let more = purge(begin);
+    let begin = clock::now_ns();
+    while inside(|| upkeep::earn(begin)) && clock::now_ns() - begin < ROUND_NS / 2 {}
+    more
+}
+
+fn purge(begin: u64) -> bool {
     loop {
         let now = clock::now_ns();
         inside(|| upkeep::heed_pressure(now));

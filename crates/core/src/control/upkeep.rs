@@ -2,7 +2,7 @@
 
 use super::{container, purger, report};
 use crate::arena::{bin, depot, large, magazine, run_cache, sweep};
-use crate::extent::{HEAP, Pressure};
+use crate::extent::{Earner, HEAP, Pressure};
 use crate::meta;
 use crate::options::Dss;
 use crate::sys::clock;
@@ -44,6 +44,9 @@ pub(crate) fn tick() -> bool {
         return false;
     }
     age(now);
+    if !purger::is_possible() {
+        HEAP.earn(now, Earner::Caller);
+    }
     purger::is_wanted(now)
 }
 
@@ -76,6 +79,12 @@ pub(super) fn heed_pressure(now: u64) {
             }
         }
     }
+}
+
+/// Earns huge pages, a bounded step. `true`: there is more to do at once. Called inside a passage, no lock held, by the
+/// purge thread.
+pub(super) fn earn(now: u64) -> bool {
+    HEAP.earn(now, Earner::Thread)
 }
 
 /// Has idle threads give back what they cached, a bounded amount. `true`: there is more. Called inside a passage, no

@@ -15,7 +15,7 @@ impl PageHeap {
         self.state.lock().stamp = (now_ns >> 27) as u32;
     }
 
-    /// Asserts the rules E, S and F. Nobody else may be using the heap.
+    /// Asserts the rules E, S, F and V. Nobody else may be using the heap.
     pub(crate) fn check(&self) {
         self.state.lock().check();
     }
@@ -89,6 +89,7 @@ impl State {
             }
         }
         let (mut idle, mut free_pages, mut holes, mut seams) = ([0; 2], 0, 0, 0);
+        let (mut held, mut held_idle, mut filled) = (0, 0, 0);
         for huge in huges.values().copied() {
             let free = free_words(huge);
             let mut counts = [0; 2];
@@ -118,12 +119,21 @@ impl State {
             lengths.sort_unstable();
             let second = lengths.iter().rev().nth(1).copied().unwrap_or(0);
             assert!(usize::from(huge.second.get()) >= second, "E3: second");
+            let is_held = huge.held.get();
+            held += usize::from(is_held);
+            filled += usize::from(huge.filled.get());
+            assert!(!is_held || huge.whole.get(), "V3");
+            assert!(used > 0 || !is_held && huge.filled.get() == 0, "V1");
             for kind in Kind::BOTH {
                 assert_eq!(
                     usize::from(huge.idle[kind as usize].get()),
                     counts[kind as usize]
                 );
-                idle[kind as usize] += counts[kind as usize];
+                if is_held {
+                    held_idle += counts[kind as usize];
+                } else {
+                    idle[kind as usize] += counts[kind as usize];
+                }
             }
             let number = huge.number();
             assert_eq!(
@@ -132,7 +142,7 @@ impl State {
                 "S1"
             );
             for kind in Kind::BOTH {
-                let expected = used > 0 && counts[kind as usize] > 0;
+                let expected = used > 0 && counts[kind as usize] > 0 && !is_held;
                 assert_eq!(queued[kind as usize].contains(&number), expected, "S2");
             }
             let run = (huge.run_len.get(), huge.run_back.get());
@@ -181,6 +191,7 @@ impl State {
                 );
             }
         }
+        assert_eq!((held, held_idle, filled), self.huges.counts(), "V1, V2");
         assert_eq!(seams, self.seams, "M3");
         assert_eq!(idle, self.idle, "S4");
         assert_eq!(self.transit, 0, "something is still on its way");

@@ -103,6 +103,16 @@ pub(super) struct Huge {
     /// Pages of the giant run that starts here, and how many of its first have been given back.
     pub(super) giant_pages: Cell<usize>,
     pub(super) giant_skipped: Cell<usize>,
+    /// The rest is of `huge`. Idle pages here do not decay (V1).
+    pub(super) held: Cell<bool>,
+    /// The system may have one huge page here (V3).
+    pub(super) whole: Cell<bool>,
+    /// How often it was lost (V4).
+    pub(super) lapses: Cell<u8>,
+    /// Used pages that only a collapse gave memory (V2).
+    pub(super) filled: Cell<u16>,
+    /// Since when it has been dense, in stamps; 0: it was not when looked at last.
+    pub(super) dense_since: Cell<u32>,
     pub(super) used: Map,
     pub(super) touched: Map,
     pub(super) zero: Map,
@@ -151,6 +161,11 @@ impl HugeRef {
                 all_next: Cell::new(0),
                 giant_pages: Cell::new(0),
                 giant_skipped: Cell::new(0),
+                held: Cell::new(false),
+                whole: Cell::new(false),
+                lapses: Cell::new(0),
+                filled: Cell::new(0),
+                dense_since: Cell::new(0),
                 used: Map::new(),
                 touched: Map::new(),
                 zero: Map::new(),

@@ -159,6 +159,7 @@ impl State {
                 break;
             };
             debug_assert!(huge.used_pages.get() as usize == HUGE_PAGES);
+            self.release_huge(huge);
             huge.used.fill(0);
             huge.used_pages.set(0);
             huge.longest.set(HUGE_PAGES as u16);

@@ -39,7 +39,7 @@ impl State {
         }
         self.identify();
         self.prepare_spares(1)?;
-        let region = map_aligned(bytes, (want.align * PAGE).max(HUGE))?;
+        let region = map_aligned(bytes, (want.align * PAGE).max(HUGE), self.huges.rules.thp)?;
         let (start, len) = region;
         if start % (want.align * PAGE).max(HUGE) != 0
             || len != bytes

@@ -15,6 +15,7 @@ use super::descriptor::{HugeRef, UNITS, key_of};
 use super::page_map;
 use super::state::{Idle, State};
 use crate::meta;
+use crate::options::Thp;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
 use crate::sys::memory;
 use core::ptr::{self, NonNull};
@@ -44,8 +45,8 @@ impl State {
         }
         let share = self.owned / STEP_SHARE * PAGE;
         let step = share.next_multiple_of(HUGE).clamp(STEP_MIN, STEP_MAX);
-        let region = match map_aligned(needed.max(step), HUGE) {
-            None if needed < step => map_aligned(needed, HUGE),
+        let region = match map_aligned(needed.max(step), HUGE, self.huges.rules.thp) {
+            None if needed < step => map_aligned(needed, HUGE, self.huges.rules.thp),
             region => region,
         };
         region.is_some_and(|region| self.add(region, Idle::Zero))
@@ -68,7 +69,7 @@ impl State {
             None => None,
         };
         region.is_some_and(|(addr, bytes)| {
-            avoid_huge(addr, bytes);
+            advise_huge(addr, bytes, self.huges.rules.thp);
             self.add((addr.as_ptr().expose_provenance(), bytes), Idle::Zero)
         })
     }
@@ -83,8 +84,10 @@ impl State {
         }
         let system = memory::page_size();
         let bytes = needed.max(STEP_SHORT).next_multiple_of(system);
-        meta::extend_break(bytes)
-            .is_some_and(|addr| self.add((addr.as_ptr().expose_provenance(), bytes), Idle::Zero))
+        meta::extend_break(bytes).is_some_and(|addr| {
+            advise_huge(addr, bytes, self.huges.rules.thp);
+            self.add((addr.as_ptr().expose_provenance(), bytes), Idle::Zero)
+        })
     }
 
     /// Describes a region that is ours from now on, its pages free as `how` says. `false`: later, or given up.
@@ -189,7 +192,7 @@ fn lose((addr, bytes): (usize, usize)) {
 
 /// Maps `bytes`, whole huge pages, at a multiple of `align`, whole huge pages too. Where the system refuses to
 /// take the overhang back, the region is larger.
-pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<(usize, usize)> {
+pub(super) fn map_aligned(bytes: usize, align: usize, thp: Thp) -> Option<(usize, usize)> {
     let system = memory::page_size();
     if align == HUGE {
         // Newer kernels align large mappings by themselves.
@@ -197,7 +200,7 @@ pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<(usize, usize)> 
         let start = addr.as_ptr().expose_provenance();
         // SAFETY: just mapped, nobody knows it.
         if start % align == 0 || !unsafe { memory::unmap(addr, bytes) } {
-            avoid_huge(addr, bytes);
+            advise_huge(addr, bytes, thp);
             return Some((start, bytes));
         }
     }
@@ -218,18 +221,22 @@ pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<(usize, usize)> 
             end = wanted;
         }
     }
-    avoid_huge(
+    advise_huge(
         NonNull::new(ptr::with_exposed_provenance_mut(start))?,
         end - start,
+        thp,
     );
     Some((start, end - start))
 }
 
-/// Keeps the system from backing a fresh mapping by huge pages where it would do so for everyone: they are
-/// earned, not given.
-fn avoid_huge(addr: NonNull<u8>, bytes: usize) {
-    if memory::huge_by_default() {
-        // SAFETY: a fresh mapping of ours. A refusal costs memory at worst.
-        unsafe { memory::allow_huge(addr, bytes, false) };
-    }
+/// Tells the system whether to back a fresh mapping by huge pages: as the option says, and else not, even where it
+/// would do so for everyone. They are earned, not given.
+fn advise_huge(addr: NonNull<u8>, bytes: usize, thp: Thp) {
+    let allowed = match thp {
+        Thp::Default if !memory::huge_by_default() => return,
+        Thp::Default | Thp::Never => false,
+        Thp::Always => true,
+    };
+    // SAFETY: a fresh mapping of ours. A refusal costs memory or time at worst.
+    unsafe { memory::allow_huge(addr, bytes, allowed) };
 }

@@ -15,6 +15,7 @@
 
 use super::descriptor::{HugeRef, Kind};
 use super::giant::{GIANT_PAGES, Remains};
+use super::huge::HugeFigures;
 use super::moving::{Gaps, PIECE_PAGES};
 use super::state::{Idle, Place, State, Want, all_used};
 use crate::options::Dss;
@@ -105,8 +106,10 @@ pub(crate) struct Figures {
     pub(crate) muzzy: usize,
     /// Address range without memory.
     pub(crate) retained: usize,
-    /// Active, dirty and muzzy.
+    /// Active, dirty and muzzy, and idle in huge pages.
     pub(crate) mapped: usize,
+    /// Huge pages.
+    pub(crate) huge: HugeFigures,
     /// Purging of dirty pages.
     pub(crate) dirty_purges: PurgeFigures,
     /// Purging of muzzy pages.
@@ -120,6 +123,7 @@ impl Figures {
         muzzy: 0,
         retained: 0,
         mapped: 0,
+        huge: HugeFigures::ZERO,
         dirty_purges: PurgeFigures::ZERO,
         muzzy_purges: PurgeFigures::ZERO,
     };
@@ -143,6 +147,8 @@ pub(crate) struct PageHeap {
     populate_refusals: AtomicU8,
     /// See `moving`.
     pub(super) move_refusals: AtomicU8,
+    /// Somebody is in `earn`.
+    pub(super) earning: AtomicBool,
     /// Pages in a group that is purged as one; 0: the system's page decides. Set in tests.
     pub(super) grain: AtomicU8,
 }
@@ -159,6 +165,7 @@ impl PageHeap {
             no_lazy: AtomicBool::new(false),
             populate_refusals: AtomicU8::new(0),
             move_refusals: AtomicU8::new(0),
+            earning: AtomicBool::new(false),
             grain: AtomicU8::new(0),
         }
     }
@@ -401,13 +408,15 @@ impl PageHeap {
             |kind: Kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE;
         let (dirty, muzzy) = (idle(Kind::Dirty), idle(Kind::Muzzy));
         let active = (state.active + state.giant_pages) * PAGE;
-        let retained = (state.owned - state.active) * PAGE - dirty - muzzy;
+        let huge = state.huges.figures();
+        let retained = (state.owned - state.active) * PAGE - dirty - muzzy - huge.idle;
         Figures {
             active,
             dirty,
             muzzy,
             retained,
-            mapped: active + dirty + muzzy,
+            mapped: active + dirty + muzzy + huge.idle,
+            huge,
             dirty_purges: state.purges[Kind::Dirty as usize],
             muzzy_purges: state.purges[Kind::Muzzy as usize],
         }

@@ -6,6 +6,7 @@
 //!   |        └── grow: more from the system       giant: runs of 1 GiB and more
 //!   └──> purge: memory back to the system ──> decay, peak, pressure: when
 //!   └──> moving: idle memory to where it is needed
+//!   └──> earn: dense huge pages are one for the system too ──> huge: and what that may cost
 //! page_map: address to class, record, descriptor
 //! ```
 //! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
@@ -13,10 +14,12 @@
 mod bits;
 mod decay;
 mod descriptor;
+mod earn;
 mod free_runs;
 mod giant;
 mod grow;
 mod heap;
+mod huge;
 mod moving;
 pub(crate) mod page_map;
 mod peak;
@@ -30,5 +33,6 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use earn::Earner;
 pub(crate) use heap::{Figures, HEAP, Purpose};
 pub use pressure::Pressure;

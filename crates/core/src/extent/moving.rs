@@ -177,6 +177,7 @@ impl PageHeap {
                 }
             }
             drop(state);
+            batch.split();
             let mut moved = false;
             for of in plan.iter_mut() {
                 of.done = self.move_piece(of);
@@ -228,9 +229,11 @@ impl PageHeap {
             return None;
         }
         let mut state = self.state.lock();
-        plan.iter()
-            .filter(|of| of.done)
-            .for_each(|of| state.note_seams(of.to, of.pages));
+        plan.iter().filter(|of| of.done).for_each(|of| {
+            state.break_up_range(of.from, of.pages);
+            state.break_up_range(of.to, of.pages);
+            state.note_seams(of.to, of.pages);
+        });
         drop(state);
         for of in plan.iter().filter(|of| !of.done) {
             let offset = of.to - goal;
@@ -371,6 +374,8 @@ impl State {
         for (number, entry) in batch.entries().iter().flatten().enumerate() {
             let mut moved: Words = [0; bits::WORDS];
             for of in plan.iter().filter(|of| of.done && of.entry == number) {
+                self.break_up_range(of.from, of.pages);
+                self.break_up_range(of.to, of.pages);
                 self.note_seams(of.to, of.pages);
                 let at = (of.from & (HUGE - 1)) >> LG_PAGE;
                 bits::each_word(at, of.pages, |index, mask| moved[index] |= mask);

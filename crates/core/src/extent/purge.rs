@@ -15,7 +15,9 @@ use super::descriptor::{HugeRef, Kind};
 use super::pressure::{self, Pressure};
 use super::state::{Idle, Standing, State, free_words};
 use crate::size::{HUGE, HUGE_PAGES, PAGE};
+use crate::sys::memory;
 use core::ops::Range;
+use core::ptr::{self, NonNull};
 
 /// Huge pages in a step.
 const STEP_HUGES: usize = 32;
@@ -36,6 +38,8 @@ pub(super) struct Entry {
     pub(super) huge: HugeRef,
     pub(super) mask: Words,
     idle: [u16; 2],
+    /// To be split first (V3 of `huge`).
+    split: bool,
     refused: bool,
 }
 
@@ -90,12 +94,13 @@ impl Batch {
         self.len < STEP_HUGES && self.runs < STEP_RUNS
     }
 
-    fn push(&mut self, huge: HugeRef, mask: &Words, idle: [u16; 2]) {
+    fn push(&mut self, huge: HugeRef, mask: &Words, idle: [u16; 2], split: bool) {
         if let Some(entry) = self.entries.get_mut(self.len) {
             *entry = Some(Entry {
                 huge,
                 mask: *mask,
                 idle,
+                split,
                 refused: false,
             });
             self.len += 1;
@@ -127,6 +132,22 @@ impl Batch {
             while at > 0 && base(&entries[at - 1]) > base(&entries[at]) {
                 entries.swap(at - 1, at);
                 at -= 1;
+            }
+        }
+    }
+
+    /// Splits the huge pages of which a part goes.
+    pub(super) fn split(&mut self) {
+        for entry in self.entries().iter_mut().flatten() {
+            if core::mem::take(&mut entry.split) {
+                if let Some((start, run)) = next_run(&entry.mask, 0) {
+                    let addr = ptr::with_exposed_provenance_mut(entry.huge.addr(start));
+                    if let Some(addr) = NonNull::new(addr) {
+                        // SAFETY: pages of ours that are free and marked taken while this runs (U1), whole system
+                        //         pages (U2).
+                        unsafe { memory::split(addr, run * PAGE) };
+                    }
+                }
             }
         }
     }
@@ -281,10 +302,11 @@ impl State {
         if bits::count(&mask) == 0 {
             return false;
         }
+        let split = self.break_up(huge);
         let before = Standing::of(huge);
         let idle = self.borrow_pages(huge, &mask);
         self.relink(huge, before);
-        batch.push(huge, &mask, idle);
+        batch.push(huge, &mask, idle, split);
         true
     }
 
@@ -319,8 +341,10 @@ impl State {
                 continue;
             }
             self.keep_run(base, start..index - 1, kept, stamp, lead);
+            // Where all of it goes there is nothing to split.
+            let split = bits::count(&mask) < HUGE_PAGES && self.break_up(huge);
             let idle = self.borrow_open(huge, &mask);
-            batch.push(huge, &mask, idle);
+            batch.push(huge, &mask, idle, split);
             (start, kept, lead) = (index, [0; 2], 0);
         }
         let first = if start < len {
@@ -364,7 +388,11 @@ impl State {
                 self.return_pages(entry.huge, &entry.mask, entry.idle, Idle::Refused);
             } else {
                 self.return_pages(entry.huge, &entry.mask, entry.idle, how);
-                done += bits::count(&entry.mask);
+                let pages = bits::count(&entry.mask);
+                if pages == HUGE_PAGES && how != Idle::Lazy {
+                    entry.huge.whole.set(false);
+                }
+                done += pages;
                 purged += usize::from(entry.idle[0]) + usize::from(entry.idle[1]);
                 for kind in Kind::BOTH {
                     self.decay[kind as usize].purged(usize::from(entry.idle[kind as usize]));
@@ -417,6 +445,9 @@ fn idle_pages(huge: HugeRef, kind: Kind, want: usize, grain: usize, least: usize
     if least > 1 {
         bits::keep_long(&mut mask, least);
     }
-    bits::keep_highest(&mut mask, want, grain);
+    if !huge.whole.get() {
+        // What is one huge page goes whole, or as far as it can.
+        bits::keep_highest(&mut mask, want, grain);
+    }
     mask
 }

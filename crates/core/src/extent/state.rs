@@ -15,6 +15,7 @@ use super::bits::{self, Words, each_word};
 use super::decay::Decay;
 use super::descriptor::{Bins, Chain, HugeRef, Kind, List, key_of};
 use super::heap::PurgeFigures;
+use super::huge::Huges;
 use super::peak::Peak;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
@@ -45,6 +46,7 @@ pub(super) struct State {
     /// Queues of partly used huge pages and of runs of free ones, by [`Kind`].
     pub(super) queues: [List; 2],
     pub(super) run_queues: [List; 2],
+    pub(super) huges: Huges,
     /// Pages marked in [`super::descriptor::Huge::seam`].
     pub(super) seams: usize,
     pub(super) giants: List,
@@ -107,9 +109,23 @@ impl Standing {
 
     #[inline(always)]
     pub(super) fn of(huge: HugeRef) -> Self {
-        Self {
+        let standing = Self {
             longest: huge.longest.get(),
             idle: [huge.idle[0].get(), huge.idle[1].get()],
+        };
+        // Rule V1.
+        if huge.held.get() {
+            standing.out_of_queues()
+        } else {
+            standing
+        }
+    }
+
+    /// The same place in bins, but in no queue.
+    pub(super) const fn out_of_queues(self) -> Self {
+        Self {
+            longest: self.longest,
+            idle: [0; 2],
         }
     }
 }
@@ -128,6 +144,7 @@ impl State {
             dss: Dss::Secondary,
             queues: [const { List::new() }; 2],
             run_queues: [const { List::new() }; 2],
+            huges: Huges::new(),
             seams: 0,
             giants: List::new(),
             giant_pages: 0,
@@ -233,7 +250,7 @@ impl State {
             if pages > 0 {
                 let idle = &huge.idle[kind as usize];
                 idle.set(idle.get() - pages);
-                self.idle[kind as usize] -= usize::from(pages);
+                *self.idle_count(huge, kind) -= usize::from(pages);
             }
         }
     }
@@ -274,7 +291,7 @@ impl State {
         if let Some(kind) = how.kind() {
             let idle = &huge.idle[kind as usize];
             idle.set(idle.get() + count as u16);
-            self.idle[kind as usize] += count;
+            *self.idle_count(huge, kind) += count;
         }
     }
 
@@ -283,6 +300,7 @@ impl State {
     fn settle(&mut self, huge: HugeRef, before: Standing, freed: bool) {
         if huge.used_pages.get() == 0 {
             self.unlink(huge, before);
+            self.release_huge(huge);
             if freed {
                 huge.stamp.set(self.stamp);
             }
@@ -295,6 +313,10 @@ impl State {
             return;
         }
         self.relink(huge, before);
+        if huge.held.get() {
+            self.review(huge);
+            return;
+        }
         if freed && huge.stamp.get() != self.stamp {
             huge.stamp.set(self.stamp);
             // Busy again: to the end of the queue.

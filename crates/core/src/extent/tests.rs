@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 mod giving_back;
+mod huge;
 mod moving;
 mod refusal;
 
@@ -215,8 +216,9 @@ impl Twin {
         assert_eq!(figures.active, active * PAGE);
         assert_eq!(
             figures.mapped,
-            figures.active + figures.dirty + figures.muzzy
+            figures.active + figures.dirty + figures.muzzy + figures.huge.idle
         );
+        huge::check(self.heap);
         for (&addr, run) in &self.runs {
             assert!(self.heap.owns(core::ptr::without_provenance(addr)));
             let last = addr + run.len() * PAGE - 1;
@@ -254,7 +256,8 @@ impl Twin {
                     self.expand(addr, added, seed);
                 }
             }
-            13 => match random.below(30) {
+            13 => match random.below(36) {
+                30.. => huge::earn(self.heap, random.below(100)),
                 0 => drop(self.heap.purge_all()),
                 1 => self.heap.decay_all(clock::now_ns()),
                 2 => clock::turn(700_000_000),

@@ -128,6 +128,7 @@ impl PageHeap {
     /// Purges all idle pages; answers the bytes given back.
     pub(crate) fn purge_all(&self) -> usize {
         let mut pages = 0;
+        self.let_all_go();
         // A step looks past so many huge pages only and may find nothing, though it comes further each time.
         let mut in_vain = self.state.lock().owned / (STEP_VISITS * HUGE_PAGES) + 1;
         // By turns: what is of one kind hides what is of the other.
@@ -176,6 +177,7 @@ impl PageHeap {
         } else {
             Idle::Clean
         };
+        batch.split();
         batch.advise(|addr, bytes| {
             let Some(addr) = NonNull::new(ptr::with_exposed_provenance_mut(addr)) else {
                 return false;

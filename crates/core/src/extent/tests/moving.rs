@@ -27,7 +27,7 @@ fn scatter(heap: &'static PageHeap, count: usize, pages: usize) -> Vec<Run> {
     kept
 }
 
-fn give_all(heap: &'static PageHeap, runs: Vec<Run>, pages: usize) {
+pub(super) fn give_all(heap: &'static PageHeap, runs: Vec<Run>, pages: usize) {
     for run in runs {
         // SAFETY: held, and given back once.
         unsafe { heap.dealloc(run.addr, Pages(pages)) };

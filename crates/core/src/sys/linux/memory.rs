@@ -162,39 +162,195 @@ pub(crate) fn page_size() -> usize {
     }
 }
 
-/// Whether the system backs fresh mappings by huge pages without being asked; read once.
-pub(crate) fn huge_by_default() -> bool {
-    const UNKNOWN: u8 = 0;
-    const NO: u8 = 1;
-    const YES: u8 = 2;
-    #[unsafe(link_section = ".data.jemoxide_start")]
-    static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
-    match ANSWER.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let answer = read_huge_by_default();
-            ANSWER.store(if answer { YES } else { NO }, Ordering::Relaxed);
-            answer
-        }
-        answer => answer == YES,
-    }
+/// How the system hands out huge pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HugePolicy {
+    /// Where they were asked for, or nobody knows.
+    Advised = 1,
+    /// To everyone, without being asked.
+    Always,
+    /// To nobody.
+    Never,
 }
 
-fn read_huge_by_default() -> bool {
+/// How the system hands out huge pages; read once.
+pub(crate) fn huge_policy() -> HugePolicy {
+    #[unsafe(link_section = ".data.jemoxide_start")]
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+    use HugePolicy::{Advised, Always, Never};
+    let known = ANSWER.load(Ordering::Relaxed);
+    [Advised, Always, Never]
+        .into_iter()
+        .find(|&policy| policy as u8 == known)
+        .unwrap_or_else(|| {
+            let policy = read_huge_policy();
+            ANSWER.store(policy as u8, Ordering::Relaxed);
+            policy
+        })
+}
+
+/// Whether the system backs fresh mappings by huge pages without being asked.
+pub(crate) fn huge_by_default() -> bool {
+    huge_policy() == HugePolicy::Always
+}
+
+fn read_huge_policy() -> HugePolicy {
     let path = c"/sys/kernel/mm/transparent_hugepage/enabled"
         .as_ptr()
         .expose_provenance();
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
-    // The file reads "[always] madvise never", with the brackets around what holds.
-    let mut text = [0u8; 8];
+    let mut text = [0u8; 24];
     // SAFETY: the path is a C string; the kernel fills the array at most; the descriptor is closed.
     unsafe {
         let at = libc::AT_FDCWD as usize;
         let Some(file) = ok(syscall(libc::SYS_openat, [at, path, flags, 0, 0, 0])) else {
-            return false;
+            return HugePolicy::Advised;
         };
         let buffer = text.as_mut_ptr().expose_provenance();
         syscall(libc::SYS_read, [file, buffer, text.len(), 0, 0, 0]);
         syscall(libc::SYS_close, [file, 0, 0, 0, 0, 0]);
     }
-    text == *b"[always]"
+    policy_of(&text)
+}
+
+/// What a text like "[always] madvise never" says, with the brackets around what holds.
+fn policy_of(text: &[u8; 24]) -> HugePolicy {
+    if text.starts_with(b"[always]") {
+        HugePolicy::Always
+    } else if text.windows(7).any(|word| word == b"[never]") {
+        HugePolicy::Never
+    } else {
+        HugePolicy::Advised
+    }
+}
+
+/// Advice of Linux 6.1.
+const MADV_COLLAPSE: usize = 25;
+
+/// Backs a huge page's worth of memory by one. `false`: refused, nothing changed.
+///
+/// Pages without memory get some. A kernel that cannot do it at once is told that it may, and does it in its time.
+///
+/// # Safety
+/// The range is ours, of whole huge pages, and mapped.
+pub(crate) unsafe fn collapse(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise; contents stay.
+    unsafe {
+        if !knows_collapse() {
+            return advise(addr, len, libc::MADV_HUGEPAGE as usize);
+        }
+        // What was kept from having huge pages has to be allowed them; afterwards it is one mapping with its
+        // neighbours again, and what is faulted in after a purge comes in small pages.
+        let avoided = huge_by_default();
+        if avoided {
+            advise(addr, len, libc::MADV_HUGEPAGE as usize);
+        }
+        let done = advise(addr, len, MADV_COLLAPSE);
+        if avoided {
+            advise(addr, len, libc::MADV_NOHUGEPAGE as usize);
+        }
+        done
+    }
+}
+
+/// Makes the huge page that a range of free pages is a part of small pages, so that a purge of the range really gives
+/// its memory back: the system keeps a huge page whole, in the cgroup's books too, until memory is short.
+///
+/// # Safety
+/// The range is ours, of whole system pages, and its contents are of no use.
+pub(crate) unsafe fn split(addr: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise. To free a part lazily is what splits; refused, memory comes back later.
+    unsafe {
+        if !knows_collapse() {
+            advise(addr, len, libc::MADV_NOHUGEPAGE as usize);
+        }
+        advise(addr, len, libc::MADV_FREE as usize);
+    }
+}
+
+/// Whether the kernel can collapse on request. It looks at the advice before the range, which is empty.
+fn knows_collapse() -> bool {
+    // SAFETY: no page is concerned.
+    ok(unsafe { syscall(libc::SYS_madvise, [0, 0, MADV_COLLAPSE, 0, 0, 0]) }).is_some()
+}
+
+/// How many of the pages of a range have memory; `map` has a byte for each page of the system's.
+///
+/// # Safety
+/// The range is ours, mapped, and of whole system pages.
+pub(crate) unsafe fn resident(addr: NonNull<u8>, map: &mut [u8]) -> Option<usize> {
+    let arguments = [
+        addr.as_ptr().expose_provenance(),
+        map.len() * page_size(),
+        map.as_mut_ptr().expose_provenance(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the caller's promise; the kernel fills a byte for each page.
+    ok(unsafe { syscall(libc::SYS_mincore, arguments) })?;
+    Some(map.iter().filter(|&&page| page & 1 != 0).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_is_what_stands_in_brackets() {
+        for (text, policy) in [
+            ("[always] madvise never\n", HugePolicy::Always),
+            ("always [madvise] never\n", HugePolicy::Advised),
+            ("always madvise [never]\n", HugePolicy::Never),
+            ("", HugePolicy::Advised),
+            ("always inherit", HugePolicy::Advised),
+        ] {
+            let mut padded = [0; 24];
+            padded[..text.len()].copy_from_slice(text.as_bytes());
+            assert_eq!(policy_of(&padded), policy, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_collapse_keeps_what_is_there_and_a_split_gives_up_what_is_not_needed() {
+        const HUGE: usize = 2 << 20;
+        let addr = map(2 * HUGE).unwrap();
+        let skip = addr.addr().get().wrapping_neg() & (HUGE - 1);
+        // SAFETY: a mapping of this test's own; inside it.
+        unsafe {
+            let huge = addr.add(skip);
+            huge.as_ptr().write_bytes(7, HUGE / 2);
+            // Refused where the machine has no huge pages: contents are kept all the same.
+            let done = collapse(huge, HUGE);
+            for at in (0..HUGE).step_by(512) {
+                let expected = if at < HUGE / 2 { 7 } else { 0 };
+                assert_eq!(huge.as_ptr().add(at).read(), expected, "{done}");
+            }
+            if done && knows_collapse() {
+                let mut pages = std::vec![0; HUGE / page_size()];
+                assert_eq!(resident(huge, &mut pages), Some(pages.len()));
+            }
+            split(huge, HUGE / 4);
+            assert!(purge(huge, HUGE / 4));
+            assert_eq!(huge.as_ptr().read(), 0);
+            assert_eq!(huge.as_ptr().add(HUGE / 4).read(), 7);
+            unmap(addr, 2 * HUGE);
+        }
+    }
+
+    #[test]
+    fn resident_pages_are_those_that_were_touched() {
+        let system = page_size();
+        let addr = map(8 * system).unwrap();
+        let mut pages = [0; 8];
+        // SAFETY: a mapping of this test's own.
+        unsafe {
+            assert_eq!(resident(addr, &mut pages), Some(0));
+            addr.as_ptr().add(2 * system).write(1);
+            addr.as_ptr().add(7 * system).write(1);
+            assert_eq!(resident(addr, &mut pages), Some(2));
+            assert_eq!(pages.map(|page| page & 1), [0, 0, 1, 0, 0, 0, 0, 1]);
+            unmap(addr, 8 * system);
+        }
+    }
 }

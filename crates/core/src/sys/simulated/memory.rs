@@ -1,10 +1,12 @@
 //! Real memory behind a gate: every call may be refused, and the books are kept.
 
+use crate::size::HUGE;
 use crate::sys::linux::memory as real;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
+use std::collections::BTreeSet;
 
-pub(crate) use real::{huge_by_default, page_size};
+pub(crate) use real::{HugePolicy, huge_by_default, page_size, resident};
 
 std::thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -12,12 +14,18 @@ std::thread_local! {
     static PURGED: Cell<u64> = const { Cell::new(0) };
     static NO_MAPS: Cell<bool> = const { Cell::new(false) };
     static LIES: Cell<bool> = const { Cell::new(false) };
+    /// Huge pages that are one, by their addresses.
+    static HUGES: RefCell<BTreeSet<usize>> = const { RefCell::new(BTreeSet::new()) };
+    static NO_COLLAPSES: Cell<bool> = const { Cell::new(false) };
+    /// Purges of a part of a huge page that had not been split.
+    static UNSPLIT: Cell<usize> = const { Cell::new(0) };
+    static POLICY: Cell<HugePolicy> = const { Cell::new(HugePolicy::Advised) };
     /// One bit for each of [`NAMES`] that was refused.
     static REFUSED_NAMES: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The calls that can be refused.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "map",
     "unmap",
     "purge",
@@ -26,6 +34,7 @@ const NAMES: [&str; 8] = [
     "allow_huge",
     "relocate",
     "extend_break",
+    "collapse",
 ];
 
 /// Refuses `count` of this thread's calls, the first being call number `from` counted from now (0 = the next).
@@ -42,6 +51,46 @@ pub(crate) fn refuse_maps(on: bool) {
 /// Makes this thread's forced purges do nothing while saying they did, as some emulators do.
 pub(crate) fn lie(on: bool) {
     LIES.set(on);
+}
+
+/// Refuses all collapses of this thread, and nothing else, as long as it is on.
+pub(crate) fn refuse_collapses(on: bool) {
+    NO_COLLAPSES.set(on);
+}
+
+/// Sets how the system hands out huge pages, as this thread sees it.
+pub(crate) fn set_huge_policy(policy: HugePolicy) {
+    POLICY.set(policy);
+}
+
+pub(crate) fn huge_policy() -> HugePolicy {
+    POLICY.get()
+}
+
+/// Whether this thread collapsed the huge page at `base` and nothing split it since.
+pub(crate) fn is_huge(base: usize) -> bool {
+    HUGES.with_borrow(|huges| huges.contains(&base))
+}
+
+/// Purges by this thread of a part of a huge page that had not been split: the system would keep the memory.
+pub(crate) fn unsplit_purges() -> usize {
+    UNSPLIT.get()
+}
+
+/// The huge pages that a range is a part of, but not the whole, are small pages from now on; with `whole`, the others
+/// too. Answers how many were huge and covered in part.
+fn break_up(addr: NonNull<u8>, len: usize, whole: bool) -> usize {
+    let (start, end) = (addr.addr().get(), addr.addr().get() + len);
+    let mut parts = 0;
+    HUGES.with_borrow_mut(|huges| {
+        huges.retain(|&base| {
+            let apart = base + HUGE <= start || end <= base;
+            let covered = start <= base && base + HUGE <= end;
+            parts += usize::from(!apart && !covered);
+            apart || covered && !whole
+        });
+    });
+    parts
 }
 
 /// Calls made by this thread so far.
@@ -88,7 +137,11 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
 /// As for the real one.
 pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted("unmap") && unsafe { real::unmap(addr, len) }
+    let done = granted("unmap") && unsafe { real::unmap(addr, len) };
+    if done {
+        break_up(addr, len, true);
+    }
+    done
 }
 
 /// # Safety
@@ -98,6 +151,7 @@ pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
     let done = granted("purge") && (LIES.get() || unsafe { real::purge(addr, len) });
     if done {
         PURGED.set(PURGED.get() + len as u64);
+        UNSPLIT.set(UNSPLIT.get() + break_up(addr, len, true));
     }
     done
 }
@@ -106,7 +160,33 @@ pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
 /// As for the real one.
 pub(crate) unsafe fn purge_lazy(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted("purge_lazy") && unsafe { real::purge_lazy(addr, len) }
+    let done = granted("purge_lazy") && unsafe { real::purge_lazy(addr, len) };
+    if done {
+        break_up(addr, len, false);
+    }
+    done
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn split(addr: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { real::split(addr, len) };
+    break_up(addr, len, false);
+}
+
+/// Gives memory to every page, as the real one does, whatever huge pages the machine has.
+///
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn collapse(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    let done = granted("collapse") && !NO_COLLAPSES.get() && unsafe { real::populate(addr, len) };
+    if done {
+        let bases = (addr.addr().get()..addr.addr().get() + len).step_by(HUGE);
+        HUGES.with_borrow_mut(|huges| huges.extend(bases));
+    }
+    done
 }
 
 /// # Safety
@@ -127,7 +207,12 @@ pub(crate) unsafe fn allow_huge(addr: NonNull<u8>, len: usize, allowed: bool) ->
 /// As for the real one.
 pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    granted("relocate") && unsafe { real::relocate(from, to, len) }
+    let done = granted("relocate") && unsafe { real::relocate(from, to, len) };
+    if done {
+        break_up(from, len, true);
+        break_up(to, len, true);
+    }
+    done
 }
 
 pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
