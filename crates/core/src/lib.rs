@@ -29,4 +29,5 @@ mod sys;
 mod thread;
 
 #[cfg(not(loom))]
-pub use api::{Jemoxide, mallctl};
+pub use api::{Jemoxide, mallctl, rss};
+pub use stats::rss::RssReport;

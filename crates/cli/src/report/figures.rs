@@ -16,6 +16,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use jemoxide::RssReport;
 use jemoxide::size::CLASSES;
 use jemoxide::stats::report::{LAYOUT, MAGIC, Report, Snapshot};
 
@@ -33,8 +34,9 @@ const _: () = {
     assert!(offset_of!(Report, layout) == WORD_BYTES);
     assert!(offset_of!(Report, sequence) == SEQUENCE_AT);
     assert!(offset_of!(Report, peak) == 6 * WORD_BYTES);
-    assert!(size_of::<Snapshot>() == (8 + CLASSES) * WORD_BYTES);
-    assert!(REPORT_BYTES == 6 * WORD_BYTES + 2 * size_of::<Snapshot>());
+    assert!(size_of::<Snapshot>() == (14 + CLASSES) * WORD_BYTES);
+    assert!(size_of::<RssReport>() == 21 * WORD_BYTES);
+    assert!(REPORT_BYTES == 6 * WORD_BYTES + 2 * size_of::<Snapshot>() + size_of::<RssReport>());
 };
 
 /// A report that was read.
@@ -110,6 +112,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Report, Unreadable> {
         counting: words.next()?,
         peak: snapshot(&mut words)?,
         now: snapshot(&mut words)?,
+        rss: rss(&mut words)?,
     })
 }
 
@@ -121,6 +124,12 @@ fn snapshot(words: &mut Words<'_>) -> Result<Snapshot, Unreadable> {
         muzzy: words.next()?,
         retained: words.next()?,
         metadata: words.next()?,
+        internal_slack: words.next()?,
+        free_slots: words.next()?,
+        hollow: words.next()?,
+        thread_caches: words.next()?,
+        depot: words.next()?,
+        run_cache: words.next()?,
         allocations: words.next()?,
         frees: words.next()?,
         class_bytes: [0; CLASSES],
@@ -129,6 +138,32 @@ fn snapshot(words: &mut Words<'_>) -> Result<Snapshot, Unreadable> {
         *bytes = words.next()?;
     }
     Ok(snapshot)
+}
+
+fn rss(words: &mut Words<'_>) -> Result<RssReport, Unreadable> {
+    Ok(RssReport {
+        rss: words.next()?,
+        live: words.next()?,
+        internal_slack: words.next()?,
+        free_slots: words.next()?,
+        thread_caches: words.next()?,
+        depot: words.next()?,
+        run_cache: words.next()?,
+        dirty: words.next()?,
+        muzzy: words.next()?,
+        huge_rounding: words.next()?,
+        metadata: words.next()?,
+        stacks: words.next()?,
+        files: words.next()?,
+        other: words.next()?,
+        unexplained: words.next()? as i64,
+        live_untouched: words.next()?,
+        slots_untouched: words.next()?,
+        retained: words.next()?,
+        swapped: words.next()?,
+        is_measured: words.next()?,
+        is_divided: words.next()?,
+    })
 }
 
 fn content(file: &File) -> io::Result<Vec<u8>> {
@@ -175,6 +210,7 @@ impl From<io::Error> for Unreadable {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use jemoxide::stats::rss::Part;
 
     /// A report as bytes, each field a different number.
     pub(crate) fn raw() -> Vec<u8> {
@@ -232,7 +268,22 @@ pub(crate) mod tests {
                 snapshot.class_bytes[CLASSES - 1],
                 word_at(first + (CLASSES - 1) * 8)
             );
+            let run_cache = word_at(at + offset_of!(Snapshot, run_cache));
+            assert_eq!(snapshot.run_cache, run_cache);
         }
+        // The record's own order, which JSON has too.
+        let first = word_at(offset_of!(Report, rss));
+        let report = report.rss;
+        assert_eq!(report.rss, first);
+        for (index, part) in Part::ALL.into_iter().enumerate() {
+            assert_eq!(
+                report.bytes(part),
+                first + 2 * (index as u64 + 1),
+                "{part:?}"
+            );
+        }
+        let swapped = first + word_at(offset_of!(RssReport, swapped)) - 1000;
+        assert_eq!((report.swapped, report.is_divided), (swapped, swapped + 4));
     }
 
     #[test]

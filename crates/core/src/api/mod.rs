@@ -25,7 +25,7 @@ pub use container::{Container, Pressure, container};
 pub use flags::Flags;
 pub use free::{dealloc, dealloc_known, dealloc_sized};
 pub use global::Jemoxide;
-pub use maintain::{Footprint, footprint, trim, zero_realloc};
+pub use maintain::{Footprint, footprint, rss, trim, zero_realloc};
 pub use query::{request_size, usable_size};
 pub use resize::{
     Classes, compare_classes, move_small, realloc, realloc_known, realloc_missed, resize_in_place,

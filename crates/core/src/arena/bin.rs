@@ -13,7 +13,7 @@ use super::misuse::{self, Misuse};
 use super::slab::{DEGREES, SlabRef, UNLISTED};
 use super::{ARENAS_MAX, ArenaIndex, automatic, hollow};
 use crate::extent::page_map;
-use crate::size::{SMALL_CLASSES, SizeClass, size_of_class, slab_slots};
+use crate::size::{PAGE, SMALL_CLASSES, SizeClass, size_of_class, slab_pages, slab_slots};
 use crate::sync::Mutex;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -301,15 +301,33 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<SizeClass, Misuse> {
 
 /// Bytes of free slots of partly used slabs, as far as they have memory.
 pub(crate) fn slack_bytes() -> usize {
-    let mut bytes = 0;
+    let free: usize = (0..SMALL_CLASSES).map(|class| room(class).free).sum();
+    free.saturating_sub(hollow::bytes())
+}
+
+/// What slabs of one class hold, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    /// Their free slots, those without memory among them.
+    pub(crate) free: usize,
+    /// What no slot fits into.
+    pub(crate) tails: usize,
+}
+
+/// What the slabs of `class` hold, in all arenas.
+pub(crate) fn room(class: usize) -> Room {
+    let (mut count, mut taken) = (0, 0);
     for bins in all().take(automatic()) {
-        for (class, bin) in bins.iter().enumerate() {
-            let slots = bin.count.load(Ordering::Relaxed) * slab_slots(class);
-            let free = slots.saturating_sub(bin.taken.load(Ordering::Relaxed));
-            bytes += free * size_of_class(class);
-        }
+        let bin = &bins[class % SMALL_CLASSES];
+        // In this order, as a slab is counted before its slots are taken: never more taken than there are.
+        taken += bin.taken.load(Ordering::Acquire);
+        count += bin.count.load(Ordering::Acquire);
     }
-    bytes.saturating_sub(hollow::bytes())
+    let (slabs, slots) = (count * slab_pages(class) * PAGE, count * slab_slots(class));
+    Room {
+        free: slots.saturating_sub(taken) * size_of_class(class),
+        tails: slabs - slots * size_of_class(class),
+    }
 }
 
 /// Slabs of the small class with index `class`, in all arenas.

@@ -265,6 +265,17 @@ pub(crate) fn release_short() {
     run_cache::drain(release);
 }
 
+/// Calls `each` with address and bytes of every object that waits in the run cache. Called inside a passage, no lock
+/// held.
+pub(crate) fn each_idle(mut each: impl FnMut(usize, usize)) {
+    let look = |record| {
+        // SAFETY: a record of a large object, the caller's alone until the look is over.
+        let object = unsafe { large(record).as_ref() };
+        each(object.base.addr(), object.pages * PAGE);
+    };
+    run_cache::look(look, release);
+}
+
 /// Bytes out by class, from the first large class on.
 pub(crate) fn out_bytes(index: usize) -> usize {
     OUT.get(index.saturating_sub(SMALL_CLASSES))

@@ -163,6 +163,29 @@ pub(super) fn drain(mut each: impl FnMut(MetaRef)) {
     }
 }
 
+/// Shows `each` what waits, one after the other. What found its slot taken afterwards goes to `displaced`.
+pub(super) fn look(mut each: impl FnMut(MetaRef), mut displaced: impl FnMut(MetaRef)) {
+    for shard in &SHARD {
+        for (pages, slot) in shard.slots.iter().enumerate() {
+            if slot.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            // Acquire: pairs with the exchange in `put`. Nobody else can reach the object until it is back.
+            let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire)) else {
+                continue;
+            };
+            each(record);
+            // Release: as in `put`.
+            let back =
+                slot.compare_exchange(0, record.number(), Ordering::Release, Ordering::Relaxed);
+            if back.is_err() {
+                WAITING.fetch_sub(Pages(pages).bytes(), Ordering::Relaxed);
+                displaced(record);
+            }
+        }
+    }
+}
+
 /// Counts anew what waits, in a forked child: a thread that is gone may have been between an exchange and its count.
 pub(crate) fn recount() {
     let bytes = |shard: &Shard| -> usize {

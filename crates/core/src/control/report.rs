@@ -8,7 +8,8 @@ use crate::ds::text::Line;
 use crate::extent::HEAP;
 use crate::options::{Options, PATH_MAX};
 use crate::stats::report::{LAYOUT, MAGIC, Report};
-use crate::stats::snapshot;
+use crate::stats::rss::RssReport;
+use crate::stats::{accounts, snapshot};
 use crate::sync::Mutex;
 use crate::sys::{memory, process};
 use crate::thread::{self, passage::Passage};
@@ -98,7 +99,7 @@ impl State {
         }
     }
 
-    fn write(&mut self, exited: bool) {
+    fn write(&mut self, rss: Option<&RssReport>) {
         if OWNER.load(Ordering::Relaxed) == 0 {
             // Rule Q2: a child after a fork.
             if let Some(old) = NonNull::new(self.file.cast::<u8>()) {
@@ -123,7 +124,8 @@ impl State {
             self.peak_active = active;
             file.peak = file.now;
         }
-        if exited {
+        if let Some(rss) = rss {
+            file.rss = *rss;
             file.exited = 1;
         }
         fence(Ordering::Release);
@@ -137,9 +139,12 @@ pub(crate) fn update(exited: bool) {
         return;
     }
     if exited {
-        STATE.lock().write(true);
+        // Asks the system much: not under the lock.
+        let mut rss = RssReport::default();
+        accounts::take(&mut rss);
+        STATE.lock().write(Some(&rss));
     } else if let Some(mut state) = STATE.try_lock() {
-        state.write(false);
+        state.write(None);
     }
 }
 

@@ -7,6 +7,7 @@
 //!   └──> purge: memory back to the system ──> decay, peak, pressure: when
 //!   └──> moving: idle memory to where it is needed
 //!   └──> earn: dense huge pages are one for the system too ──> huge: and what that may cost
+//!   └──> survey: what of it has memory, page by page
 //! page_map: address to class, record, descriptor
 //! ```
 //! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
@@ -27,6 +28,7 @@ pub(crate) mod pressure;
 mod purge;
 mod span;
 mod state;
+mod survey;
 
 #[cfg(test)]
 mod check;
@@ -36,3 +38,4 @@ mod tests;
 pub(crate) use earn::Earner;
 pub(crate) use heap::{Figures, HEAP, Purpose};
 pub use pressure::Pressure;
+pub(crate) use survey::Residents;

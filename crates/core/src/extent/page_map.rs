@@ -162,6 +162,22 @@ pub(crate) fn used_bytes() -> usize {
     }
 }
 
+/// Bytes that a leaf covers.
+pub(crate) const LEAF_SPAN: usize = 1 << LG_LEAF;
+
+/// Whether a leaf covers `addr`: any of the [`LEAF_SPAN`] bytes around it may be ours.
+pub(crate) fn covers(addr: usize) -> bool {
+    leaf(addr).is_some()
+}
+
+/// Where the leaves are, one after the other, and how many bytes each has.
+pub(crate) fn leaves() -> impl Iterator<Item = (usize, usize)> {
+    let addr = |index| leaf(index << LG_LEAF).map(|leaf| ptr::from_ref(leaf).addr());
+    (0..ROOTS)
+        .filter_map(addr)
+        .map(|at| (at, size_of::<Leaf>()))
+}
+
 /// Names the record of the page at `addr`, which the map covers; `None` clears it.
 #[inline]
 pub(crate) fn set_record(addr: *const u8, record: Option<MetaRef>) {

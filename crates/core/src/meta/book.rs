@@ -1,7 +1,9 @@
-//! Book: what is known of the pages of a segment, in its first page. It is touched by purging alone.
+//! Book: what is known of the pages of a segment, in its first page. It is touched by purging, and where the system is
+//! short of memory.
 //!
 //! ```text
 //!    0 idle pages 128 | next 4 | listed 4       under the lock of the metadata
+//!  256 bytes of the segment, where it is shorter than most
 //!  512 going pages 128 | next 4 | listed 4 | free records of each page 1024 | units of each 1024
 //!                                               of the purge in progress
 //! ```
@@ -13,10 +15,12 @@
 use super::{MetaRef, PAGE_UNITS, SEGMENT_UNITS};
 use crate::size::PAGE;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Pages of a whole segment.
 pub(super) const SEGMENT_PAGES: usize = SEGMENT_UNITS / PAGE_UNITS;
 const WORDS: usize = SEGMENT_PAGES / 64;
+const SHORT_AT: usize = 256;
 const NOTES_AT: usize = 512;
 
 /// A bit for each page of a segment.
@@ -86,7 +90,7 @@ pub(super) struct Notes {
     pub(super) units: [u8; SEGMENT_PAGES],
 }
 
-const _: () = assert!(size_of::<IdlePages>() <= NOTES_AT);
+const _: () = assert!(size_of::<IdlePages>() <= SHORT_AT);
 const _: () = assert!(NOTES_AT + size_of::<Notes>() <= PAGE);
 
 /// Where page `page` of a segment that exists is.
@@ -102,6 +106,23 @@ fn idle_pages(segment: usize) -> NonNull<IdlePages> {
 pub(super) fn notes(segment: usize) -> NonNull<Notes> {
     // SAFETY: within the first page of a segment, as asserted above.
     unsafe { address(segment, 0).add(NOTES_AT).cast() }
+}
+
+fn short(segment: usize) -> NonNull<AtomicUsize> {
+    // SAFETY: within the first page of a segment, at a multiple of its alignment.
+    unsafe { address(segment, 0).add(SHORT_AT).cast() }
+}
+
+/// Notes that a segment is only `bytes` long.
+pub(super) fn note_short(segment: usize, bytes: usize) {
+    // SAFETY: an atomic of a segment that exists; zero at first.
+    unsafe { short(segment).as_ref() }.store(bytes, Ordering::Relaxed);
+}
+
+/// Bytes of a segment that is shorter than most; 0: it is not, or not noted.
+pub(super) fn short_bytes(segment: usize) -> usize {
+    // SAFETY: as above.
+    unsafe { short(segment).as_ref() }.load(Ordering::Relaxed)
 }
 
 /// The segments with idle pages.

@@ -20,6 +20,7 @@
 
 mod book;
 mod purge;
+pub(crate) mod residence;
 pub(crate) mod source;
 
 use crate::size::{PAGE, Pages};
@@ -86,6 +87,12 @@ impl MetaRef {
         // SAFETY: 1. numbers come from `allocate` only, within a mapped segment (M1);
         //         2. not null: a segment's base is not.
         unsafe { NonNull::new_unchecked(base.add(self.unit() * UNIT).cast()) }
+    }
+
+    /// Where segment `segment` begins, if it exists.
+    fn segment_base(segment: usize) -> Option<NonNull<u8>> {
+        // Acquire: pairs with the Release in `Base::grow`.
+        NonNull::new(SEGMENTS.get(segment)?.load(Ordering::Acquire))
     }
 
     const fn at(segment: usize, unit: usize) -> Self {
@@ -172,6 +179,9 @@ impl Base {
         // The book comes first. So unit 0 of segment 0 is no record: its name is the null of links.
         self.next = PAGE_UNITS;
         self.end = bytes / UNIT;
+        if bytes < MAPPED_SEGMENT {
+            book::note_short(segment, bytes);
+        }
         Some(())
     }
 

@@ -1,5 +1,9 @@
 //! What the allocator tells about itself. Reads downwards only.
 
+#[cfg(not(loom))]
+pub(crate) mod accounts;
+pub mod maps;
 pub mod report;
+pub mod rss;
 #[cfg(not(loom))]
 pub(crate) mod snapshot;

@@ -9,13 +9,14 @@
 //! R2  Every field is a 64-bit number in the machine's byte order; sizes are bytes.
 //! R3  `peak` is the snapshot taken when `active` was highest; `now` is the latest.
 
+use super::rss::RssReport;
 use crate::size::CLASSES;
 
 /// First word of every report file: the letters `JEMOXRPT`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"JEMOXRPT");
 
 /// Layout of [`Report`]; a reader refuses any other.
-pub const LAYOUT: u64 = 1;
+pub const LAYOUT: u64 = 2;
 
 /// One look at the allocator's books.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,18 @@ pub struct Snapshot {
     pub retained: u64,
     /// Bytes of the allocator's own records.
     pub metadata: u64,
+    /// Bytes at the ends of slabs, too short for a slot.
+    pub internal_slack: u64,
+    /// Bytes of free slots in partly used slabs, but for those of `hollow`.
+    pub free_slots: u64,
+    /// Bytes of pages in partly used slabs that hold only free slots and gave their memory back.
+    pub hollow: u64,
+    /// Bytes of objects in thread caches.
+    pub thread_caches: u64,
+    /// Bytes of objects in the depot.
+    pub depot: u64,
+    /// Bytes of freed large objects that wait for a request of their length; a part of `dirty`.
+    pub run_cache: u64,
     /// Allocations so far; exact when [`Report::counting`] is 1, else 0.
     pub allocations: u64,
     /// Frees so far; exact when [`Report::counting`] is 1, else 0.
@@ -50,6 +63,12 @@ impl Snapshot {
         muzzy: 0,
         retained: 0,
         metadata: 0,
+        internal_slack: 0,
+        free_slots: 0,
+        hollow: 0,
+        thread_caches: 0,
+        depot: 0,
+        run_cache: 0,
         allocations: 0,
         frees: 0,
         class_bytes: [0; CLASSES],
@@ -76,4 +95,6 @@ pub struct Report {
     pub peak: Snapshot,
     /// Rule R3.
     pub now: Snapshot,
+    /// Where the memory was when the process left through `exit`; all zero before.
+    pub rss: RssReport,
 }

@@ -5,11 +5,12 @@
 #![deny(unsafe_code)]
 
 use super::report::Snapshot;
-use crate::arena::{bin, depot, large, run_cache};
+use crate::arena::{bin, depot, hollow, large, run_cache};
 use crate::extent::{HEAP, page_map};
 use crate::meta;
 use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, size_of_class};
 use crate::thread::registry;
+use core::ops::Range;
 
 /// Fills `out` with the figures of this moment.
 pub(crate) fn take(out: &mut Snapshot) {
@@ -23,6 +24,16 @@ pub(crate) fn take(out: &mut Snapshot) {
     let (allocations, frees) = registry::counted();
     out.allocations = allocations;
     out.frees = frees;
+    out.hollow = hollow::bytes() as u64;
+    out.run_cache = idle as u64;
+    (out.thread_caches, out.depot) = cached(0..CACHED_CLASSES);
+    let (mut free, mut ends) = (0, 0);
+    for room in (0..SMALL_CLASSES).map(bin::room) {
+        free += room.free as u64;
+        ends += room.tails as u64;
+    }
+    out.free_slots = free.saturating_sub(out.hollow);
+    out.internal_slack = ends;
     let mut allocated = 0;
     for index in 0..CLASSES {
         let size = size_of_class(index);
@@ -41,4 +52,13 @@ pub(crate) fn take(out: &mut Snapshot) {
         allocated += bytes;
     }
     out.allocated = allocated;
+}
+
+/// Bytes of the objects of these classes, which are cached ones, in thread caches, and in the depot.
+pub(crate) fn cached(classes: Range<usize>) -> (u64, u64) {
+    classes.fold((0, 0), |(threads, depot), class| {
+        let size = size_of_class(class);
+        let (held, kept) = (registry::held(class) * size, depot::kept(class) * size);
+        (threads + held as u64, depot + kept as u64)
+    })
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use anstream::adapter::strip_str;
+use jemoxide::RssReport;
 use jemoxide::size::CLASSES;
 use jemoxide::stats::report::{LAYOUT, MAGIC};
 
@@ -15,6 +16,12 @@ fn snapshot(each: u64) -> Snapshot {
         muzzy: 0,
         retained: each,
         metadata: each,
+        internal_slack: each,
+        free_slots: each,
+        hollow: each,
+        thread_caches: each,
+        depot: each,
+        run_cache: each,
         allocations: each,
         frees: each,
         class_bytes: [0; CLASSES],
@@ -31,6 +38,7 @@ fn figures(peak: Snapshot, now: Snapshot) -> Figures {
         counting: 1,
         peak,
         now,
+        rss: RssReport::default(),
     };
     Figures {
         report,

@@ -61,6 +61,18 @@ pub(crate) unsafe fn purge_lazy(addr: NonNull<u8>, len: usize) -> bool {
     unsafe { advise(addr, len, libc::MADV_FREE as usize) }
 }
 
+/// Notes in `pages`, a byte for each system page from `addr` on, which of them have memory: bit 0. `false`: not all are
+/// mapped, or the system does not tell. Pages of zeros that were only read count too.
+pub(crate) fn residence(addr: usize, pages: &mut [u8]) -> bool {
+    let (len, notes) = (pages.len() * page_size(), pages.as_mut_ptr());
+    // SAFETY: the kernel writes a byte for each page of the range, and touches nothing else of ours.
+    let done = unsafe {
+        let notes = notes.expose_provenance();
+        syscall(libc::SYS_mincore, [addr, len, notes, 0, 0, 0])
+    };
+    ok(done).is_some()
+}
+
 /// Faults a whole range in at once. `false`: not supported or no memory; the range is as before or partly populated.
 ///
 /// # Safety
