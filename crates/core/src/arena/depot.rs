@@ -7,7 +7,7 @@
 //! ```
 //! O1  What a class keeps here is bounded by max(256 KiB, an eighth of its live bytes, its swing), all
 //!     classes together by max(4 MiB, a sixteenth of the live bytes, the swing of all). The swing is the
-//!     highest less the lowest live bytes of the current and the last window (a second): a program that
+//!     highest less the lowest live bytes of the current and the last window (a quarter of a second): a program that
 //!     frees and allocates in waves keeps its wave, one that changed phase does not.
 //! O2  What is above the bound goes to the slabs as whole magazines: at once when it is pushed, and by
 //!     [`age`] when the bound has fallen.
@@ -34,7 +34,7 @@ const POINTERS_FLOOR: usize = 1 << 20;
 /// Live bytes for each byte of pointers (O4).
 const POINTERS_SHARE: usize = 512;
 /// Length of a window of rule O1 in nanoseconds.
-const WINDOW_NS: u64 = 1_000_000_000;
+const WINDOW_NS: u64 = 250_000_000;
 /// Magazines that one call of [`age`] gives back at most, or ...
 const AGED_AT_ONCE: usize = 64;
 /// ... one in so many of those there are: a large excess goes within some dozens of calls too.

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 const RUNS_IDLE_NS: u64 = 1_000_000_000;
 
 /// Sweeps of the slabs in a decay time, and the shortest time between two.
-const SWEEPS: u64 = 4;
+const SWEEPS: u64 = 20;
 const SWEEP_MIN_NS: u64 = 100_000_000;
 
 /// Bytes that are worth the while of giving them back all at once.

@@ -11,7 +11,7 @@ use core::ptr;
 use std::vec::Vec;
 
 const SHARDS: usize = 3;
-const WINDOW_NS: u64 = 1_000_000_000;
+const WINDOW_NS: u64 = 250_000_000;
 /// Magazines that one call of `age` gives back at most, unless there are so many times as many.
 const AT_ONCE: usize = 64;
 const SHARE: usize = 8;
@@ -335,7 +335,7 @@ fn random_use_agrees_with_the_twin() {
 
 /// The story that rule O1 is about: a wave is kept as long as it comes again, and given back when it does not.
 #[test]
-fn a_wave_is_kept_for_about_a_second_and_then_given_back() {
+fn a_wave_is_kept_for_about_a_window_and_then_given_back() {
     alone(|| {
         let mut twin = Twin::new();
         let (index, load) = (20, magazine_capacity(20));
