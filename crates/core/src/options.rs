@@ -36,6 +36,23 @@ pub enum BackgroundThread {
     Never,
 }
 
+/// A documented bundle of options.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Preset {
+    /// Each option for itself.
+    None,
+    /// Long-lived services.
+    Server,
+    /// Programs that a person looks at.
+    Desktop,
+    /// Under a limit of memory.
+    Container,
+    /// As little memory as possible, at the price of time.
+    LowMemory,
+    /// As little time as possible, at the price of memory.
+    Throughput,
+}
+
 /// What is advised about huge pages for the memory of objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Thp {
@@ -47,38 +64,133 @@ pub enum Thp {
     Never,
 }
 
+/// What is advised about huge pages for the allocator's own records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MetadataThp {
+    /// Nothing.
+    Disabled,
+    /// Once there are many records.
+    Auto,
+    /// From the start.
+    Always,
+}
+
+/// Who decides on huge pages under `hpa`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HugifyStyle {
+    /// The allocator, late.
+    Lazy,
+    /// As the system is set.
+    Auto,
+    /// The system alone.
+    None,
+    /// The allocator, at once.
+    Eager,
+}
+
+/// A number with 16 binary places; negative for "never".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fixed(pub i64);
+
+impl Fixed {
+    /// Stands for one.
+    pub const ONE: i64 = 1 << 16;
+    /// Never.
+    pub const NEVER: Self = Self(-Self::ONE);
+}
+
 /// Longest path that `report_dir` takes.
 pub const PATH_MAX: usize = 200;
 
-/// All settings.
+/// All settings. A line of each key's meaning is in `control::options::keys`, what it does for a user in docs/COMPAT.md.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// `preset`: the bundle taken last.
+    pub preset: Preset,
     /// `narenas`: automatic arenas; 0 chooses one for every eight usable processors.
     pub narenas: usize,
+    /// `background_thread`.
+    pub background_thread: BackgroundThread,
+    /// `max_background_threads`.
+    pub max_background_threads: usize,
     /// `dirty_decay_ms`: -1 never, 0 at once.
     pub dirty_decay_ms: isize,
     /// `muzzy_decay_ms`: -1 never, 0 at once.
     pub muzzy_decay_ms: isize,
-    /// `background_thread`.
-    pub background_thread: BackgroundThread,
+    /// `decay_adaptive`: refaults lengthen decay, idleness shortens it.
+    pub decay_adaptive: bool,
+    /// `dirty_max`: bytes that may idle whatever the share says.
+    pub dirty_max: usize,
+    /// `dirty_share`: percent of the active memory that may idle.
+    pub dirty_share: usize,
+    /// `cache_max`: bytes that the depot may keep at least; 0 for none.
+    pub cache_max: usize,
     /// `cgroup`: limits and processors of the container count.
     pub cgroup: bool,
+    /// `heap_limit_soft`: bytes, 0 for none.
+    pub heap_limit_soft: usize,
+    /// `heap_limit_hard`: bytes, 0 for none.
+    pub heap_limit_hard: usize,
     /// `thp`.
     pub thp: Thp,
+    /// `metadata_thp`.
+    pub metadata_thp: MetadataThp,
     /// `huge_budget`: percent by which huge pages may raise resident memory; 0 for no huge pages.
     pub huge_budget: usize,
     /// `hpa`: huge pages are earned eagerly.
     pub hpa: bool,
+    /// `hpa_slab_max_alloc`, in bytes.
+    pub hpa_slab_max_alloc: usize,
     /// `hpa_hugification_threshold` and `hpa_hugification_threshold_ratio`, in bytes of a huge page.
     pub hpa_hugification_threshold: usize,
     /// `hpa_hugify_delay_ms`.
     pub hpa_hugify_delay_ms: usize,
+    /// `hpa_hugify_sync`.
+    pub hpa_hugify_sync: bool,
+    /// `hpa_hugify_style`.
+    pub hpa_hugify_style: HugifyStyle,
+    /// `hpa_dirty_mult`: dirty pages for each active one.
+    pub hpa_dirty_mult: Fixed,
+    /// `hpa_min_purge_interval_ms`.
+    pub hpa_min_purge_interval_ms: usize,
+    /// `hpa_min_purge_delay_ms`.
+    pub hpa_min_purge_delay_ms: usize,
+    /// `hpa_purge_threshold` and `hpa_purge_threshold_ratio`, in bytes of a huge page.
+    pub hpa_purge_threshold: usize,
+    /// `hpa_sec_nshards`.
+    pub hpa_sec_nshards: usize,
+    /// `hpa_sec_max_alloc`, in bytes.
+    pub hpa_sec_max_alloc: usize,
+    /// `hpa_sec_max_bytes`.
+    pub hpa_sec_max_bytes: usize,
+    /// `hpa_sec_batch_fill_extra`.
+    pub hpa_sec_batch_fill_extra: usize,
+    /// `hpa_sec_bytes_after_flush`.
+    pub hpa_sec_bytes_after_flush: usize,
+    /// `experimental_hpa_max_purge_nhp`: huge pages in a round of purging; -1 for any number.
+    pub experimental_hpa_max_purge_nhp: isize,
+    /// `experimental_hpa_enforce_hugify`.
+    pub experimental_hpa_enforce_hugify: bool,
+    /// `experimental_hpa_start_huge_if_thp_always`.
+    pub experimental_hpa_start_huge_if_thp_always: bool,
+    /// `huge_arena_pac_thp`.
+    pub huge_arena_pac_thp: bool,
+    /// `retain`.
+    pub retain: bool,
+    /// `oversize_threshold`, in bytes.
+    pub oversize_threshold: usize,
+    /// `trust_madvise`: no trial whether purged pages read zero.
+    pub trust_madvise: bool,
+    /// `process_madvise_max_batch`.
+    pub process_madvise_max_batch: usize,
     /// `dss`.
     pub dss: Dss,
     /// `zero_realloc`.
     pub zero_realloc: ZeroRealloc,
     /// `abort_conf`: a bad option ends the process.
     pub abort_conf: bool,
+    /// `confirm_conf`: each source and each option taken is told.
+    pub confirm_conf: bool,
     /// `count`: every operation is counted, at a few nanoseconds each.
     pub count: bool,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
@@ -88,19 +200,49 @@ pub struct Options {
 impl Options {
     /// What holds where nothing is said.
     pub const DEFAULT: Self = Self {
+        preset: Preset::None,
         narenas: 0,
+        background_thread: BackgroundThread::Auto,
+        max_background_threads: 4,
         dirty_decay_ms: 10_000,
         muzzy_decay_ms: 0,
-        background_thread: BackgroundThread::Auto,
+        decay_adaptive: true,
+        dirty_max: 16 << 20,
+        dirty_share: 25,
+        cache_max: 4 << 20,
         cgroup: true,
+        heap_limit_soft: 0,
+        heap_limit_hard: 0,
         thp: Thp::Default,
+        metadata_thp: MetadataThp::Disabled,
         huge_budget: 5,
         hpa: false,
+        hpa_slab_max_alloc: 64 << 10,
         hpa_hugification_threshold: 1_887_437,
         hpa_hugify_delay_ms: 1000,
+        hpa_hugify_sync: false,
+        hpa_hugify_style: HugifyStyle::Lazy,
+        hpa_dirty_mult: Fixed(Fixed::ONE / 4),
+        hpa_min_purge_interval_ms: 5000,
+        hpa_min_purge_delay_ms: 0,
+        hpa_purge_threshold: 4096,
+        hpa_sec_nshards: 2,
+        hpa_sec_max_alloc: 32 << 10,
+        hpa_sec_max_bytes: 256 << 10,
+        hpa_sec_batch_fill_extra: 3,
+        hpa_sec_bytes_after_flush: 128 << 10,
+        experimental_hpa_max_purge_nhp: -1,
+        experimental_hpa_enforce_hugify: false,
+        experimental_hpa_start_huge_if_thp_always: true,
+        huge_arena_pac_thp: false,
+        retain: true,
+        oversize_threshold: 8 << 20,
+        trust_madvise: false,
+        process_madvise_max_batch: 0,
         dss: Dss::Secondary,
         zero_realloc: ZeroRealloc::Free,
         abort_conf: false,
+        confirm_conf: false,
         count: false,
         report_dir: &[],
     };

@@ -11,7 +11,8 @@
 //!     the child begins anew.
 //! B2  A call that comes from within the boot is served without a cache.
 
-use super::{container, fork, options, purger, report, upkeep};
+use super::options::{self, News, Origin};
+use super::{container, fork, purger, report, upkeep};
 use crate::extent::HEAP;
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
@@ -101,34 +102,68 @@ fn install_fork_handlers() {
 
 /// Does what is to be done once. `true`: the options ask for the process to end.
 fn boot() -> bool {
+    let sources = [
+        (Origin::MallocConf, process::environment(b"MALLOC_CONF")),
+        (Origin::JemoxideConf, process::environment(b"JEMOXIDE_CONF")),
+    ];
+    if sources.iter().all(|(_, text)| text.is_none()) {
+        // In place: a copy would call the C library.
+        prepare(&Options::DEFAULT);
+        return false;
+    }
     let mut options = Options::DEFAULT;
-    let abort = read_options(&mut options);
+    let wrong = read_options(&mut options, &sources);
     // SAFETY: the boot, which there is one of; nobody reads before it is over.
     unsafe { *OPTIONS.0.get() = options };
-    let orphans = container::prepare(&options);
-    HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
-    HEAP.prepare_huge(&options);
-    meta::allow_break(options.dss != Dss::Disabled);
-    upkeep::set_decay_ms(options.dirty_decay_ms);
-    purger::prepare(&options);
-    ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
-    registry::prepare(orphans, options.count);
-    report::prepare(&options);
-    abort
+    prepare(&options);
+    wrong && options.abort_conf
 }
 
-/// Reads the options. `true`: they ask for the process to end.
-fn read_options(options: &mut Options) -> bool {
-    let mut complaints = false;
-    for name in ["MALLOC_CONF", "JEMOXIDE_CONF"] {
-        if let Some(text) = process::environment(name.as_bytes()) {
-            options::apply(options, text, |line| {
-                complaints = true;
-                process::write_error(line);
+fn prepare(options: &Options) {
+    let orphans = container::prepare(options);
+    HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
+    HEAP.prepare_huge(options);
+    meta::allow_break(options.dss != Dss::Disabled);
+    upkeep::set_decay_ms(options.dirty_decay_ms);
+    purger::prepare(options);
+    ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
+    registry::prepare(orphans, options.count);
+    report::prepare(options);
+}
+
+/// Reads the options. `true`: something in them is wrong.
+#[cold]
+#[inline(never)]
+fn read_options(options: &mut Options, sources: &[(Origin, Option<&'static [u8]>)]) -> bool {
+    let mut wrong = false;
+    let mut pass = |options: &mut Options, confirm: bool, tell: fn(&[u8])| {
+        for &(origin, text) in sources {
+            let Some(text) = text else { continue };
+            if confirm {
+                for part in [b"<jemoxide>: ", origin.name(), b": ", text, b"\n"] {
+                    tell(part);
+                }
+            }
+            options::apply(options, origin, text, &mut |_, news| match news {
+                News::Taken(pair) if confirm => {
+                    for part in [b"<jemoxide>: -- ", pair, b"\n"] {
+                        tell(part);
+                    }
+                }
+                News::Taken(_) => {}
+                News::Unheard(line) => tell(line),
+                News::Wrong(line) => {
+                    wrong = true;
+                    tell(line);
+                }
             });
         }
-    }
-    complaints && options.abort_conf
+    };
+    // A first look in silence: where `confirm_conf` stands does not matter.
+    let mut look = *options;
+    pass(&mut look, false, |_| {});
+    pass(options, look.confirm_conf, process::write_error);
+    wrong
 }
 
 /// Gives the calling thread, which has none, a cache. `None`: out of memory, or the thread is booting.

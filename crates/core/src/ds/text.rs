@@ -16,7 +16,9 @@ impl Line {
         }
     }
 
-    /// Appends raw bytes.
+    /// Appends raw bytes. Out of line: messages are many, and never in a hurry.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         for &byte in bytes {
             if self.len < CAPACITY {
@@ -28,6 +30,7 @@ impl Line {
     }
 
     /// Appends text.
+    #[inline(always)]
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
@@ -42,6 +45,8 @@ impl Line {
         self.text("0x").digits(number, 16)
     }
 
+    #[cold]
+    #[inline(never)]
     fn digits(&mut self, mut number: usize, base: usize) -> &mut Self {
         let mut digits = [0u8; 20];
         let mut at = digits.len();

@@ -1,0 +1,144 @@
+//! Options from text: `key:value,key:value`.
+//!
+//! ```text
+//! text ──pairs──> keys (a row a key) ──> slot (the place in Options) ──> numbers, words
+//!                   └ preset ──> presets: more text, read at once
+//! ```
+//! N1  A bad key or value gets one line that names it and what would be right; the rest still counts.
+//! N2  Nothing that is said here can keep the allocator from working.
+//! N3  A later pair overrides an earlier one, be it of the same source, an earlier source or a preset.
+#![deny(unsafe_code)]
+
+pub(crate) mod keys;
+mod label;
+mod near;
+mod numbers;
+mod presets;
+mod slot;
+mod words;
+
+use crate::ds::text::Line;
+use crate::options::{Options, Preset};
+pub(crate) use keys::is_decay_ms;
+use keys::{KEYS, Key};
+
+/// Where options stand, or a value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// The environment variable `MALLOC_CONF`.
+    MallocConf,
+    /// The environment variable `JEMOXIDE_CONF`.
+    JemoxideConf,
+    /// A preset's bundle.
+    Preset(Preset),
+}
+
+impl Origin {
+    pub(crate) fn name(self) -> &'static [u8] {
+        match self {
+            Self::MallocConf => b"MALLOC_CONF",
+            Self::JemoxideConf => b"JEMOXIDE_CONF",
+            Self::Preset(_) => b"preset",
+        }
+    }
+}
+
+/// What is told while text is read.
+pub(crate) enum News<'a> {
+    /// A pair counts.
+    Taken(&'a [u8]),
+    /// A pair counts, and has no effect; the line says why.
+    Unheard(&'a [u8]),
+    /// A pair does not count; the line says why.
+    Wrong(&'a [u8]),
+}
+
+/// Applies the options in `text` to `options`; `hear` is told what becomes of each pair.
+#[cold]
+#[inline(never)]
+pub(crate) fn apply(
+    options: &mut Options,
+    origin: Origin,
+    text: &'static [u8],
+    hear: &mut dyn FnMut(Origin, News<'_>),
+) {
+    for pair in text.split(|&byte| byte == b',') {
+        if pair.is_empty() {
+            continue;
+        }
+        let mut line = Line::new();
+        line.text("<jemoxide>: ");
+        let colon = pair.iter().position(|&byte| byte == b':');
+        let Some((name, value)) = colon.map(|at| (&pair[..at], &pair[at + 1..])) else {
+            line.text("option without a value (write key:value): ")
+                .bytes(pair);
+            hear(origin, News::Wrong(line.text("\n").as_bytes()));
+            continue;
+        };
+        let Some(at) = keys::find(name) else {
+            line.text("unknown option, ignored: ").bytes(pair);
+            let known = KEYS.iter().map(|key| key.name().as_bytes());
+            if let Some(near) = near::nearest(name, known) {
+                line.text(" (did you mean ").bytes(near).text("?)");
+            }
+            hear(origin, News::Wrong(line.text("\n").as_bytes()));
+            continue;
+        };
+        let read = keys::place(at, options).and_then(|slot| slot.read(value));
+        if read.is_none() {
+            line.text("invalid option value, ignored: ")
+                .bytes(pair)
+                .text(" (wants ");
+            if let Some(slot) = keys::place(at, options) {
+                slot.wants(&mut line);
+            }
+            hear(origin, News::Wrong(line.text(")\n").as_bytes()));
+            continue;
+        }
+        hear(origin, News::Taken(pair));
+        if let Some(why) = unheard(at, options) {
+            line.text("option without effect: ").bytes(pair);
+            line.text(" (").text(why).text(")\n");
+            hear(origin, News::Unheard(line.as_bytes()));
+        }
+        if name == b"preset" {
+            let preset = options.preset;
+            apply(
+                options,
+                Origin::Preset(preset),
+                presets::bundle(preset),
+                hear,
+            );
+        }
+    }
+}
+
+/// The value of key number `at` as an option has it.
+#[cold]
+#[inline(never)]
+pub(crate) fn shown(at: usize, options: &Options) -> Line {
+    let mut copy = *options;
+    let mut line = Line::new();
+    if let Some(slot) = keys::place(at, &mut copy) {
+        slot.show(&mut line);
+    }
+    line
+}
+
+/// Why the value of key number `at` has no effect, if it asks for one (K1).
+#[cold]
+#[inline(never)]
+fn unheard(at: usize, options: &Options) -> Option<&'static str> {
+    let key: &Key = KEYS.get(at)?;
+    let why = key.unheard.as_str();
+    if why.is_empty() {
+        return None;
+    }
+    let value = shown(at, options);
+    let default = shown(at, &Options::DEFAULT);
+    let done_anyway = [default.as_bytes(), key.fits_too.as_bytes()];
+    (!done_anyway.contains(&value.as_bytes())).then_some(why)
+}
+
+#[cfg(test)]
+mod tests;
