@@ -4,8 +4,8 @@
 //! `memory` are absolute; rows of `compare` are ratios to the best peer of that very row; rows of `scale` are
 //! ratios of one allocator's far end to its own near end.
 //!
-//! G1  A name is used by exactly one row of one table; a test compares the names with the rows. The Rust
-//!     binaries do the same workloads, so their rows have the same goals.
+//! G1  A name is used by exactly one row of one table; a test compares the names with the rows. Rows of the
+//!     Rust binaries, which do the same workloads, have none.
 //! G2  `b <= a`.
 
 /// What one measure should come to.

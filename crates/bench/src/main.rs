@@ -5,6 +5,7 @@
 
 mod compare;
 mod compile;
+mod forking;
 mod goals;
 mod instructions;
 mod memory;
@@ -77,6 +78,14 @@ enum Command {
         table: TableArguments,
         #[command(flatten)]
         settings: soak::Settings,
+    },
+    /// Time forks of a large program with a thousand threads (needs cc)
+    Fork {
+        #[command(flatten)]
+        table: TableArguments,
+        /// Runs of each allocator [default: 3; quick: 1]
+        #[arg(long)]
+        runs: Option<usize>,
     },
     /// Measure the longest calls while a large heap is given back (needs cc)
     Stall {
@@ -208,6 +217,11 @@ fn run(command: Command) -> Result<(), String> {
         Command::Soak { table, settings } => {
             let (peers, output) = table.prepare()?;
             soak::run(&peers, &output, &settings, table.quick)
+        }
+        Command::Fork { table, runs } => {
+            let (peers, output) = table.prepare()?;
+            let runs = runs.unwrap_or(if table.quick { 1 } else { 3 });
+            forking::run(&peers, &output, runs, table.quick)
         }
         Command::Stall { table, runs } => {
             let (peers, output) = table.prepare()?;

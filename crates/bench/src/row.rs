@@ -85,6 +85,15 @@ impl Row {
         }
     }
 
+    /// A row of one value an allocator.
+    #[cfg(test)]
+    pub(crate) fn of_values(key: &str, values: &[(&str, f64)]) -> Self {
+        let cell = |&(name, value): &(&str, f64)| (name.to_owned(), Cell::Values(vec![value]));
+        let mut row = Self::new(key, key, 2);
+        row.cells = values.iter().map(cell).collect();
+        row
+    }
+
     /// Name and median of the best peer (rule W1).
     pub(crate) fn best_peer(&self) -> Option<(&str, f64)> {
         self.cells

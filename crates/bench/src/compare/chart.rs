@@ -369,27 +369,19 @@ fn text(
 #[cfg(test)]
 mod tests {
     use super::{Group, Picture, draw_into};
-    use crate::row::{Cell, Row};
-
-    fn row(key: &str, cells: &[(&str, f64)]) -> Row {
-        let mut row = Row::new(key, key, 2);
-        for (name, value) in cells {
-            row.cells.insert((*name).into(), Cell::Values(vec![*value]));
-        }
-        row
-    }
+    use crate::row::Row;
 
     #[test]
     fn every_name_and_every_figure_is_drawn() {
         let times = [
-            row("ping-pong-64", &[("jemoxide", 0.7), ("other", 1.0)]),
-            row("a-program", &[("other", 400.0)]),
+            Row::of_values("ping-pong-64", &[("jemoxide", 0.7), ("other", 1.0)]),
+            Row::of_values("a-program", &[("other", 400.0)]),
         ];
         let sizes = [
-            row("ping-pong-64", &[("jemoxide", 1.1)]),
-            row("a-program", &[]),
+            Row::of_values("ping-pong-64", &[("jemoxide", 1.1)]),
+            Row::of_values("a-program", &[]),
         ];
-        let mean = row("mean", &[]);
+        let mean = Row::of_values("mean", &[]);
         let names = ["jemoxide", "other", "absent"].map(String::from);
         let mut svg = String::new();
         let picture = Picture {

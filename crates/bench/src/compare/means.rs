@@ -79,20 +79,12 @@ mod tests {
     use super::{Group, TIME, below};
     use crate::row::{Cell, Row};
 
-    fn row(key: &str, cells: &[(&str, f64)]) -> Row {
-        let mut row = Row::new(key, key, 2);
-        for (name, value) in cells {
-            row.cells.insert((*name).into(), Cell::Values(vec![*value]));
-        }
-        row
-    }
-
     #[test]
     fn means_are_over_ratios_and_need_every_row() {
         let ratios = [
-            row("one", &[("a", 2.0), ("jemalloc", 1.0), ("c", 9.0)]),
-            row("two", &[("a", 8.0), ("jemalloc", 4.0)]),
-            row("nobody", &[]),
+            Row::of_values("one", &[("a", 2.0), ("jemalloc", 1.0), ("c", 9.0)]),
+            Row::of_values("two", &[("a", 8.0), ("jemalloc", 4.0)]),
+            Row::of_values("nobody", &[]),
         ];
         let groups = [Group::Workload, Group::Program, Group::Program];
         let names = ["a", "jemalloc", "c"].map(String::from);
