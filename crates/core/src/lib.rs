@@ -29,5 +29,8 @@ mod sys;
 mod thread;
 
 #[cfg(not(loom))]
-pub use api::{Jemoxide, mallctl, rss};
+pub use api::{
+    Jemoxide, Limits, SoftLimitCallback, limits, mallctl, rss, set_heap_limit_hard,
+    set_heap_limit_soft, set_soft_limit_callback,
+};
 pub use stats::rss::RssReport;

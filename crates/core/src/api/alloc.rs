@@ -9,7 +9,7 @@
 use super::block;
 use super::slow::{self, Operation};
 use crate::arena::{ArenaIndex, large};
-use crate::control::upkeep;
+use crate::control::limit;
 use crate::extent::Purpose;
 use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
@@ -156,7 +156,7 @@ fn get_cached(class: SizeClass) -> *mut u8 {
     slow::enter(Operation::Alloc, |cache| {
         take_cached(cache, class)
             .or_else(|| {
-                upkeep::relieve();
+                limit::relieve(class.size(), cache);
                 take_cached(cache, class)
             })
             .unwrap_or(ptr::null_mut())
@@ -190,7 +190,9 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
     }
     slow::enter(Operation::Alloc, |cache| {
         let object = take(cache, bytes, align, zeroed).or_else(|| {
-            upkeep::relieve();
+            if !limit::relieve(bytes, cache) {
+                return None;
+            }
             take(cache, bytes, align, zeroed)
         });
         object.unwrap_or(ptr::null_mut())

@@ -8,6 +8,7 @@ mod container;
 mod flags;
 mod free;
 mod global;
+mod limits;
 mod maintain;
 pub mod mallctl;
 mod query;
@@ -25,6 +26,10 @@ pub use container::{Container, Pressure, container};
 pub use flags::Flags;
 pub use free::{dealloc, dealloc_known, dealloc_sized};
 pub use global::Jemoxide;
+pub use limits::{
+    Limits, SoftLimitCallback, limits, set_heap_limit_hard, set_heap_limit_soft,
+    set_soft_limit_callback,
+};
 pub use maintain::{Footprint, footprint, rss, trim, zero_realloc};
 pub use query::{request_size, usable_size};
 pub use resize::{

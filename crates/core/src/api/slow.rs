@@ -1,6 +1,6 @@
 //! The way into every slow path: state of the thread, fork gate, counting, what is due.
 
-use crate::control::{boot, purger, upkeep};
+use crate::control::{boot, limit, purger, upkeep};
 use crate::extent::HEAP;
 use crate::thread::passage::Passage;
 use crate::thread::{self, CacheRef, Current, registry};
@@ -32,10 +32,14 @@ pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>)
     let passage = Passage::enter(cache);
     let result = body(cache);
     let tick_due = cache.is_some_and(CacheRef::enter_slow) || HEAP.is_pressed();
-    let wanted = tick_due && upkeep::tick() && passage.is_outermost();
+    let wanted = tick_due && upkeep::tick(cache) && passage.is_outermost();
+    let told = tick_due && limit::is_call_due() && passage.is_outermost();
     drop(passage);
     if wanted {
         purger::start();
+    }
+    if told {
+        limit::call();
     }
     result
 }

@@ -8,11 +8,13 @@
 //! | `clock` | does idle memory leave when its time has come, and not before? |
 //! | `container` | does it shrink as the limit of a container comes near? |
 //! | `repeat` | do the same operations give the same addresses? |
+//! | `limit` | does it stay within the limits it was given, and count what it uses? |
 //! | `edge` | sizes and alignments at the ends of their ranges |
 
 mod clock;
 mod container;
 mod edge;
+mod limit;
 mod model;
 mod random;
 mod refusal;

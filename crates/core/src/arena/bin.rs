@@ -170,7 +170,7 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
     let mut filled = 0;
     let mut fresh: Option<SlabRef> = None;
     loop {
-        let mut unused = None;
+        let (mut unused, mut refused) = (None, false);
         {
             let mut slabs = bin.slabs.lock();
             if let Some(slab) = fresh {
@@ -181,8 +181,14 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
                     break;
                 };
                 // SAFETY: the lock is held to the end of the block.
-                filled += unsafe { slab.take(&mut out[filled..]) };
+                let taken = unsafe { slab.take(&mut out[filled..]) };
                 slabs.relist(slab);
+                filled += taken;
+                if taken == 0 {
+                    // All its slots are on hollow pages, and the limit refuses their memory.
+                    refused = true;
+                    break;
+                }
             }
             // Another thread's frees may have served us meanwhile.
             if let Some(slab) = fresh.take() {
@@ -197,7 +203,7 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
             unsafe { bin.destroy(slab) };
         }
         // One new slab a call is enough: what a batch lacks is fetched when it is missed.
-        if filled > 0 || out.is_empty() {
+        if filled > 0 || refused || out.is_empty() {
             break;
         }
         match SlabRef::create(class, arena) {

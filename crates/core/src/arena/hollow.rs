@@ -9,10 +9,13 @@
 //! K2  Taking a slot fills its pages again: their bits are cleared, and the first write faults memory in. Slots on
 //!     no hollow page are taken before others.
 //! K3  While the system is told, the slots are marked taken: advice never meets a slot just handed out.
+//! K4  Hollow pages do not count (see `meta::limit`): before slots on them are taken they are reserved, and where the
+//!     limit refuses that, these slots stay.
 //! Lock: the bin's.
 
 use super::misuse::Misuse;
 use super::slab::SlabRef;
+use crate::meta::limit;
 use crate::size::{PAGE, slab_pages, slab_slots, slots_in_slab};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -32,14 +35,26 @@ pub(crate) fn bytes() -> usize {
     HOLLOW.load(Ordering::Relaxed) * PAGE
 }
 
-/// Counts a change of a slab's hollow pages.
-pub(super) fn count(before: PageBits, after: PageBits) {
-    let (before, after) = (before.count_ones() as usize, after.count_ones() as usize);
-    if after > before {
-        HOLLOW.fetch_add(after - before, Ordering::Relaxed);
-    } else if after < before {
-        HOLLOW.fetch_sub(before - after, Ordering::Relaxed);
-    }
+/// Notes that `count` pages have become hollow: their memory went.
+pub(super) fn note_purged(count: u32) {
+    HOLLOW.fetch_add(count as usize, Ordering::Relaxed);
+    limit::give(count as usize * PAGE);
+}
+
+/// Counts `count` hollow pages that may be about to get memory (K4). `false`: the limit refuses them.
+pub(super) fn reserve(count: u32) -> bool {
+    limit::reserve(count as usize * PAGE)
+}
+
+/// Notes that of `reserved` pages only `filled` are hollow no more.
+pub(super) fn note_filled(reserved: u32, filled: u32) {
+    HOLLOW.fetch_sub(filled as usize, Ordering::Relaxed);
+    limit::give((reserved - filled) as usize * PAGE);
+}
+
+/// Notes that `count` hollow pages are free pages of the page heap now, still without memory.
+pub(super) fn note_left(count: u32) {
+    HOLLOW.fetch_sub(count as usize, Ordering::Relaxed);
 }
 
 /// The slots of a slab of `class` that touch its page `page`.
@@ -156,8 +171,7 @@ impl SlabRef {
             word.store(bits | mask, Ordering::Relaxed);
             slots += mask.count_ones() as u16;
         }
-        let before = self.hollow();
-        count(before, before | hollow);
+        note_purged((hollow & !self.hollow()).count_ones());
         // SAFETY: the caller's promise.
         let slab = unsafe { self.get_mut() };
         slab.free += slots;

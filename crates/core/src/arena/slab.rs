@@ -206,7 +206,8 @@ impl SlabRef {
         unsafe { core::slice::from_raw_parts(words, self.slots().div_ceil(64)) }
     }
 
-    /// Takes up to `out.len()` free slots, lowest address first, those on hollow pages last; the answer is how many.
+    /// Takes up to `out.len()` free slots, lowest address first, those on hollow pages last; the answer is how many. 0:
+    /// the limit refuses the memory of what there is.
     ///
     /// # Safety
     /// The caller holds the bin's lock.
@@ -217,7 +218,7 @@ impl SlabRef {
             let spared = slots_touching(class, hollow);
             taken = self.take_but(out, |word| spared[word % spared.len()]);
         }
-        if taken < out.len() {
+        if taken < out.len() && (hollow == 0 || hollow::reserve(hollow.count_ones())) {
             let rest = &mut out[taken..];
             let filled = self.take_but(rest, |_| 0);
             taken += filled;
@@ -256,7 +257,8 @@ impl SlabRef {
         taken
     }
 
-    /// Notes that `slots`, just taken, will have memory (rule K2 of `hollow`).
+    /// Notes that `slots`, just taken, will have memory, for which all hollow pages were reserved (rules K2 and K4 of
+    /// `hollow`).
     ///
     /// # Safety
     /// The caller holds the bin's lock.
@@ -268,7 +270,7 @@ impl SlabRef {
             pages | pages_of(class, arithmetic.index(slot.addr() - base))
         });
         let before = self.hollow();
-        hollow::count(before, before & !pages);
+        hollow::note_filled(before.count_ones(), (before & pages).count_ones());
         // SAFETY: the caller's promise.
         unsafe { self.get_mut() }.hollow &= !pages;
     }
@@ -343,16 +345,23 @@ impl SlabRef {
     pub(super) unsafe fn destroy(self) {
         let (class, base) = (self.class(), self.base());
         self.get().kind.set(Kind::Free);
-        hollow::count(self.hollow(), 0);
+        let hollow = self.hollow();
         let pages = Pages(slab_pages(class));
         for page in 0..pages.0 {
             let addr = base.wrapping_add(page * PAGE);
             page_map::set_class_byte(addr, 0);
             page_map::set_record(addr, None);
         }
-        if let Some(addr) = NonNull::new(base) {
-            // SAFETY: the whole run, as `create` got it; the caller says nobody uses it.
-            unsafe { HEAP.dealloc(addr, pages) };
+        // SAFETY: the whole run, as `create` got it; the caller says nobody uses it.
+        unsafe {
+            if hollow == 0 {
+                give_pages(base, (0, pages.0));
+            } else {
+                hollow::note_left(hollow.count_ones());
+                let all = PageBits::MAX >> (PageBits::BITS as usize - pages.0);
+                hollow::runs(hollow).for_each(|run| give_purged_pages(base, run));
+                hollow::runs(all & !hollow).for_each(|run| give_pages(base, run));
+            }
         }
         if let Some(record) = MetaRef::from_number(self.number()) {
             // SAFETY: allocated with the same units; the page map names it no more.
@@ -374,5 +383,28 @@ impl SlabRef {
         assert_eq!(free as usize, self.free_slots(), "S2");
         assert_eq!(self.degree(), self.wanted_degree());
         self.check_hollow();
+    }
+}
+
+/// Gives a run of a slab's pages to the page heap: its first page and length.
+///
+/// # Safety
+/// They are pages of a slab that starts at `base`; nobody uses them from now on.
+unsafe fn give_pages(base: *mut u8, (first, len): (usize, usize)) {
+    if let Some(addr) = NonNull::new(base.wrapping_add(first * PAGE)) {
+        // SAFETY: the caller's promise.
+        unsafe { HEAP.dealloc(addr, Pages(len)) };
+    }
+}
+
+/// As [`give_pages`], for hollow pages.
+///
+/// # Safety
+/// As for [`give_pages`]; they have no memory.
+#[cold]
+unsafe fn give_purged_pages(base: *mut u8, (first, len): (usize, usize)) {
+    if let Some(addr) = NonNull::new(base.wrapping_add(first * PAGE)) {
+        // SAFETY: the caller's promise; shorter than a huge page, as every slab.
+        unsafe { HEAP.dealloc_purged(addr, Pages(len)) };
     }
 }

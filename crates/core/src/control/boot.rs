@@ -12,7 +12,7 @@
 //! B2  A call that comes from within the boot is served without a cache.
 
 use super::options::{self, News, Origin};
-use super::{container, fork, purger, report, upkeep};
+use super::{container, fork, limit, purger, report, upkeep};
 use crate::extent::HEAP;
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
@@ -126,6 +126,7 @@ fn prepare(options: &Options) {
     meta::allow_break(options.dss != Dss::Disabled);
     upkeep::set_decay_ms(options.dirty_decay_ms);
     purger::prepare(options);
+    limit::prepare(options, process::write_error);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     registry::prepare(orphans, options.count);
     report::prepare(options);

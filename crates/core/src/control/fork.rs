@@ -7,7 +7,7 @@
 //! ```
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
-use super::{purger, report};
+use super::{limit, purger, report};
 use crate::arena::run_cache;
 use crate::extent::HEAP;
 use crate::sys::{clock, thread as system};
@@ -33,6 +33,7 @@ unsafe extern "C" fn child() {
     run_cache::recount();
     report::detach();
     purger::forget();
+    limit::forget_caller();
     HEAP.note_fork(clock::now_ns(), true);
     passage::open_in_child(own);
 }

@@ -1,6 +1,6 @@
 //! Upkeep: what slow paths do now and then, and what can be asked for.
 
-use super::{container, purger, report};
+use super::{container, limit, purger, report};
 use crate::arena::{bin, depot, large, magazine, run_cache, sweep};
 use crate::extent::{Earner, HEAP, Pressure};
 use crate::meta;
@@ -34,8 +34,9 @@ static AGELESS: AtomicBool = AtomicBool::new(false);
 /// Lets idle memory age: the depot, the run cache, the page heap. Called inside a passage, no lock held. `true`: a
 /// purge thread is wanted, for [`purger::start`] outside the passage.
 #[cold]
-pub(crate) fn tick() -> bool {
+pub(crate) fn tick(own: Option<CacheRef>) -> bool {
     report::update(false);
+    limit::heed(own);
     let now = clock::now_ns();
     heed_pressure(now);
     let last = LAST_TICK.swap(now, Ordering::Relaxed);

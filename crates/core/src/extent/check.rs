@@ -5,7 +5,7 @@ use super::descriptor::{Chain, HugeRef, Kind};
 use super::heap::PageHeap;
 use super::purge::Batch;
 use super::state::{State, free_words};
-use crate::size::{HUGE, HUGE_PAGES};
+use crate::size::{HUGE, HUGE_PAGES, PAGE};
 use std::collections::{BTreeMap, HashSet};
 use std::vec::Vec;
 
@@ -15,7 +15,12 @@ impl PageHeap {
         self.state.lock().stamp = (now_ns >> 27) as u32;
     }
 
-    /// Asserts the rules E, S, F and V. Nobody else may be using the heap.
+    /// Bytes that count.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.state.lock().counted * PAGE
+    }
+
+    /// Asserts the rules E, S, F, V and C. Nobody else may be using the heap.
     pub(crate) fn check(&self) {
         self.state.lock().check();
     }
@@ -198,6 +203,13 @@ impl State {
         assert_eq!(self.transit_idle, [0; 2]);
         assert_eq!(free_pages + self.active, self.owned, "S3");
         assert_eq!(huges.len() * HUGE_PAGES - holes, self.owned, "G2");
+        // Pages that were purged inside slabs are touched here: C4 is who purged them.
+        let touched: usize = huges
+            .values()
+            .map(|huge| bits::count(&huge.touched.words()))
+            .sum();
+        assert_eq!(touched + filled + self.giant_pages, self.counted, "C1, C2");
+        assert_eq!(self.pledged, 0);
         let giants = members(&self.giants, Chain::Place);
         let held = |&number: &u32| {
             let giant = HugeRef::from_link(number).unwrap();

@@ -180,8 +180,12 @@ impl PageHeap {
         for (page, _) in map.iter().enumerate().filter(|(_, byte)| **byte & 1 != 0) {
             resident[page / 64] |= 1 << (page % 64);
         }
-        if !known || !self.state.lock().admits(huge, &resident) {
-            return true;
+        let rounding = HUGE_PAGES - bits::count(&resident);
+        {
+            let mut state = self.state.lock();
+            if !known || !state.admits(huge, &resident) || !state.pledge(rounding) {
+                return true;
+            }
         }
         // SAFETY: as above; contents stay.
         let done = unsafe { memory::collapse(addr, HUGE_PAGES * PAGE) };
@@ -189,6 +193,7 @@ impl PageHeap {
         if done {
             state.hold(huge, &resident);
         }
+        state.redeem(rounding);
         state.note_collapse(huge, done, now_ns);
         if earner == Earner::Caller {
             let pace = &mut state.huges.pace;

@@ -30,7 +30,7 @@ pub(super) struct Remains {
 }
 
 impl State {
-    /// Maps a giant run. `None`: refused; nothing is lost.
+    /// Maps a giant run. `None`: refused, by the system or by the limit; nothing is lost.
     #[cold]
     pub(super) fn alloc_giant(&mut self, want: Want) -> Option<Place> {
         let bytes = want.pages.div_ceil(HUGE_PAGES).checked_mul(HUGE)?;
@@ -39,11 +39,16 @@ impl State {
         }
         self.identify();
         self.prepare_spares(1)?;
+        if !self.reserve(want.pages) {
+            return None;
+        }
+        // What is refused from here on is counted off when the caller recounts.
         let region = map_aligned(bytes, (want.align * PAGE).max(HUGE), self.huges.rules.thp)?;
         let (start, len) = region;
         if start % (want.align * PAGE).max(HUGE) != 0
             || len != bytes
             || page_map::cover(start, HUGE).is_none()
+            || !page_map::count_entries(start, HUGE)
         {
             // It is of use for smaller runs, at least.
             self.add(region, Idle::Zero);
@@ -88,6 +93,7 @@ impl State {
             return None;
         }
         self.giant_pages -= pages;
+        self.pledged += pages;
         // Whole huge pages are unmapped; what shares its huge page with the rest is purged only (I1).
         let (from, to) = if first == skipped && first + pages == total {
             self.giants.remove(giant, Chain::Place);

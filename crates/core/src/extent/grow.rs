@@ -141,6 +141,9 @@ impl State {
             .filter(|&base| self.find(base).is_none())
             .count();
         self.prepare_spares(missing)?;
+        if !page_map::count_entries(addr, bytes) {
+            return None;
+        }
         for base in bases {
             if self.find(base).is_none() {
                 let huge = self.take_spare()?;

@@ -14,10 +14,11 @@
 //! Lock: page heap, rank 3. Calls the metadata below it, never an arena.
 
 use super::descriptor::{HugeRef, Kind};
-use super::giant::{GIANT_PAGES, Remains};
+use super::giant::GIANT_PAGES;
 use super::huge::HugeFigures;
 use super::moving::{Gaps, PIECE_PAGES};
 use super::state::{Idle, Place, State, Want, all_used};
+use crate::meta::limit;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
 use crate::sync::{Guard, Mutex};
@@ -193,15 +194,16 @@ impl PageHeap {
             _ => {
                 let place = match state.search(want) {
                     Some(place) => place,
-                    None => alloc_growing(&mut state, want)?,
+                    None => self.alloc_growing(&mut state, want)?,
                 };
-                self.note_held(&state);
+                self.note_held(&mut state);
                 if purpose == Purpose::Filled
                     && place.taken.untouched
                     && want.is_small()
                     && state.active >= GROWING_PAGES
                 {
                     let window = borrow_window(&mut state, place.addr, want.pages);
+                    state.recount();
                     drop(state);
                     self.populate(place.addr, want.pages, window);
                 }
@@ -233,7 +235,7 @@ impl PageHeap {
                 (state.take_spot(spot, want)?, vacant, gaps)
             }
             None => {
-                let place = alloc_growing(&mut state, want)?;
+                let place = self.alloc_growing(&mut state, want)?;
                 // A giant has no descriptors to note seams in (M3 of moving).
                 let gaps = if want.pages < GIANT_PAGES {
                     Gaps::of(place.addr + front * PAGE, rest)
@@ -243,7 +245,7 @@ impl PageHeap {
                 (place, front, gaps)
             }
         };
-        self.note_held(&state);
+        self.note_held(&mut state);
         place.taken.zeroed &= !self.fill(state, gaps);
         Some((place, vacant * 2 > front))
     }
@@ -270,7 +272,9 @@ impl PageHeap {
         if let Some((huge, len)) = window {
             let at = ((addr & (HUGE - 1)) >> LG_PAGE) + pages;
             let how = if done { Idle::Populated } else { Idle::Zero };
-            self.state.lock().give_back_borrowed(huge, at, len, how);
+            let mut state = self.state.lock();
+            state.give_back_borrowed(huge, at, len, how);
+            state.recount();
         }
     }
 
@@ -307,6 +311,7 @@ impl PageHeap {
         let over = state.is_over_bound();
         let dirty = state.idle[Kind::Dirty as usize];
         let at_once = state.decay[Kind::Dirty as usize].decay_ms() == 0;
+        state.recount();
         drop(state);
         if over && !self.pressed.load(Ordering::Relaxed) {
             self.pressed.store(true, Ordering::Relaxed);
@@ -319,11 +324,17 @@ impl PageHeap {
 
     #[cold]
     fn dealloc_giant(&self, addr: usize, pages: usize) {
-        let remains = self.state.lock().dealloc_giant(addr, pages);
-        if let Some(region) = remains.and_then(Remains::give_back) {
-            // Not taken: it serves smaller runs from now on.
-            self.state.lock().add(region, Idle::Refused);
+        let Some(remains) = self.state.lock().dealloc_giant(addr, pages) else {
+            return;
+        };
+        let refused = remains.give_back();
+        let mut state = self.state.lock();
+        state.pledged -= pages;
+        if let Some(region) = refused {
+            // It serves smaller runs from now on.
+            state.add(region, Idle::Refused);
         }
+        state.recount();
     }
 
     /// Grows a run in place from `old` to `new` pages into free pages right behind it. `Some(zeroed)`: done, and
@@ -346,7 +357,7 @@ impl PageHeap {
             _ => Gaps::none(),
         };
         let zeroed = state.expand(addr, old.0, new.0)?;
-        self.note_held(&state);
+        self.note_held(&mut state);
         let filled = self.fill(state, gaps);
         Some(zeroed && !filled)
     }
@@ -364,6 +375,28 @@ impl PageHeap {
     /// Bytes of the pages that are in use or hold memory.
     pub(crate) fn held_bytes(&self) -> usize {
         self.state.lock().held() * PAGE
+    }
+
+    /// Takes a part of a run back whose memory was purged, and counted off, by the caller (C4 of `count`).
+    ///
+    /// # Safety
+    /// As for [`PageHeap::dealloc`], of any pages of a run shorter than a huge page; they were not written to since.
+    pub(crate) unsafe fn dealloc_purged(&self, addr: NonNull<u8>, pages: Pages) {
+        let how = if self.purging_zeroes() {
+            Idle::Zero
+        } else {
+            Idle::Clean
+        };
+        let mut state = self.state.lock();
+        state.dealloc(addr.addr().get(), pages.0, how);
+        state.forget_counted(pages.0);
+        state.recount();
+    }
+
+    /// Whether pages are on their way to the system at this instant: they count until they are there.
+    pub(crate) fn is_purging(&self) -> bool {
+        let state = self.state.lock();
+        state.transit + state.pledged > 0
     }
 
     /// Bytes of idle pages that hold memory.
@@ -431,9 +464,22 @@ enum Source {
     Break,
 }
 
-/// Gets more from the system and takes `want` from it.
-#[cold]
-fn alloc_growing(state: &mut State, want: Want) -> Option<Place> {
+impl PageHeap {
+    /// Gets more from the system and takes `want` from it. `None`: refused, by the system or by the limit.
+    #[cold]
+    fn alloc_growing(&self, state: &mut State, want: Want) -> Option<Place> {
+        let place = grow_for(state, want);
+        if place.is_none() {
+            state.recount();
+        }
+        place
+    }
+}
+
+fn grow_for(state: &mut State, want: Want) -> Option<Place> {
+    if !limit::has_room(want.pages * PAGE) {
+        return None;
+    }
     if want.pages >= GIANT_PAGES {
         if let Some(place) = state.alloc_giant(want) {
             return Some(place);
@@ -474,7 +520,7 @@ fn borrow_window(state: &mut State, addr: usize, pages: usize) -> Option<(HugeRe
     let fresh =
         |&page: &usize| !huge.used.has(page) && !huge.touched.has(page) && huge.zero.has(page);
     let len = (at..at + most).take_while(fresh).count();
-    if len == 0 {
+    if len == 0 || limit::is_set() && !state.reserve(len) {
         return None;
     }
     state.borrow(huge, at, len);

@@ -152,6 +152,10 @@ impl Huges {
         self.held_idle
     }
 
+    pub(super) const fn filled(&self) -> usize {
+        self.filled
+    }
+
     /// Whether `more` pages of rounding, for `pages` held pages more, would be too much (V2).
     fn is_over_budget(&self, more: usize, pages: usize) -> bool {
         let rounding = self.held_idle + self.filled + more;

@@ -5,7 +5,7 @@
 //!   |        ├── free_runs: whole huge pages      span: across their borders
 //!   |        └── grow: more from the system       giant: runs of 1 GiB and more
 //!   └──> purge: memory back to the system ──> decay, peak, pressure: when
-//!   └──> moving: idle memory to where it is needed
+//!   └──> moving: idle memory to where it is needed      count: which pages count, and the limit
 //!   └──> earn: dense huge pages are one for the system too ──> huge: and what that may cost
 //!   └──> survey: what of it has memory, page by page
 //! page_map: address to class, record, descriptor
@@ -13,6 +13,7 @@
 //! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
 
 mod bits;
+mod count;
 mod decay;
 mod descriptor;
 mod earn;

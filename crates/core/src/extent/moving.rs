@@ -91,7 +91,7 @@ impl Gaps {
 }
 
 /// The parts of the `pages` pages at `addr` by huge page: address, page within the huge page, pages.
-fn parts(addr: usize, pages: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+pub(super) fn parts(addr: usize, pages: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let end = addr + pages * PAGE;
     let mut next = addr;
     core::iter::from_fn(move || {
@@ -388,5 +388,6 @@ impl State {
                 }
             }
         }
+        self.recount();
     }
 }

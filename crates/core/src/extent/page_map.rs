@@ -13,12 +13,13 @@
 //! P3  An unmapped root word is 0 and leads to an all-zero leaf, so a look-up of any address below 2^48
 //!     needs no branch; higher ones are told apart by a compare, never by masking.
 //! P4  Leaves are never unmapped.
+//! P5  Entries count (see `meta::limit`) from the first time that a huge page gets a descriptor.
 //! A leaf covers 4 GiB, as the page number is then the low half of the address shifted: one instruction less
 //! on every free than with any smaller leaf. What is not touched of it costs nothing.
 //! The root holds distances from itself, as 0 must mean the zero leaf behind it.
 //! Writers hold the page heap's lock when they add leaves; entries are written by whoever owns the pages.
 
-use crate::meta::{self, MetaRef};
+use crate::meta::{self, MetaRef, limit};
 use crate::size::{HUGE, HUGE_PAGES, LG_HUGE, LG_PAGE, PAGE};
 use crate::sys;
 use core::ptr;
@@ -150,10 +151,28 @@ pub(crate) fn record(addr: *const u8) -> Option<MetaRef> {
     MetaRef::from_number(leaf(addr)?.record(addr).load(Ordering::Acquire))
 }
 
+/// Bytes of the entries of a huge page.
+const ENTRIES: usize =
+    HUGE_PAGES * size_of::<AtomicU8>() + (HUGE_PAGES + 1) * size_of::<AtomicU32>();
+
+/// Counts the entries of `[addr, addr + bytes)`, all huge pages of which are about to get a descriptor and of which some
+/// may have had one (P5). `false`: the limit refuses them.
+///
+/// The caller holds the page heap's lock, covers the range, and describes all of it now.
+pub(crate) fn count_entries(addr: usize, bytes: usize) -> bool {
+    let bases = (addr & !(HUGE - 1)..addr + bytes).step_by(HUGE);
+    let fresh = bases.filter(|&base| huge(base).is_none()).count();
+    limit::reserve(fresh * ENTRIES)
+}
+
+/// Bytes of entries that count.
+#[cfg(test)]
+pub(crate) fn counted_bytes() -> usize {
+    DESCRIBED.load(Ordering::Relaxed) * ENTRIES
+}
+
 /// Bytes of the map that take memory: entries of huge pages with a descriptor, and what the first of them round up to.
 pub(crate) fn used_bytes() -> usize {
-    const ENTRIES: usize =
-        HUGE_PAGES * size_of::<AtomicU8>() + (HUGE_PAGES + 1) * size_of::<AtomicU32>();
     // Of the root, of the classes, of the numbers.
     const PARTS: usize = 3;
     match DESCRIBED.load(Ordering::Relaxed) {

@@ -405,6 +405,7 @@ impl State {
             figures.nmadvise += batch.calls;
             figures.purged_pages += purged;
         }
+        self.recount();
         done
     }
 }

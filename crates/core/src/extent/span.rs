@@ -23,7 +23,8 @@ impl State {
             return Some(true);
         }
         self.find(addr)?;
-        (self.free_from(end, added) >= added).then(|| self.take_span(end, added).zeroed)
+        (self.free_from(end, added) >= added && self.reserve_place(end, added))
+            .then(|| self.take_span(end, added).zeroed)
     }
 
     /// Pages free in a row from `addr` on, which is not inside a free run; no need to look beyond `enough`.
@@ -94,6 +95,9 @@ impl State {
                 && self.find(addr).is_some()
                 && self.free_from(addr, want.pages) >= want.pages
             {
+                if !self.reserve_place(addr, want.pages) {
+                    return None;
+                }
                 let taken = self.take_span(addr, want.pages);
                 return Some(Place { addr, taken });
             }

@@ -51,6 +51,11 @@ pub(super) struct State {
     pub(super) seams: usize,
     pub(super) giants: List,
     pub(super) giant_pages: usize,
+    /// Pages that count though no other number has them: of giants that the system is about to get back, and what a
+    /// collapse under way may give memory.
+    pub(super) pledged: usize,
+    /// Pages that count (see `count`).
+    pub(super) counted: usize,
     pub(super) spares: List,
     pub(super) spare_count: usize,
     /// Head of the chain of all descriptors of huge pages.
@@ -148,6 +153,8 @@ impl State {
             seams: 0,
             giants: List::new(),
             giant_pages: 0,
+            pledged: 0,
+            counted: 0,
             spares: List::new(),
             spare_count: 0,
             all: 0,
@@ -157,12 +164,6 @@ impl State {
             runs: Bins::new(),
             decay: [const { Decay::new(0) }; 2],
         }
-    }
-
-    /// Pages in use, and idle ones that hold memory.
-    #[inline]
-    pub(super) const fn held(&self) -> usize {
-        self.active + self.giant_pages + self.idle[0] + self.idle[1]
     }
 
     /// The descriptor of the huge page that holds `addr`, if the heap has pages in it.

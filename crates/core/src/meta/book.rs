@@ -136,6 +136,11 @@ impl Idle {
         Self { first: 0 }
     }
 
+    /// Whether there surely is no idle page.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first == 0
+    }
+
     /// Takes an idle page.
     pub(super) fn take(&mut self) -> Option<MetaRef> {
         loop {

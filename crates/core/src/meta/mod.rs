@@ -16,9 +16,11 @@
 //!     what stale readers look at must mean "nothing" when it is zero.
 //! M3  Records lie as they come in the first 64 KiB of segment 0, and in pages of one size everywhere else, but for
 //!     those that are too large to be recycled.
+//! M4  A page counts (see `limit`) from the first record on it until it is purged.
 //! Lock: metadata, rank 4; resolving a name takes none.
 
 mod book;
+pub(crate) mod limit;
 mod purge;
 pub(crate) mod residence;
 pub(crate) mod source;
@@ -130,6 +132,8 @@ struct Base {
     /// The next record to be cut off a page, by units; 0: there is no open page.
     open: [u32; RECYCLED_UNITS + 1],
     idle: Idle,
+    /// Pages that count (M4).
+    counted: usize,
 }
 
 /// Records, their lists, and what is counted of them.
@@ -164,7 +168,20 @@ impl Base {
             recycled: [0; RECYCLED_UNITS + 1],
             open: [0; RECYCLED_UNITS + 1],
             idle: Idle::new(),
+            counted: 0,
         }
+    }
+
+    /// Counts `pages` pages that are about to hold records (M4). `false`: the limit refuses them.
+    fn count(&mut self, pages: usize) -> bool {
+        let granted = limit::reserve(pages * PAGE);
+        self.counted += if granted { pages } else { 0 };
+        granted
+    }
+
+    fn count_off(&mut self, pages: usize) {
+        self.counted -= pages;
+        limit::give(pages * PAGE);
     }
 
     fn grow(&mut self, units: usize) -> Option<()> {
@@ -172,7 +189,14 @@ impl Base {
         if segment >= SEGMENTS_MAX || units > SEGMENT_UNITS - PAGE_UNITS {
             return None;
         }
-        let (base, bytes) = obtain((units + PAGE_UNITS) * UNIT)?;
+        // For the book.
+        if !self.count(1) {
+            return None;
+        }
+        let Some((base, bytes)) = obtain((units + PAGE_UNITS) * UNIT) else {
+            self.count_off(1);
+            return None;
+        };
         // Release: pairs with the Acquire in `resolve`.
         SEGMENTS[segment].store(base.as_ptr(), Ordering::Release);
         self.segment = segment;
@@ -215,8 +239,14 @@ impl Base {
     }
 
     fn take_page(&mut self) -> Option<MetaRef> {
-        if let Some(page) = self.idle.take() {
-            return Some(page);
+        if !self.idle.is_empty() {
+            if !self.count(1) {
+                return None;
+            }
+            if let Some(page) = self.idle.take() {
+                return Some(page);
+            }
+            self.count_off(1);
         }
         self.next = self.next.next_multiple_of(PAGE_UNITS);
         if self.segment == 0 {
@@ -229,6 +259,11 @@ impl Base {
     fn cut(&mut self, units: usize) -> Option<MetaRef> {
         if self.next + units > self.end {
             self.grow(units)?;
+        }
+        let pages = |units: usize| units.div_ceil(PAGE_UNITS);
+        let fresh = pages(self.next + units) - pages(self.next);
+        if fresh > 0 && !self.count(fresh) {
+            return None;
         }
         let record = MetaRef::at(self.segment, self.next);
         self.next += units;
@@ -315,6 +350,12 @@ pub(crate) fn table(bytes: usize) -> Option<NonNull<u8>> {
 /// Bytes of our own records that take memory, those that wait to be used again among them.
 pub(crate) fn used_bytes() -> usize {
     METADATA.resident_units.load(Ordering::Relaxed) * UNIT
+}
+
+/// Bytes that count.
+#[cfg(test)]
+pub(crate) fn counted_bytes() -> usize {
+    METADATA.base.lock().counted * PAGE
 }
 
 #[cfg(test)]

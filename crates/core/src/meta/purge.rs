@@ -161,7 +161,9 @@ impl Purge<'_> {
             .resident_units
             .fetch_sub(units, Ordering::Relaxed);
         if bytes > 0 {
-            self.metadata.base.lock().idle.add(segment, &gone);
+            let mut base = self.metadata.base.lock();
+            base.idle.add(segment, &gone);
+            base.count_off(bytes / PAGE);
         }
         bytes
     }

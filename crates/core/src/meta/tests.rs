@@ -158,6 +158,12 @@ impl Twin {
                     .or_default();
             }
         }
+        let books = if base.end == 0 {
+            0
+        } else {
+            base.segment - self.first_segment + 1
+        };
+        assert_eq!(base.counted, taken.len() + books, "M4");
         // Nothing is lost: all pages but the books, up to where the last segment is cut.
         for segment in self.first_segment..=base.segment {
             let cut = if segment == base.segment {

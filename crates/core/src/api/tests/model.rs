@@ -319,6 +319,13 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Frees one object, if there is one.
+    pub(super) fn free_one(&mut self) {
+        if let Some(block) = self.take() {
+            self.free(block);
+        }
+    }
+
     /// Frees everything.
     pub(super) fn clear(&mut self) {
         while let Some(block) = self.take() {

@@ -41,8 +41,11 @@ impl PageHeap {
 
     /// Has a tick follow at once when more is held than goes unnoticed.
     #[inline]
-    pub(super) fn note_held(&self, state: &State) {
-        if pressure::is_above_ceiling(state.held()) {
+    pub(super) fn note_held(&self, state: &mut State) {
+        if state.recount() {
+            self.press();
+        }
+        if pressure::is_above_ceiling(state.counted) {
             pressure::raise_alarm();
             self.press();
         }
@@ -127,12 +130,17 @@ impl PageHeap {
 
     /// Purges all idle pages; answers the bytes given back.
     pub(crate) fn purge_all(&self) -> usize {
+        self.purge_while(|| true)
+    }
+
+    /// Purges idle pages as long as they are `wanted`; answers the bytes given back.
+    pub(crate) fn purge_while(&self, wanted: impl Fn() -> bool) -> usize {
         let mut pages = 0;
         self.let_all_go();
         // A step looks past so many huge pages only and may find nothing, though it comes further each time.
         let mut in_vain = self.state.lock().owned / (STEP_VISITS * HUGE_PAGES) + 1;
         // By turns: what is of one kind hides what is of the other.
-        while in_vain > 0 {
+        while in_vain > 0 && wanted() {
             let done = self.step(Kind::Muzzy, Amount::All) + self.step(Kind::Dirty, Amount::All);
             pages += done;
             if self.state.lock().idle == [0; 2] {
@@ -161,6 +169,7 @@ impl PageHeap {
                 return 0;
             }
             state.collect(&mut batch, kind, want.min(STEP_PAGES), grain);
+            state.recount();
             lazily = matches!(amount, Amount::Due)
                 && kind == Kind::Dirty
                 && state.decay[Kind::Muzzy as usize].decay_ms() != 0

@@ -88,7 +88,7 @@ impl Spot {
 }
 
 impl State {
-    /// Finds a place for `want` in what the heap has, and takes it.
+    /// Finds a place for `want` in what the heap has, and takes it. `None`: there is none, or the limit refuses it.
     #[inline]
     pub(in crate::extent) fn search(&mut self, want: Want) -> Option<Place> {
         let spot = self.locate(want)?;
@@ -107,9 +107,12 @@ impl State {
         Some(Spot::Run(head, skip))
     }
 
-    /// Takes a place that was found for `want`.
+    /// Takes a place that was found for `want`. `None`: the limit refuses it.
     #[inline]
     pub(in crate::extent) fn take_spot(&mut self, spot: Spot, want: Want) -> Option<Place> {
+        if !self.reserve_place(spot.addr(), want.pages) {
+            return None;
+        }
         let (addr, taken) = match spot {
             Spot::Part(huge, at) => (huge.addr(at), self.take(huge, at, want.pages)),
             Spot::Run(head, skip) => {
