@@ -41,8 +41,9 @@ pub(crate) fn tick(own: Option<CacheRef>) -> bool {
     heed_pressure(now);
     let last = LAST_TICK.swap(now, Ordering::Relaxed);
     if (last == now || last == 0) && !HEAP.is_pressed() {
-        // The clock is coarse: nothing can have aged. The first tick finds nothing old either.
-        return false;
+        // The clock is coarse: nothing can have aged. The first tick finds nothing old either. But this may be the last
+        // one before a long silence.
+        return purger::is_wanted(now);
     }
     age(now);
     if !purger::is_possible() {

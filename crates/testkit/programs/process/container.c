@@ -1,0 +1,106 @@
+/* A program in a container whose limit is above what it needs at any time, and below what it has freed and kept.
+ *
+ * Arguments: the folder of a group of version 1 or 2 to move into ("-": stay), megabytes a phase, and what to do.
+ *   phases    six phases of that many megabytes, each of another size, each freed before the next
+ *   shrink    frees that many megabytes; then waits, without a call, while a neighbour takes as many, little by little
+ *   blind     phases, with /proc and /sys out of sight ("refused": the system does not let us hide them)
+ * The kernel ends what goes past the limit: the test reads how it ended.
+ */
+#include "expect.h"
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { MIB = 1 << 20, PHASES = 6 };
+static const size_t sizes[PHASES] = {64, 3000, 20000, 500, 200000, 1500000};
+
+static void move_into(const char *folder) {
+    char path[4096], text[32];
+    if (strcmp(folder, "-") == 0) {
+        return;
+    }
+    snprintf(path, sizeof path, "%s/cgroup.procs", folder);
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    EXPECT(file >= 0);
+    int length = snprintf(text, sizeof text, "%d", (int)getpid());
+    EXPECT(write(file, text, (size_t)length) == length);
+    close(file);
+}
+
+static void **allocate(size_t total, size_t size, size_t *count) {
+    *count = total / (size + sizeof(void *));
+    void **blocks = malloc(*count * sizeof *blocks);
+    EXPECT(blocks != NULL);
+    for (size_t i = 0; i < *count; i++) {
+        blocks[i] = malloc(size);
+        EXPECT(blocks[i] != NULL);
+        memset(blocks[i], 1, size);
+    }
+    return blocks;
+}
+
+static void release(void **blocks, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        free(blocks[i]);
+    }
+    free(blocks);
+}
+
+int main(int argc, char **arguments) {
+    EXPECT(argc == 4);
+    size_t total = strtoul(arguments[2], NULL, 10) * MIB, count;
+    move_into(arguments[1]);
+    if (strcmp(arguments[3], "phases") == 0) {
+        for (int phase = 0; phase < PHASES; phase++) {
+            void **blocks = allocate(total, sizes[phase], &count);
+            release(blocks, count);
+            say("phase %d", phase);
+        }
+        say("done");
+        return 0;
+    }
+    if (strcmp(arguments[3], "blind") == 0) {
+        /* Neither /proc nor /sys from here on, before the allocator has asked for anything. */
+        if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+            mount("none", "/proc", "tmpfs", 0, NULL) != 0 || mount("none", "/sys", "tmpfs", 0, NULL) != 0) {
+            say("refused");
+            return 0;
+        }
+        EXPECT(access("/proc/self/cgroup", F_OK) != 0 && access("/sys/fs/cgroup", F_OK) != 0);
+        for (int phase = 0; phase < PHASES; phase++) {
+            void **blocks = allocate(total, sizes[phase], &count);
+            release(blocks, count);
+        }
+        say("done");
+        return 0;
+    }
+    EXPECT(strcmp(arguments[3], "shrink") == 0);
+    int start[2];
+    EXPECT(pipe(start) == 0);
+    pid_t neighbour = fork();
+    EXPECT(neighbour >= 0);
+    if (neighbour == 0) {
+        char byte;
+        /* It must not outlive a parent that the kernel ended. */
+        EXPECT(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+        EXPECT(read(start[0], &byte, 1) == 1);
+        for (size_t taken = 0; taken < total; taken += MIB) {
+            void *block = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            EXPECT(block != MAP_FAILED);
+            memset(block, 1, MIB);
+            usleep(80000);
+        }
+        _exit(0);
+    }
+    void **blocks = allocate(total, 500, &count);
+    release(blocks, count);
+    EXPECT(write(start[1], "", 1) == 1);
+    int status;
+    EXPECT(waitpid(neighbour, &status, 0) == neighbour);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    say("done");
+    return 0;
+}
