@@ -75,6 +75,10 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) no_count: bool,
 
+    /// Tell the figures as JSON, on one line of standard error, instead of the screen
+    #[arg(long, requires = "command")]
+    pub(crate) json: bool,
+
     #[command(flatten)]
     pub(crate) comparison: ComparisonArguments,
 }

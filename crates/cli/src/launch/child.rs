@@ -65,12 +65,21 @@ pub(crate) struct Ended {
 
 /// Runs `command` to its end. What it writes to a piped standard output comes back as text.
 pub(crate) fn run(command: &mut Command) -> io::Result<(Ended, String)> {
+    run_with(command, |_| {})
+}
+
+/// As [`run`]; `started` gets the child's number once there is one.
+pub(crate) fn run_with(
+    command: &mut Command,
+    started: impl FnOnce(u32),
+) -> io::Result<(Ended, String)> {
     signals::prepare();
     // SAFETY: the closure does nothing; its presence alone makes std fork instead of vfork (see head).
     unsafe { command.pre_exec(|| Ok(())) };
     let start = Instant::now();
     let mut child = command.spawn()?;
     signals::child_started(child.id() as i32);
+    started(child.id());
     let mut output = String::new();
     let read = match child.stdout.take() {
         Some(mut pipe) => pipe.read_to_string(&mut output).map(drop),

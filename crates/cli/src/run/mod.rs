@@ -7,6 +7,8 @@
 
 mod cause;
 mod screen;
+mod watch;
+mod whereabouts;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -18,6 +20,8 @@ use crate::failure::Failure;
 use crate::launch::environment::{self, Settings};
 use crate::launch::{Library, Scratch, child, program};
 use crate::report::Family;
+use watch::Watch;
+use whereabouts::Whereabouts;
 
 /// Runs the program and shows the screen.
 pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
@@ -36,19 +40,31 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         keep_preloads: true,
     };
     environment::put_on_allocator(&mut command, &library, &scratch, settings)?;
-    let (ended, _) = child::run(&mut command).map_err(|why| cannot_start(name, &file, &why))?;
+    let mut watch = None;
+    let (ended, _) = child::run_with(&mut command, |pid| watch = Watch::start(pid))
+        .map_err(|why| cannot_start(name, &file, &why))?;
+    let seen = watch.and_then(Watch::end);
 
     let family = Family::read(scratch.path(), ended.pid);
     let memory = family
         .child
         .map_err(|why| cause::of_missing_figures(&why, obstacle.as_ref(), &library, ended.how));
+    let whereabouts = memory.as_ref().map_or_else(
+        |_| Whereabouts::default(),
+        |figures| Whereabouts::of(&figures.report, seen),
+    );
     let shown = screen::Shown {
         command_line: &command_line(&arguments.command),
         ended: &ended,
         memory: &memory,
         others: family.others,
+        whereabouts,
     };
-    anstream::eprint!("{}", shown.text());
+    if arguments.json {
+        eprintln!("{}", shown.json());
+    } else {
+        anstream::eprint!("{}", shown.text());
+    }
     Ok(ExitCode::from(ended.how.code()))
 }
 

@@ -18,6 +18,7 @@ use anstyle::Style;
 use jemoxide::size::{SMALL_CLASSES, size_of_class};
 use jemoxide::stats::report::{Report, Snapshot};
 
+use super::whereabouts::Whereabouts;
 use crate::launch::{Ended, HowEnded};
 use crate::report::{Figures, Others};
 use crate::screen::memory::memory_table;
@@ -38,6 +39,7 @@ pub(crate) struct Shown<'a> {
     /// The child's report, or the sentence that says why there is none.
     pub(crate) memory: &'a Result<Figures, String>,
     pub(crate) others: Others,
+    pub(crate) whereabouts: Whereabouts,
 }
 
 impl Shown<'_> {
@@ -49,7 +51,7 @@ impl Shown<'_> {
         self.process(&mut text);
         match self.memory {
             Ok(figures) => {
-                allocator(&mut text, &figures.report);
+                allocator(&mut text, &figures.report, &self.whereabouts);
                 notes(&mut text, figures, self.ended.how);
             }
             Err(reason) => {
@@ -60,6 +62,41 @@ impl Shown<'_> {
         }
         others(&mut text, self.others);
         text
+    }
+
+    /// The figures for other programs: sizes in bytes, times in seconds.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let ended = self.ended;
+        let (status, signal) = match ended.how {
+            HowEnded::Exit(code) => (Some(code), None),
+            HowEnded::Signal { number, .. } => (None, Some(number)),
+        };
+        let heap = match self.memory {
+            Ok(figures) => {
+                let report = &figures.report;
+                let counted = |number| (report.counting == 1).then_some(number);
+                serde_json::json!({
+                    "allocated_at_peak": report.peak.allocated,
+                    "allocated": report.now.allocated,
+                    "active_at_peak": report.peak.active,
+                    "active": report.now.active,
+                    "allocations": counted(report.now.allocations),
+                    "frees": counted(report.now.frees),
+                })
+            }
+            Err(reason) => serde_json::json!({ "missing": reason }),
+        };
+        serde_json::json!({
+            "command": self.command_line,
+            "exit_status": status,
+            "signal": signal,
+            "wall_s": ended.wall.as_secs_f64(),
+            "user_s": ended.user.as_secs_f64(),
+            "system_s": ended.system.as_secs_f64(),
+            "peak_rss": ended.peak_rss,
+            "heap": heap,
+            "rss": self.whereabouts.json(),
+        })
     }
 
     fn process(&self, text: &mut String) {
@@ -93,11 +130,16 @@ impl Shown<'_> {
     }
 }
 
-fn allocator(text: &mut String, report: &Report) {
+fn allocator(text: &mut String, report: &Report, whereabouts: &Whereabouts) {
     text.push('\n');
     text.push_str(&memory_table(report).text(INDENT));
     text.push('\n');
     text.push_str(&paragraph(&calls(report), Style::new()));
+    let places = whereabouts.text();
+    if !places.is_empty() {
+        text.push('\n');
+        text.push_str(&places);
+    }
     let classes = class_table(&report.peak);
     if !classes.is_empty() {
         text.push('\n');

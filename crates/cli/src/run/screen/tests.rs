@@ -64,6 +64,7 @@ fn text(memory: Result<Figures, String>, how: HowEnded, others: Others) -> Strin
         ended: &ended(how),
         memory: &memory,
         others,
+        whereabouts: Whereabouts::default(),
     };
     let text = shown.text();
     assert_fits(&text);
