@@ -5,8 +5,8 @@
 //! class 1   [o-o-o]                [o]           lock-free stacks; a miss looks at the own shard,
 //! class 2   []                     [o-o]         then at the others that have some, then at the slabs
 //! ```
-//! O1  What a class keeps here is bounded by max(256 KiB, an eighth of its live bytes, its swing), all
-//!     classes together by max(4 MiB, a sixteenth of the live bytes, the swing of all). The swing is the
+//! O1  What a class keeps here is bounded by max(a sixteenth of `cache_max`, an eighth of its live bytes, its swing), all
+//!     classes together by max(`cache_max`, a sixteenth of the live bytes, the swing of all). The swing is the
 //!     highest less the lowest live bytes of the current and the last window (a quarter of a second): a program that
 //!     frees and allocates in waves keeps its wave, one that changed phase does not.
 //! O2  What is above the bound goes to the slabs as whole magazines: at once when it is pushed, and by
@@ -15,7 +15,7 @@
 //! O4  The pointers kept take at most max(1 MiB, 1/512 of the highest live bytes of both windows): books may not
 //!     outgrow what they are about. Of a wave of tiny objects that is all, of a large heap that falls the last part.
 //! O5  A class that nothing came to and nothing left for a whole window keeps nothing.
-//! O6  While memory is short, only a part of the floors of rule O1 is kept.
+//! O6  While memory is short, only a part of the floors of rule O1 is kept. Where `cache_max` is 0, nothing ever is.
 //! All counters are relaxed: they steer, they guard nothing.
 
 use super::magazine::{FULL, Magazine, MagazineLinks};
@@ -25,8 +25,10 @@ use crate::size::{CACHED_CLASSES, SizeClass, size_of_class};
 use crate::sync::stack::Stack;
 use core::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 
-const CLASS_FLOOR: usize = 256 << 10;
-const TOTAL_FLOOR: usize = 4 << 20;
+/// What `cache_max` is where nothing is said.
+const FLOOR_DEFAULT: usize = 4 << 20;
+/// Classes that may have the floor of all to themselves: the floor of one is such a part of it.
+const FLOOR_CLASSES: usize = 16;
 /// Live bytes for each byte that a class, and that all of them keep (O1).
 const CLASS_SHARE: usize = 8;
 const TOTAL_SHARE: usize = 16;
@@ -158,6 +160,9 @@ static OTHERS: [[Stack; CACHED_CLASSES]; ARENAS_MAX - 1] =
 static BY_CLASS: [Books; CACHED_CLASSES] = [const { Books::new() }; CACHED_CLASSES];
 #[unsafe(link_section = ".data.jemoxide_start")]
 static TOTAL: Books = Books::new();
+/// What all classes may keep whatever their load: `cache_max`.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static FLOOR: AtomicUsize = AtomicUsize::new(FLOOR_DEFAULT);
 /// Pointers kept.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static POINTERS: AtomicUsize = AtomicUsize::new(0);
@@ -185,6 +190,11 @@ pub(crate) fn note_flushed(class: SizeClass, count: usize) {
     let bytes = count * class.size();
     BY_CLASS[class.index()].flush(bytes);
     TOTAL.flush(bytes);
+}
+
+/// Sets what all classes may keep whatever their load, in bytes; 0: nothing is kept at all.
+pub(crate) fn set_floor(bytes: usize) {
+    FLOOR.store(bytes, Ordering::Relaxed);
 }
 
 /// Takes a magazine with objects of `class`.
@@ -228,10 +238,11 @@ pub(crate) fn keep(
     let count = magazine.count();
     let bytes = count * class.size();
     let books = &BY_CLASS[index];
+    let floor = FLOOR.load(Ordering::Relaxed);
     books.fell(books.live() - bytes as isize);
     TOTAL.fell(TOTAL.live() - bytes as isize);
-    if exceeds(books, bytes, CLASS_FLOOR, CLASS_SHARE)
-        || exceeds(&TOTAL, bytes, TOTAL_FLOOR, TOTAL_SHARE)
+    if exceeds(books, bytes, floor / FLOOR_CLASSES, CLASS_SHARE)
+        || exceeds(&TOTAL, bytes, floor, TOTAL_SHARE)
         || too_many(count)
     {
         note_flushed(class, count);
@@ -248,8 +259,8 @@ pub(crate) fn keep(
 fn exceeds(books: &Books, more: usize, floor: usize, share: usize) -> bool {
     let kept = books.kept() + more;
     let pressure = pressure::now();
-    if pressure != Pressure::Calm {
-        return kept > pressure.of(floor);
+    if floor == 0 || pressure != Pressure::Calm {
+        return kept > pressure.of(floor.min(FLOOR_DEFAULT));
     }
     kept > floor && {
         let live = (books.live() - more as isize).max(0) as usize;
@@ -280,13 +291,14 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) -
         BY_CLASS.iter().for_each(Books::roll);
         TOTAL.roll();
     }
-    let crowded = || exceeds(&TOTAL, 0, TOTAL_FLOOR, TOTAL_SHARE) || too_many(0);
+    let floor = FLOOR.load(Ordering::Relaxed);
+    let crowded = || exceeds(&TOTAL, 0, floor, TOTAL_SHARE) || too_many(0);
     let mut budget = AGED_AT_ONCE.max(POINTERS.load(Ordering::Relaxed) / FULL / AGED_SHARE);
     for index in (0..CACHED_CLASSES).rev() {
         let books = &BY_CLASS[index];
         let at_rest = books.swing() == 0;
         while books.kept() > 0
-            && (at_rest || exceeds(books, 0, CLASS_FLOOR, CLASS_SHARE) || crowded())
+            && (at_rest || exceeds(books, 0, floor / FLOOR_CLASSES, CLASS_SHARE) || crowded())
         {
             if budget == 0 {
                 return true;

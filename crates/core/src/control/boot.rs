@@ -13,6 +13,7 @@
 
 use super::options::{self, News, Origin};
 use super::{container, fork, limit, purger, report, upkeep};
+use crate::arena::depot;
 use crate::extent::HEAP;
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
@@ -124,6 +125,7 @@ fn prepare(options: &Options) {
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
     HEAP.prepare_huge(options);
     meta::allow_break(options.dss != Dss::Disabled);
+    depot::set_floor(options.cache_max);
     upkeep::set_decay_ms(options.dirty_decay_ms);
     purger::prepare(options);
     limit::prepare(options, process::write_error);

@@ -1,9 +1,10 @@
 //! The depot against a twin that keeps a list of magazines per stack and every value that the live bytes had in
 //! the current and the last window, and recomputes the bounds of rules O1 and O4 from them at every step.
 
-use super::super::depot::{age, empty, keep, kept, note_filled, note_flushed, take};
+use super::super::depot::{age, empty, keep, kept, note_filled, note_flushed, set_floor, take};
 use super::super::magazine::{FULL, Magazine, STARTER};
 use super::super::{ArenaIndex, set_automatic};
+use crate::extent::{Pressure, pressure};
 use crate::size::{CACHED_CLASSES, SizeClass, magazine_capacity};
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
@@ -64,6 +65,9 @@ struct Twin {
     /// Objects that caches and the application hold, by class.
     out: Vec<Vec<usize>>,
     next_object: usize,
+    /// `cache_max`, and how near memory is to its end.
+    floor: usize,
+    pressure: Pressure,
     window_end: u64,
     now: u64,
 }
@@ -90,6 +94,8 @@ impl Twin {
             kept: std::vec![0; CACHED_CLASSES],
             out: (0..CACHED_CLASSES).map(|_| Vec::new()).collect(),
             next_object: 1,
+            floor: 4 << 20,
+            pressure: Pressure::Calm,
             window_end: 0,
             now: 1,
         }
@@ -113,14 +119,23 @@ impl Twin {
     /// Whether rules O1, O4 and O5 let the class keep `kept` bytes, and all together `in_all` in `pointers` objects.
     fn allows(&self, index: usize, kept: usize, in_all: usize, pointers: usize) -> bool {
         let history = &self.classes[index];
+        let is_calm = self.floor > 0 && self.pressure == Pressure::Calm;
+        let part = match self.pressure {
+            Pressure::Calm => 1,
+            Pressure::Tight => 4,
+            Pressure::Critical => 16,
+        };
         let class_bound = match history.swing() {
             0 => 0,
-            swing => (256 << 10).max(history.live / 8).max(swing),
+            swing if is_calm => (self.floor / 16).max(history.live / 8).max(swing),
+            _ => (self.floor / 16).min(4 << 20) / part,
         };
-        let total_bound = [4 << 20, self.total.live / 16, self.total.swing()]
-            .into_iter()
-            .max()
-            .unwrap();
+        let total_bound = if is_calm {
+            let (live, swing) = (self.total.live / 16, self.total.swing());
+            self.floor.max(live).max(swing)
+        } else {
+            self.floor.min(4 << 20) / part
+        };
         let pointer_bound = (1 << 20).max(self.total.highest() / 512);
         kept <= class_bound && in_all <= total_bound && pointers * 8 <= pointer_bound
     }
@@ -279,58 +294,72 @@ fn assert_holds(magazine: &mut Magazine, objects: &[usize]) {
 
 #[test]
 fn random_use_agrees_with_the_twin() {
-    alone(|| {
-        set_automatic(SHARDS);
-        let mut twin = Twin::new();
-        let mut dice = Dice::new(1);
-        let (mut accepted, mut refused, mut aged) = (0, 0, 0);
-        for step in 0..30_000 {
-            // Phases: one fills more, the next frees more.
-            let grows = step / 500 % 2 == 0;
-            let index = CLASSES[dice.below(CLASSES.len())];
-            let (shard, load) = (dice.below(SHARDS), magazine_capacity(index));
-            match dice.below(24) {
-                0..4 if grows => {
-                    let bytes = 1usize << (12 + dice.below(12));
-                    twin.fill(index, bytes / class(index).size() + 1);
-                }
-                0..3 => twin.take(index, shard),
-                3 => {
-                    let most = twin.out[index].len() / 4 + 1;
-                    twin.flush(index, dice.below(most) + 1);
-                }
-                4..7 if grows => twin.take(index, shard),
-                4..21 => {
-                    let count = if dice.once_in(4) {
-                        1 + dice.below(load)
-                    } else {
-                        load
-                    };
-                    let enough = twin.out[index].len() >= count;
-                    let kept = twin.keep(index, shard, count);
-                    accepted += usize::from(kept);
-                    refused += usize::from(enough && !kept);
-                }
-                21 => {
-                    twin.now += dice.next() % (WINDOW_NS / 2);
-                    aged += twin.age();
-                }
-                22 if dice.once_in(10) => {
-                    twin.now += WINDOW_NS * 2;
-                    aged += twin.age();
-                }
-                _ => aged += twin.age(),
-            }
-            twin.check();
+    alone(|| random_use(false));
+}
+
+#[test]
+fn it_does_while_what_may_be_kept_changes_too() {
+    alone(|| random_use(true));
+}
+
+fn random_use(changes: bool) {
+    set_automatic(SHARDS);
+    let mut twin = Twin::new();
+    let mut dice = Dice::new(1);
+    let (mut accepted, mut refused, mut aged) = (0, 0, 0);
+    for step in 0..30_000 {
+        // Phases: one fills more, the next frees more.
+        let grows = step / 500 % 2 == 0;
+        let index = CLASSES[dice.below(CLASSES.len())];
+        let (shard, load) = (dice.below(SHARDS), magazine_capacity(index));
+        if changes && step % 700 == 0 {
+            let levels = [Pressure::Calm, Pressure::Tight, Pressure::Critical];
+            twin.floor = [0, 64 << 10, 4 << 20, 64 << 20][dice.below(4)];
+            twin.pressure = levels[dice.below(3)];
+            set_floor(twin.floor);
+            pressure::set(twin.pressure, true);
         }
-        empty(|class, magazine| twin.gave_back(class.index(), magazine));
-        assert_eq!(twin.kept_bytes_in_all(), 0, "all of it came");
+        match dice.below(24) {
+            0..4 if grows => {
+                let bytes = 1usize << (12 + dice.below(12));
+                twin.fill(index, bytes / class(index).size() + 1);
+            }
+            0..3 => twin.take(index, shard),
+            3 => {
+                let most = twin.out[index].len() / 4 + 1;
+                twin.flush(index, dice.below(most) + 1);
+            }
+            4..7 if grows => twin.take(index, shard),
+            4..21 => {
+                let count = if dice.once_in(4) {
+                    1 + dice.below(load)
+                } else {
+                    load
+                };
+                let enough = twin.out[index].len() >= count;
+                let kept = twin.keep(index, shard, count);
+                accepted += usize::from(kept);
+                refused += usize::from(enough && !kept);
+            }
+            21 => {
+                twin.now += dice.next() % (WINDOW_NS / 2);
+                aged += twin.age();
+            }
+            22 if dice.once_in(10) => {
+                twin.now += WINDOW_NS * 2;
+                aged += twin.age();
+            }
+            _ => aged += twin.age(),
+        }
         twin.check();
-        assert!(
-            accepted > 1000 && refused > 1000 && aged > 200,
-            "{accepted} {refused} {aged}"
-        );
-    });
+    }
+    empty(|class, magazine| twin.gave_back(class.index(), magazine));
+    assert_eq!(twin.kept_bytes_in_all(), 0, "all of it came");
+    twin.check();
+    assert!(
+        accepted > 1000 && refused > 1000 && aged > 200,
+        "{accepted} {refused} {aged}"
+    );
 }
 
 /// The story that rule O1 is about: a wave is kept as long as it comes again, and given back when it does not.

@@ -2,12 +2,17 @@
 
 use super::super::row::{Kind, Row, both, read};
 use super::{Call, Refusal};
-use crate::control::upkeep;
+use crate::control::{container, upkeep};
+use crate::extent::Pressure;
+use crate::sys::clock;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
     Version,
     Purge,
+    CgroupCpus,
+    CgroupMemoryLimit,
+    CgroupPressure,
 }
 
 const fn key(key: Key) -> super::Key {
@@ -17,6 +22,17 @@ const fn key(key: Key) -> super::Key {
 pub(super) const ROWS: &[Row] = &[
     read("jemoxide.version", Kind::Text, key(Key::Version)),
     both("jemoxide.purge", Kind::Size, key(Key::Purge)),
+    read("jemoxide.cgroup.cpus", Kind::Size, key(Key::CgroupCpus)),
+    read(
+        "jemoxide.cgroup.memory_limit",
+        Kind::Size,
+        key(Key::CgroupMemoryLimit),
+    ),
+    read(
+        "jemoxide.cgroup.pressure",
+        Kind::Text,
+        key(Key::CgroupPressure),
+    ),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -33,5 +49,20 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             }
             call.request.give(upkeep::last_purged())
         }
+        Key::CgroupCpus => call.request.give(container_now().cpus),
+        // 0: none. One that no address could reach is none either.
+        Key::CgroupMemoryLimit => {
+            let limit = container_now().memory_limit.unwrap_or(0);
+            call.request.give(usize::try_from(limit).unwrap_or(0))
+        }
+        Key::CgroupPressure => call.request.give_text(match container_now().pressure {
+            Pressure::Calm => c"calm",
+            Pressure::Tight => c"tight",
+            Pressure::Critical => c"critical",
+        }),
     }
+}
+
+fn container_now() -> container::Figures {
+    container::figures(clock::now_ns())
 }
