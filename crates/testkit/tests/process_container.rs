@@ -146,6 +146,18 @@ fn a_process_at_rest_gives_way_to_its_neighbour() {
 }
 
 #[test]
+fn the_library_tells_what_limit_it_found() {
+    for (options, expected) in [("cgroup:true", LIMIT_MIB << 20), ("cgroup:false", 0)] {
+        let Some(outcome) = run("tell", "tell", "0", options) else {
+            return;
+        };
+        let outcome = outcome.expect_success();
+        let line = format!("limit {expected}, calm\n");
+        assert_eq!(outcome.stdout, line, "{outcome}");
+    }
+}
+
+#[test]
 fn nothing_breaks_where_neither_proc_nor_sys_is_to_be_seen() {
     let Some(program) = compiler::c("process/container.c", "container_blind", &[]) else {
         return;

@@ -3,16 +3,20 @@
  * Arguments: the folder of a group of version 1 or 2 to move into ("-": stay), megabytes a phase, and what to do.
  *   phases    six phases of that many megabytes, each of another size, each freed before the next
  *   shrink    frees that many megabytes; then waits, without a call, while a neighbour takes as many, little by little
+ *   tell      says what the library knows of the limit, before it needed to
  *   blind     phases, with /proc and /sys out of sight ("refused": the system does not let us hide them)
  * The kernel ends what goes past the limit: the test reads how it ended.
  */
 #include "expect.h"
+#include <dlfcn.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+typedef int (*mallctl_function)(const char *, void *, size_t *, void *, size_t);
 
 enum { MIB = 1 << 20, PHASES = 6 };
 static const size_t sizes[PHASES] = {64, 3000, 20000, 500, 200000, 1500000};
@@ -60,6 +64,19 @@ int main(int argc, char **arguments) {
             say("phase %d", phase);
         }
         say("done");
+        return 0;
+    }
+    if (strcmp(arguments[3], "tell") == 0) {
+        size_t limit = 1, cpus = 0, length = sizeof limit;
+        const char *pressure = NULL;
+        mallctl_function mallctl = (mallctl_function)dlsym(RTLD_DEFAULT, "mallctl");
+        EXPECT(mallctl != NULL);
+        EXPECT(mallctl("jemoxide.cgroup.memory_limit", &limit, &length, NULL, 0) == 0);
+        EXPECT(mallctl("jemoxide.cgroup.cpus", &cpus, &length, NULL, 0) == 0);
+        length = sizeof pressure;
+        EXPECT(mallctl("jemoxide.cgroup.pressure", &pressure, &length, NULL, 0) == 0);
+        EXPECT(cpus >= 1 && cpus <= (size_t)sysconf(_SC_NPROCESSORS_ONLN));
+        say("limit %zu, %s", limit, pressure);
         return 0;
     }
     if (strcmp(arguments[3], "blind") == 0) {
