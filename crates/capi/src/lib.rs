@@ -48,6 +48,24 @@ global_asm!(
     ".popsection",
 );
 
+// The variables that a program may define to give options: null where it does not. They lie with what the first
+// allocation writes to, which reads them.
+global_asm!(
+    ".pushsection .data.jemoxide_start,\"aw\",@progbits",
+    ".p2align 3",
+    ".weak malloc_conf",
+    ".type malloc_conf, @object",
+    ".size malloc_conf, 8",
+    "malloc_conf:",
+    ".quad 0",
+    ".weak malloc_conf_2_conf_harder",
+    ".type malloc_conf_2_conf_harder, @object",
+    ".size malloc_conf_2_conf_harder, 8",
+    "malloc_conf_2_conf_harder:",
+    ".quad 0",
+    ".popsection",
+);
+
 /// Nothing in here panics; should it, the process ends rather than run on with a broken heap.
 #[cfg_attr(not(test), panic_handler)]
 #[cfg_attr(

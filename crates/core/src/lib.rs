@@ -31,6 +31,6 @@ mod thread;
 #[cfg(not(loom))]
 pub use api::{
     Jemoxide, Limits, SoftLimitCallback, limits, mallctl, rss, set_heap_limit_hard,
-    set_heap_limit_soft, set_soft_limit_callback,
+    set_heap_limit_soft, set_soft_limit_callback, settings,
 };
 pub use stats::rss::RssReport;

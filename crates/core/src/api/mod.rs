@@ -13,6 +13,7 @@ mod maintain;
 pub mod mallctl;
 mod query;
 mod resize;
+pub mod settings;
 mod slow;
 
 #[cfg(feature = "allocator-api2")]

@@ -103,10 +103,7 @@ fn install_fork_handlers() {
 
 /// Does what is to be done once. `true`: the options ask for the process to end.
 fn boot() -> bool {
-    let sources = [
-        (Origin::MallocConf, process::environment(b"MALLOC_CONF")),
-        (Origin::JemoxideConf, process::environment(b"JEMOXIDE_CONF")),
-    ];
+    let sources = options::gather();
     if sources.iter().all(|(_, text)| text.is_none()) {
         // In place: a copy would call the C library.
         prepare(&Options::DEFAULT);
@@ -143,17 +140,23 @@ fn read_options(options: &mut Options, sources: &[(Origin, Option<&'static [u8]>
         for &(origin, text) in sources {
             let Some(text) = text else { continue };
             if confirm {
-                for part in [b"<jemoxide>: ", origin.name(), b": ", text, b"\n"] {
+                for part in [
+                    b"<jemoxide>: ",
+                    origin.name().as_bytes(),
+                    b": ",
+                    text,
+                    b"\n",
+                ] {
                     tell(part);
                 }
             }
             options::apply(options, origin, text, &mut |_, news| match news {
-                News::Taken(pair) if confirm => {
+                News::Taken(_, pair) if confirm => {
                     for part in [b"<jemoxide>: -- ", pair, b"\n"] {
                         tell(part);
                     }
                 }
-                News::Taken(_) => {}
+                News::Taken(..) => {}
                 News::Unheard(line) => tell(line),
                 News::Wrong(line) => {
                     wrong = true;

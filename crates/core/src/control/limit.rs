@@ -42,6 +42,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 static CALLBACK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static C_CALLBACK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 /// The callback is to be called.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static DUE: AtomicBool = AtomicBool::new(false);
 /// The thread that calls it; 0: none does.
 static CALLER: AtomicUsize = AtomicUsize::new(0);

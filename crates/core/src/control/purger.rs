@@ -60,6 +60,7 @@ static FUTILE: AtomicBool = AtomicBool::new(false);
 /// Rung when the level changes, to wake it.
 static BELL: AtomicU32 = AtomicU32::new(0);
 /// 0: [`MOST`].
+#[unsafe(link_section = ".data.jemoxide_start")]
 static MOST_NOW: AtomicUsize = AtomicUsize::new(0);
 static RUNS: AtomicU64 = AtomicU64::new(0);
 static TOTAL_NS: AtomicU64 = AtomicU64::new(0);
@@ -70,6 +71,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 static RETRY_AT: AtomicU64 = AtomicU64::new(0);
 /// The process that it would be a thread of.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static PATIENCE: AtomicU64 = AtomicU64::new(0);

@@ -23,6 +23,7 @@ static FOLLOWED: AtomicBool = AtomicBool::new(false);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 /// Processors by quota as last read; 0: no quota.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static QUOTA: AtomicUsize = AtomicUsize::new(0);
 
 /// Settles the number of arenas by `narenas`, 0 for as many as the processors want. Called once, by the boot.

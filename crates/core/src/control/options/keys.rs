@@ -16,7 +16,6 @@ use crate::options::Options;
 pub(crate) struct Key {
     name: Label<41>,
     /// What it is about, in a line.
-    #[expect(dead_code, reason = "for the command `jemoxide conf`")]
     pub(super) meaning: Label<60>,
     /// Why it has no effect; empty where it has one.
     pub(super) unheard: Label<48>,
@@ -133,10 +132,6 @@ impl Key {
     }
 
     /// A second way to write another key's value: that other key's name.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the command `jemoxide conf`")
-    )]
     pub(super) fn alias_of(&self) -> Option<&[u8]> {
         self.name.as_bytes().strip_suffix(b"_ratio")
     }

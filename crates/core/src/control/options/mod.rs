@@ -4,49 +4,35 @@
 //! text ──pairs──> keys (a row a key) ──> slot (the place in Options) ──> numbers, words
 //!                   └ preset ──> presets: more text, read at once
 //! ```
+//! `sources` tells where text comes from, `explain` what it comes to.
+//!
 //! N1  A bad key or value gets one line that names it and what would be right; the rest still counts.
 //! N2  Nothing that is said here can keep the allocator from working.
 //! N3  A later pair overrides an earlier one, be it of the same source, an earlier source or a preset.
 #![deny(unsafe_code)]
 
+mod explain;
 pub(crate) mod keys;
 mod label;
 mod near;
 mod numbers;
 mod presets;
 mod slot;
+mod sources;
 mod words;
 
 use crate::ds::text::Line;
-use crate::options::{Options, Preset};
+use crate::options::Options;
+pub use explain::{Setting, explain};
 pub(crate) use keys::is_decay_ms;
 use keys::{KEYS, Key};
-
-/// Where options stand, or a value comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Origin {
-    /// The environment variable `MALLOC_CONF`.
-    MallocConf,
-    /// The environment variable `JEMOXIDE_CONF`.
-    JemoxideConf,
-    /// A preset's bundle.
-    Preset(Preset),
-}
-
-impl Origin {
-    pub(crate) fn name(self) -> &'static [u8] {
-        match self {
-            Self::MallocConf => b"MALLOC_CONF",
-            Self::JemoxideConf => b"JEMOXIDE_CONF",
-            Self::Preset(_) => b"preset",
-        }
-    }
-}
+pub use sources::Origin;
+pub(crate) use sources::{BUILD, gather};
 
 /// What is told while text is read.
 pub(crate) enum News<'a> {
-    /// A pair counts.
-    Taken(&'a [u8]),
+    /// A pair counts; with the number of its key.
+    Taken(usize, &'a [u8]),
     /// A pair counts, and has no effect; the line says why.
     Unheard(&'a [u8]),
     /// A pair does not count; the line says why.
@@ -95,7 +81,7 @@ pub(crate) fn apply(
             hear(origin, News::Wrong(line.text(")\n").as_bytes()));
             continue;
         }
-        hear(origin, News::Taken(pair));
+        hear(origin, News::Taken(at, pair));
         if let Some(why) = unheard(at, options) {
             line.text("option without effect: ").bytes(pair);
             line.text(" (").text(why).text(")\n");

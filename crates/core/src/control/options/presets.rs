@@ -66,7 +66,7 @@ mod tests {
                 Origin::MallocConf,
                 bundle(preset),
                 &mut |_, news| {
-                    assert!(matches!(news, super::super::News::Taken(_)));
+                    assert!(matches!(news, super::super::News::Taken(..)));
                 },
             );
         }

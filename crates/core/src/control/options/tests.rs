@@ -1,7 +1,7 @@
 //! Whole texts through the parser.
 
 use super::*;
-use crate::options::{Dss, Thp, ZeroRealloc};
+use crate::options::{Dss, Preset, Thp, ZeroRealloc};
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;

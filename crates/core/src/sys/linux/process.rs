@@ -1,9 +1,11 @@
 //! The process: its environment, its messages, its files, its end.
 
 use super::call::{ok, syscall};
-use super::{bare, futex};
+use super::{bare, futex, memory};
+use core::arch::asm;
 use core::ffi::{CStr, c_char};
 use core::ptr::{self, NonNull};
+use core::slice;
 
 unsafe extern "C" {
     static environ: *const *const c_char;
@@ -69,6 +71,64 @@ pub(crate) fn environment(name: &[u8]) -> Option<&'static [u8]> {
         }
     }
     None
+}
+
+/// The value of a program's variable, by the names it may have: null unless the program defines one of them, and sets
+/// it before the first allocation.
+macro_rules! linked {
+    ($($name:literal),*) => {{
+        let mut text: *const c_char = ptr::null();
+        $(if text.is_null() {
+            let variable: *const *const c_char;
+            // SAFETY: loads the address of a weak symbol, zero where nobody defines it.
+            unsafe {
+                asm!(
+                    concat!(".weak ", $name),
+                    concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"),
+                    out(reg) variable,
+                    options(pure, readonly, nostack, preserves_flags),
+                );
+            }
+            if !variable.is_null() {
+                // SAFETY: whoever defines a variable of that name means jemalloc's: a pointer to a C string, or null.
+                text = unsafe { *variable };
+            }
+        })*
+        text
+    }};
+}
+
+/// The texts of the variables `malloc_conf` and `malloc_conf_2_conf_harder`.
+pub(crate) fn linked_options() -> [Option<&'static [u8]>; 2] {
+    let text = |text: *const c_char| {
+        // SAFETY: a C string by the variable's contract, which lives as long as the program.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
+    };
+    [
+        text(linked!("malloc_conf", "_rjem_malloc_conf")),
+        text(linked!(
+            "malloc_conf_2_conf_harder",
+            "_rjem_malloc_conf_2_conf_harder"
+        )),
+    ]
+}
+
+/// The text of the symbolic link at `path`, up to 4 KiB of it, in memory that is kept for good; `None` where there is no
+/// link, which takes no memory.
+pub(crate) fn link_text(path: &CStr) -> Option<&'static [u8]> {
+    const LONGEST: usize = 4096;
+    let read = |buffer: *mut u8, len: usize| {
+        let (at, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
+        let arguments = [at, path, buffer.expose_provenance(), len, 0, 0];
+        // SAFETY: the kernel reads the path and writes at most `len` bytes: both callers lend as many.
+        ok(unsafe { syscall(libc::SYS_readlinkat, arguments) })
+    };
+    let mut first = 0;
+    read(&raw mut first, 1)?;
+    let page = memory::map(LONGEST)?.as_ptr();
+    let len = read(page, LONGEST)?;
+    // SAFETY: `len` bytes of a mapping of our own, which nobody writes or unmaps.
+    Some(unsafe { slice::from_raw_parts(page, len.min(LONGEST)) })
 }
 
 /// Writes all of `text` to standard error, as far as it goes.
