@@ -174,8 +174,7 @@ impl PageHeap {
             return true;
         };
         let mut map = [0; HUGE_PAGES];
-        // SAFETY: a huge page of ours, all of it; what the heap has once described stays mapped.
-        let known = unsafe { memory::resident(addr, &mut map) }.is_some();
+        let known = memory::residence(addr.addr().get(), &mut map);
         let mut resident: Words = [0; bits::WORDS];
         for (page, _) in map.iter().enumerate().filter(|(_, byte)| **byte & 1 != 0) {
             resident[page / 64] |= 1 << (page % 64);
@@ -187,7 +186,7 @@ impl PageHeap {
                 return true;
             }
         }
-        // SAFETY: as above; contents stay.
+        // SAFETY: a huge page of ours, all of it; what the heap has once described stays mapped. Contents stay.
         let done = unsafe { memory::collapse(addr, HUGE_PAGES * PAGE) };
         let mut state = self.state.lock();
         if done {
@@ -251,17 +250,25 @@ impl PageHeap {
 }
 
 impl State {
+    /// Whether the process is large, and grown enough since it was looked at.
+    pub(super) fn has_grown_enough(&self) -> bool {
+        let (rules, settled) = (self.huges.rules, self.huges.pace.settled.min(self.active));
+        rules.earn
+            && self.active >= rules.floor
+            && self.active >= settled + rules.growth.max(settled / GROWTH_SHARE)
+    }
+
     fn is_earning_due(&mut self, now_ns: u64) -> bool {
         let (active, rules) = (self.active, self.huges.rules);
         if !rules.earn {
             (self.huges.pace.under_way, self.huges.pace.due_ns) = (false, NEVER);
             return false;
         }
+        let grown = self.has_grown_enough();
         let costly = self.huges.held_idle() > 0 && self.huges.is_too_costly();
         let pace = &mut self.huges.pace;
         pace.settled = pace.settled.min(active);
-        let grown = active >= pace.settled + rules.growth.max(pace.settled / GROWTH_SHARE);
-        if costly || grown && active >= rules.floor {
+        if costly || grown {
             pace.due_ns = pace.due_ns.min(now_ns);
         } else if core::mem::take(&mut pace.again) {
             let pause = u64::from(lacks_after_lapse(rules.delay)) << LG_STAMP_NS;

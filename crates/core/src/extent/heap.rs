@@ -471,6 +471,9 @@ impl PageHeap {
         let place = grow_for(state, want);
         if place.is_none() {
             state.recount();
+        } else if state.has_grown_enough() {
+            // A tick follows at once where huge pages may be earned: the next call may be far away.
+            self.pressed.store(true, Ordering::Relaxed);
         }
         place
     }

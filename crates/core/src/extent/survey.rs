@@ -29,7 +29,7 @@ pub(crate) struct Residents {
     pub(crate) dirty: usize,
     /// Idle, left to the system.
     pub(crate) muzzy: usize,
-    /// Without memory by the books.
+    /// Idle in a huge page that is kept whole, or without memory by the books.
     pub(crate) bare: usize,
 }
 
@@ -54,6 +54,8 @@ struct Picture {
     used: Words,
     touched: Words,
     muzzy: Words,
+    /// Idle pages are kept with their neighbours.
+    held: bool,
 }
 
 impl PageHeap {
@@ -80,6 +82,7 @@ impl PageHeap {
             used: huge.used.words(),
             touched: huge.touched.words(),
             muzzy: huge.muzzy.words(),
+            held: huge.held.get(),
         })
     }
 
@@ -144,6 +147,8 @@ impl Picture {
                 Some(class) if class.index() < SMALL_CLASSES => &mut sums.slabs,
                 _ => &mut sums.large,
             }
+        } else if self.held {
+            &mut sums.bare
         } else if Self::has(&self.muzzy, page) {
             &mut sums.muzzy
         } else if Self::has(&self.touched, page) {

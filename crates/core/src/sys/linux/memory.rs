@@ -286,24 +286,6 @@ fn knows_collapse() -> bool {
     ok(unsafe { syscall(libc::SYS_madvise, [0, 0, MADV_COLLAPSE, 0, 0, 0]) }).is_some()
 }
 
-/// How many of the pages of a range have memory; `map` has a byte for each page of the system's.
-///
-/// # Safety
-/// The range is ours, mapped, and of whole system pages.
-pub(crate) unsafe fn resident(addr: NonNull<u8>, map: &mut [u8]) -> Option<usize> {
-    let arguments = [
-        addr.as_ptr().expose_provenance(),
-        map.len() * page_size(),
-        map.as_mut_ptr().expose_provenance(),
-        0,
-        0,
-        0,
-    ];
-    // SAFETY: the caller's promise; the kernel fills a byte for each page.
-    ok(unsafe { syscall(libc::SYS_mincore, arguments) })?;
-    Some(map.iter().filter(|&&page| page & 1 != 0).count())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,29 +322,14 @@ mod tests {
             }
             if done && knows_collapse() {
                 let mut pages = std::vec![0; HUGE / page_size()];
-                assert_eq!(resident(huge, &mut pages), Some(pages.len()));
+                assert!(residence(huge.addr().get(), &mut pages));
+                assert!(pages.iter().all(|&page| page & 1 != 0));
             }
             split(huge, HUGE / 4);
             assert!(purge(huge, HUGE / 4));
             assert_eq!(huge.as_ptr().read(), 0);
             assert_eq!(huge.as_ptr().add(HUGE / 4).read(), 7);
             unmap(addr, 2 * HUGE);
-        }
-    }
-
-    #[test]
-    fn resident_pages_are_those_that_were_touched() {
-        let system = page_size();
-        let addr = map(8 * system).unwrap();
-        let mut pages = [0; 8];
-        // SAFETY: a mapping of this test's own.
-        unsafe {
-            assert_eq!(resident(addr, &mut pages), Some(0));
-            addr.as_ptr().add(2 * system).write(1);
-            addr.as_ptr().add(7 * system).write(1);
-            assert_eq!(resident(addr, &mut pages), Some(2));
-            assert_eq!(pages.map(|page| page & 1), [0, 0, 1, 0, 0, 0, 0, 1]);
-            unmap(addr, 8 * system);
         }
     }
 }

@@ -6,7 +6,7 @@ use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use std::collections::BTreeSet;
 
-pub(crate) use real::{HugePolicy, huge_by_default, page_size, residence, resident};
+pub(crate) use real::{HugePolicy, huge_by_default, page_size, residence};
 
 std::thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
