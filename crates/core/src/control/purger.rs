@@ -58,6 +58,7 @@ static MODE: AtomicU8 = AtomicU8::new(BackgroundThread::Auto as u8);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static FUTILE: AtomicBool = AtomicBool::new(false);
 /// Rung when the level changes, to wake it.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static BELL: AtomicU32 = AtomicU32::new(0);
 /// 0: [`MOST`].
 #[unsafe(link_section = ".data.jemoxide_start")]
