@@ -50,7 +50,7 @@ static CALLER: AtomicUsize = AtomicUsize::new(0);
 /// What is told of a soft limit that was passed: bytes used, and the limit.
 pub type SoftLimitCallback = fn(used: usize, limit: usize);
 /// The same for C.
-pub(crate) type CSoftLimitCallback = extern "C" fn(used: usize, limit: usize);
+type CSoftLimitCallback = extern "C" fn(used: usize, limit: usize);
 
 /// Sets what the options say; `complain` gets a line for what cannot be as they say. Called once, by the boot.
 pub(super) fn prepare(options: &Options, complain: impl Fn(&[u8])) {
@@ -199,19 +199,17 @@ pub(crate) fn set_callback(callback: Option<SoftLimitCallback>) {
     register(rust, ptr::null_mut());
 }
 
-/// As [`set_callback`], for C.
-#[expect(dead_code, reason = "for the key jemoxide.heap_limit_callback")]
-pub(crate) fn set_c_callback(callback: Option<CSoftLimitCallback>) {
-    let c = callback.map_or(ptr::null_mut(), |callback| callback as *mut ());
-    register(ptr::null_mut(), c);
+/// As [`set_callback`], for C: the address of a function of type `void (*)(size_t used, size_t limit)`, 0 for none.
+pub(super) fn set_c_callback(callback: usize) {
+    register(
+        ptr::null_mut(),
+        ptr::with_exposed_provenance_mut::<()>(callback),
+    );
 }
 
-/// The callback that C registered.
-#[expect(dead_code, reason = "for the key jemoxide.heap_limit_callback")]
-pub(crate) fn c_callback() -> Option<CSoftLimitCallback> {
-    let c = C_CALLBACK.load(Ordering::Acquire);
-    // SAFETY: only functions of this type were stored there.
-    (!c.is_null()).then(|| unsafe { transmute::<*mut (), CSoftLimitCallback>(c) })
+/// The address of the callback that C registered; 0: none.
+pub(super) fn c_callback() -> usize {
+    C_CALLBACK.load(Ordering::Acquire).expose_provenance()
 }
 
 fn register(rust: *mut (), c: *mut ()) {

@@ -1,9 +1,10 @@
 //! `jemoxide.*`: what the original has no key for.
 
-use super::super::row::{Kind, Row, both, read};
+use super::super::row::{Access, Kind, Row, both, read, row};
 use super::{Call, Refusal};
-use crate::control::{container, upkeep};
+use crate::control::{container, limit, upkeep};
 use crate::extent::Pressure;
+use crate::meta::limit as counts;
 use crate::sys::clock;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +14,10 @@ pub(in super::super) enum Key {
     CgroupCpus,
     CgroupMemoryLimit,
     CgroupPressure,
+    HeapUsed,
+    HeapLimitSoft,
+    HeapLimitHard,
+    HeapLimitCallback,
 }
 
 const fn key(key: Key) -> super::Key {
@@ -32,6 +37,23 @@ pub(super) const ROWS: &[Row] = &[
         "jemoxide.cgroup.pressure",
         Kind::Text,
         key(Key::CgroupPressure),
+    ),
+    read("jemoxide.heap_used", Kind::Size, key(Key::HeapUsed)),
+    both(
+        "jemoxide.heap_limit_soft",
+        Kind::Size,
+        key(Key::HeapLimitSoft),
+    ),
+    both(
+        "jemoxide.heap_limit_hard",
+        Kind::Size,
+        key(Key::HeapLimitHard),
+    ),
+    row(
+        "jemoxide.heap_limit_callback",
+        Access::Both,
+        Kind::Other,
+        key(Key::HeapLimitCallback),
     ),
 ];
 
@@ -60,6 +82,31 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             Pressure::Tight => c"tight",
             Pressure::Critical => c"critical",
         }),
+        Key::HeapUsed => call.request.give(counts::used()),
+        Key::HeapLimitSoft => {
+            let (before, wanted) = (limit::limit_or_none(counts::soft()), call.request.take()?);
+            call.request.give(before)?;
+            if let Some(bytes) = wanted {
+                limit::set_soft(bytes);
+            }
+            Ok(())
+        }
+        Key::HeapLimitHard => {
+            let (before, wanted) = (limit::limit_or_none(counts::hard()), call.request.take()?);
+            call.request.give(before)?;
+            if let Some(bytes) = wanted {
+                limit::set_hard(bytes, call.own);
+            }
+            Ok(())
+        }
+        Key::HeapLimitCallback => {
+            let wanted = call.request.take::<usize>()?;
+            call.request.give(limit::c_callback())?;
+            if let Some(callback) = wanted {
+                limit::set_c_callback(callback);
+            }
+            Ok(())
+        }
     }
 }
 
