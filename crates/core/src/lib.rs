@@ -30,7 +30,8 @@ mod thread;
 
 #[cfg(not(loom))]
 pub use api::{
-    Jemoxide, Limits, SoftLimitCallback, limits, mallctl, rss, set_heap_limit_hard,
-    set_heap_limit_soft, set_soft_limit_callback, settings,
+    Jemoxide, Limits, SoftLimitCallback, flush_thread_cache, idle, limits, mallctl, purge, rss,
+    set_decay_ms, set_heap_limit_hard, set_heap_limit_soft, set_soft_limit_callback, settings,
 };
+#[cfg(not(loom))]
 pub use stats::rss::RssReport;

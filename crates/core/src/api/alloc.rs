@@ -124,7 +124,7 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
         class_byte(size)
     } else if size <= COARSE_MAX {
         let byte = LOOKUP_COARSE[size.div_ceil(COARSE_STEP)];
-        if let Some(object) = thread::pop(byte) {
+        if let Some(object) = thread::pop_large(byte) {
             return object;
         }
         byte

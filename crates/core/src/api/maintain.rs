@@ -1,6 +1,7 @@
 //! Maintain: what operators and the C door ask for besides memory.
 
 use super::slow::{self, Operation};
+use crate::control::options::keys::DECAY_MAX;
 use crate::control::{boot, upkeep};
 use crate::options::ZeroRealloc;
 use crate::stats::report::Snapshot;
@@ -26,6 +27,61 @@ pub struct Footprint {
 /// pages. Bytes given back.
 pub fn trim() -> usize {
     slow::enter(Operation::Other, upkeep::trim)
+}
+
+/// Gives all memory that nobody uses to the system, now: what the calling thread cached, what lies between threads, idle
+/// pages, pages of partly used slabs that only free objects touch. Answers the bytes given back; what other threads
+/// cached for themselves stays with them.
+///
+/// ```
+/// drop(vec![1u8; 64 << 20]);
+/// let bytes = jemoxide::purge();
+/// println!("{bytes} bytes went back");
+/// ```
+pub fn purge() -> usize {
+    trim()
+}
+
+/// Sets how long pages that nobody uses keep their memory, in milliseconds, along the curve of the option
+/// `dirty_decay_ms`; `None`: for ever. What is due by that goes before this returns. As `arenas.dirty_decay_ms`.
+///
+/// ```
+/// jemoxide::set_decay_ms(Some(1_000));
+/// assert_eq!(jemoxide::mallctl::read("arena.0.dirty_decay_ms"), Ok(1_000isize));
+/// # jemoxide::set_decay_ms(Some(10_000));
+/// ```
+pub fn set_decay_ms(decay_ms: Option<u64>) {
+    let dirty_ms = decay_ms.map_or(-1, |ms| ms.min(DECAY_MAX as u64) as isize);
+    slow::enter(Operation::Other, |_| {
+        upkeep::change_decay_ms(dirty_ms, upkeep::decay_ms().1);
+    });
+}
+
+/// Empties the calling thread's cache, for whoever comes next; answers the bytes that were in it. The thread goes on
+/// using its cache. As `thread.tcache.flush`.
+///
+/// ```
+/// drop(vec![String::from("some"), String::from("objects")]);
+/// jemoxide::flush_thread_cache();
+/// assert_eq!(jemoxide::flush_thread_cache(), 0);
+/// ```
+pub fn flush_thread_cache() -> usize {
+    slow::enter(Operation::Other, upkeep::flush)
+}
+
+/// Tells that the calling thread is about to sleep for long: what it cached goes to others, and what is due goes to the
+/// system. Answers the bytes that were cached. As `thread.idle`; without it the purge thread sees to sleepers, a second
+/// or two later.
+///
+/// ```
+/// std::thread::spawn(|| {
+///     drop(vec![0u8; 10_000]);
+///     jemoxide::idle();
+///     // Waits for work here.
+/// });
+/// ```
+pub fn idle() -> usize {
+    slow::enter(Operation::Other, upkeep::idle)
 }
 
 /// The figures of this moment.

@@ -31,7 +31,9 @@ pub use limits::{
     Limits, SoftLimitCallback, limits, set_heap_limit_hard, set_heap_limit_soft,
     set_soft_limit_callback,
 };
-pub use maintain::{Footprint, footprint, rss, trim, zero_realloc};
+pub use maintain::{
+    Footprint, flush_thread_cache, footprint, idle, purge, rss, set_decay_ms, trim, zero_realloc,
+};
 pub use query::{request_size, usable_size};
 pub use resize::{
     Classes, compare_classes, move_small, realloc, realloc_known, realloc_missed, resize_in_place,

@@ -10,6 +10,7 @@
 //! W2  A lock is held for [`VISITS`] slabs, or fewer of which something goes.
 //! W3  A bin that nothing came back to since is left out: a program at rest is swept twice, and then no more.
 //! W4  One sweeper at a time; where the system's page is not ours there is none.
+//! W5  Who wants all back walks twice: the second time whatever was idle between goes.
 
 use super::bin::{self, Bin};
 use super::hollow::{PageBits, runs};
@@ -32,7 +33,7 @@ const BATCH: usize = 16;
 #[unsafe(link_section = ".data.jemoxide_start")]
 static INTERVAL: AtomicU64 = AtomicU64::new(0);
 
-/// How far the sweep has come; nobody waits for it.
+/// How far the sweep has come; only who wants all back waits for it.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SWEEP: Mutex<Sweep, 1> = Mutex::new(Sweep {
     under_way: false,
@@ -89,7 +90,7 @@ pub(crate) fn step(now_ns: u64) -> bool {
             bin.slabs.lock().begin_walk();
             sweep.entered = true;
         }
-        if !walk(bin) {
+        if !walk(bin, &mut 0) {
             sweep.bin += 1;
             sweep.entered = false;
         }
@@ -97,6 +98,24 @@ pub(crate) fn step(now_ns: u64) -> bool {
     }
     sweep.under_way = false;
     false
+}
+
+/// Sweeps all slabs (W5); answers the bytes given back. Called inside a passage, no lock held.
+pub(crate) fn all() -> usize {
+    if memory::page_size() != PAGE {
+        return 0;
+    }
+    let mut pages = 0;
+    let mut sweep = SWEEP.lock();
+    for _ in 0..2 {
+        for number in 0..bins() {
+            let bin = bin::at(number % SMALL_CLASSES, arena(number));
+            bin.slabs.lock().begin_walk();
+            while walk(bin, &mut pages) {}
+        }
+    }
+    sweep.under_way = false;
+    pages * PAGE
 }
 
 fn bins() -> usize {
@@ -107,12 +126,13 @@ fn arena(bin: usize) -> ArenaIndex {
     ArenaIndex::new(bin / SMALL_CLASSES)
 }
 
-/// Walks on among the slabs of `bin`. `false`: that was the last of them.
-fn walk(bin: &Bin) -> bool {
+/// Walks on among the slabs of `bin`; adds the pages that go to `pages`. `false`: that was the last of them.
+fn walk(bin: &Bin, pages: &mut usize) -> bool {
     let mut batch: [Option<Going>; BATCH] = [None; BATCH];
     let more = collect(bin, &mut batch);
     for going in batch.iter_mut().flatten() {
         advise(going);
+        *pages += going.hollow.count_ones() as usize;
     }
     if batch[0].is_some() {
         finish(bin, &mut batch);

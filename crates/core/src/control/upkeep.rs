@@ -19,6 +19,9 @@ const SWEEP_MIN_NS: u64 = 100_000_000;
 /// Bytes that are worth the while of giving them back all at once.
 const WORTHWHILE: usize = 2 << 20;
 
+/// Steps of giving back all that is due.
+const STEPS_MAX: usize = 100_000;
+
 /// A thread that does not enter the allocator from one look to the next is idle.
 const LOOK_NS: u64 = 1_000_000_000;
 
@@ -148,12 +151,19 @@ pub(super) fn tidy() {
 
 /// Gives all idle memory to the system, the calling thread's cache included. Bytes given back.
 pub(crate) fn trim(own: Option<CacheRef>) -> usize {
-    if let Some(cache) = own {
-        cache.flush();
-    }
+    flush(own);
     let bytes = purge();
     LAST_PURGED.store(bytes, Ordering::Relaxed);
     bytes
+}
+
+/// Empties the calling thread's cache; answers the bytes that were in it.
+pub(crate) fn flush(own: Option<CacheRef>) -> usize {
+    own.map_or(0, |cache| {
+        let bytes = cache.held_bytes();
+        cache.flush();
+        bytes
+    })
 }
 
 /// Bytes that the last [`trim`] gave back.
@@ -165,13 +175,30 @@ pub(super) fn last_purged() -> usize {
 pub(super) fn purge() -> usize {
     relieve();
     magazine::release_empties();
-    HEAP.purge_all() + meta::purge()
+    sweep::all() + HEAP.purge_all() + meta::purge()
+}
+
+/// The calling thread is about to sleep: empties its cache and gives back what is due. Bytes that were in the cache.
+pub(crate) fn idle(own: Option<CacheRef>) -> usize {
+    let bytes = flush(own);
+    age(clock::now_ns());
+    bytes
+}
+
+/// How long dirty pages and muzzy ones may stay, in milliseconds.
+pub(crate) fn decay_ms() -> (isize, isize) {
+    HEAP.decay_ms()
 }
 
 /// Gives back all that is due by now.
 pub(super) fn age_all() {
     let now = clock::now_ns();
-    while age(now) {}
+    // Others may be adding to it all the time.
+    for _ in 0..STEPS_MAX {
+        if !age(now) {
+            break;
+        }
+    }
     HEAP.decay_all(now);
 }
 

@@ -377,6 +377,13 @@ impl CacheRef {
         }
     }
 
+    /// Bytes in this cache.
+    pub(crate) fn held_bytes(self) -> usize {
+        (0..BINS - 1)
+            .map(|class| self.held(class) * size_of_class(class))
+            .sum()
+    }
+
     /// Objects of the class with index `class` in this cache, as far as another thread can tell.
     pub(crate) fn held(self, class: usize) -> usize {
         let bin = self.get().live[(class + 1) % BINS];

@@ -40,6 +40,15 @@ impl Current {
     }
 }
 
+/// [`pop`] for classes above [`crate::size::LOOKUP_MAX`]: the purger is told (see `park`).
+#[inline]
+pub(crate) fn pop_large(byte: u8) -> Option<*mut u8> {
+    match current() {
+        Current::Started(cache, false) => cache.announced(|| pop(byte)),
+        _ => None,
+    }
+}
+
 /// The calling thread's state.
 #[inline]
 pub(crate) fn current() -> Current {

@@ -11,6 +11,8 @@
 //!
 //! X1  The head of a live bin, the object on top and the slots above it stay as they are: what is under way pops
 //!     that object or pushes another. Only what lies deeper goes, and the low-water mark says where it ended.
+//!     Of classes above [`LOOKUP_MAX`] all goes: their pops, which have a call of their own, are announced as X2 has
+//!     it, and a push does not look at what lies on top.
 //! X2  A thread sets `inside` before it looks at `parked`; the purger sets `parked` before it looks at `inside`;
 //!     between the two the purger has every thread pass a barrier, so that one of them sees the other.
 //! X3  The word is written by others only while its thread is alive and outside the allocator: a thread's end takes
@@ -20,7 +22,7 @@ use super::bins::{Bin, mark};
 use super::cache::{CacheRef, distance, flush_objects};
 use crate::arena::depot;
 use crate::arena::magazine::Magazine;
-use crate::size::{CACHED_CLASSES, SizeClass};
+use crate::size::{CACHED_CLASSES, LOOKUP_MAX, SizeClass};
 use crate::sys::thread as system;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
@@ -37,6 +39,8 @@ pub(super) struct Parking {
     state: AtomicU32,
     /// The thread is in a slow path.
     inside: AtomicBool,
+    /// The thread pops an object of a class above [`LOOKUP_MAX`], outside any slow path.
+    popping: AtomicBool,
     /// The word of the thread that uses the cache; null: none does.
     place: AtomicPtr<*mut u8>,
     /// What the cache looked like when the purger came by.
@@ -48,6 +52,7 @@ impl Parking {
         Self {
             state: AtomicU32::new(FREE),
             inside: AtomicBool::new(false),
+            popping: AtomicBool::new(false),
             place: AtomicPtr::new(ptr::null_mut()),
             seen: AtomicU64::new(0),
         }
@@ -100,6 +105,21 @@ impl CacheRef {
         parked
     }
 
+    /// Has the calling thread, which uses the cache, pop by `pop`; not while the purger is at work (X1).
+    pub(super) fn announced<R>(self, pop: impl FnOnce() -> Option<R>) -> Option<R> {
+        let parking = self.parking();
+        parking.popping.store(true, Ordering::Relaxed);
+        // The processor's part of the order is the purger's barrier.
+        compiler_fence(Ordering::SeqCst);
+        let popped = match parking.state.load(Ordering::Acquire) {
+            FREE => pop(),
+            _ => None,
+        };
+        // Release: the purger sees what was done.
+        parking.popping.store(false, Ordering::Release);
+        popped
+    }
+
     /// Lets the purger in again.
     #[inline]
     pub(super) fn vacate(self) {
@@ -127,9 +147,9 @@ impl CacheRef {
             return false;
         }
         let (mut deep, mut look) = (false, u64::from(self.get().entries()) | 1 << 63);
-        for_each_bin(self, |_, bin, magazine| {
+        for_each_bin(self, |class, bin, magazine| {
             let head = head_of(bin);
-            deep |= distance(head, magazine.end()) > 1;
+            deep |= distance(head, magazine.end()) > staying(class);
             look = (look ^ head.addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         });
         deep && parking.seen.swap(look, Ordering::Relaxed) == look
@@ -169,7 +189,8 @@ pub(super) fn park(batch: &[CacheRef]) {
     let mut parking = [None; BATCH];
     for (&cache, slot) in batch.iter().zip(&mut parking) {
         // Acquire: pairs with the Release in `vacate`.
-        let inside = cache.parking().inside.load(Ordering::Acquire);
+        let inside = cache.parking().inside.load(Ordering::Acquire)
+            || cache.parking().popping.load(Ordering::Acquire);
         let place = cache.parking().place.load(Ordering::Relaxed);
         if inside || place.is_null() {
             cache.set_free();
@@ -209,19 +230,24 @@ fn bottom(low_water: u16, end: *mut *mut u8) -> *mut *mut u8 {
     end.wrapping_byte_sub(mark(end).wrapping_sub(low_water) as usize)
 }
 
-/// Gives what lies below the top of a bin back to the slabs (X1).
+/// Objects on top of a bin that stay (X1).
+const fn staying(class: SizeClass) -> usize {
+    if class.size() > LOOKUP_MAX { 0 } else { 1 }
+}
+
+/// Gives what lies below the top of a bin, or all, back to the slabs (X1).
 fn empty(class: SizeClass, bin: *mut Bin, magazine: Magazine) {
     let (head, end) = (head_of(bin), magazine.end());
-    let count = distance(head, end);
+    let (count, stay) = (distance(head, end), staying(class));
     if count == 0 {
         return;
     }
-    let below = head.wrapping_add(1);
+    let below = head.wrapping_add(stay);
     // SAFETY: within the cache. An operation under way has compared the mark already, or will find it below the top.
     unsafe { (&raw mut (*bin).low_water).write_volatile(mark(below)) };
-    if count > 1 {
+    if count > stay {
         // SAFETY: filled slots, which nobody looks at below the mark.
-        let objects = unsafe { core::slice::from_raw_parts_mut(below, count - 1) };
+        let objects = unsafe { core::slice::from_raw_parts_mut(below, count - stay) };
         depot::note_flushed(class, objects.len());
         flush_objects(class, objects);
     }

@@ -25,8 +25,8 @@ pub(crate) struct Key {
 
 /// Largest request, and so the largest number of bytes that means anything.
 const BYTES_MAX: u64 = 8_070_450_532_247_928_832;
-/// Milliseconds in 2^63 nanoseconds.
-const DECAY_MAX: i64 = 9_223_372_036_854;
+/// The longest decay time: milliseconds in 2^63 nanoseconds.
+pub(crate) const DECAY_MAX: i64 = 9_223_372_036_854;
 const HUGE: u64 = 2 << 20;
 const ANY: u64 = u64::MAX;
 

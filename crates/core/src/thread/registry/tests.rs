@@ -443,11 +443,15 @@ fn an_operation_under_way_while_its_thread_is_parked_ends_well() {
 fn parking_meets_threads_at_any_instruction() {
     alone(|| {
         prepare(ORPHANS, false);
+        let enough = AtomicBool::new(false);
         let work = |seed: u64| {
             let cache = begin();
             let mut dice = Dice::new(seed);
             let mut live: Vec<usize> = Vec::new();
-            for step in 0..400_000 {
+            for step in 0u64.. {
+                if step >= 400_000 && enough.load(Ordering::Relaxed) {
+                    break;
+                }
                 if live.is_empty() || live.len() < 300 && dice.below(2) == 0 {
                     let object = alloc_fast(cache);
                     let stamp = ptr::with_exposed_provenance_mut::<u64>(object);
@@ -471,12 +475,22 @@ fn parking_meets_threads_at_any_instruction() {
             live.iter().for_each(|&object| dealloc_fast(cache, object));
         };
         let parked = thread::scope(|scope| {
-            let workers: Vec<_> = (1..7).map(|seed| scope.spawn(move || work(seed))).collect();
+            let workers: Vec<_> = (1..7)
+                .map(|seed| {
+                    scope.spawn({
+                        let work = &work;
+                        move || work(seed)
+                    })
+                })
+                .collect();
             let mut parked = 0;
             while !workers.iter().all(|worker| worker.is_finished()) {
                 let before = bin::taken(INDEX);
                 park_all();
                 parked += usize::from(bin::taken(INDEX) != before);
+                if parked > 10 {
+                    enough.store(true, Ordering::Relaxed);
+                }
             }
             parked
         });

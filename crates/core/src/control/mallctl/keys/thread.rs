@@ -3,6 +3,7 @@
 use super::super::row::{Access, Kind, Row, both, deed, row};
 use super::{Call, Refusal};
 use crate::arena::{ArenaIndex, automatic};
+use crate::control::upkeep;
 use crate::thread::registry;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,13 +64,11 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             let cache = cache.ok_or(Refusal::Failed)?;
             call.request.only_reads()?;
             call.request.only_writes()?;
-            cache.flush();
+            upkeep::flush(Some(cache));
             Ok(())
         }
         Key::Idle => {
-            if let Some(cache) = own {
-                cache.flush();
-            }
+            upkeep::idle(own);
             Ok(())
         }
     }
