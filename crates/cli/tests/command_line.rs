@@ -4,6 +4,7 @@
 //! small one that comes with the C library and changes nothing.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -61,12 +62,25 @@ fn c_library() -> PathBuf {
     PathBuf::from(file.expect("a dynamically linked C library"))
 }
 
+/// Runs `command`. A file that was just written is busy while a child that another test forked then has yet to begin
+/// its own program.
+fn started(command: &mut Command) -> Output {
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            output => return output.expect("starts"),
+        }
+    }
+}
+
 fn output(mut command: Command) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,
         stderr,
-    } = command.output().expect("starts");
+    } = started(&mut command);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (status.code(), text(stdout), text(stderr))
 }
