@@ -9,13 +9,13 @@
 use super::block;
 use super::slow::{self, Operation};
 use crate::arena::{ArenaIndex, large};
-use crate::control::limit;
+use crate::control::{limit, report};
 use crate::extent::Purpose;
 use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
     SizeClass, aligned_size, class_of, round_up, usable_size,
 };
-use crate::thread::{self, CacheRef, Current, cache};
+use crate::thread::{self, CacheRef, Current, cache, registry};
 use core::ptr;
 
 /// No process can have more.
@@ -159,8 +159,15 @@ fn get_cached(class: SizeClass) -> *mut u8 {
                 limit::relieve(class.size(), cache);
                 take_cached(cache, class)
             })
-            .unwrap_or(ptr::null_mut())
+            .unwrap_or_else(|| failed(cache))
     })
+}
+
+/// Null, for a request that was counted and is none.
+#[cold]
+fn failed(cache: Option<CacheRef>) -> *mut u8 {
+    registry::uncount_allocation(cache);
+    ptr::null_mut()
 }
 
 /// The rest of [`alloc_zeroed`].
@@ -195,7 +202,10 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
             }
             take(cache, bytes, align, zeroed)
         });
-        object.unwrap_or(ptr::null_mut())
+        if bytes >= report::NOTED_BYTES {
+            report::update(false);
+        }
+        object.unwrap_or_else(|| failed(cache))
     })
 }
 

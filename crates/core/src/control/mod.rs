@@ -8,4 +8,5 @@ pub(crate) mod mallctl;
 pub(crate) mod options;
 pub(crate) mod purger;
 pub(crate) mod report;
+mod rss_text;
 pub(crate) mod upkeep;

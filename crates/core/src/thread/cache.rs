@@ -235,6 +235,15 @@ impl CacheRef {
         &mut self.get_mut().cold[(class.index() + 1) % BINS]
     }
 
+    /// Takes back the count of an allocation that failed.
+    pub(crate) fn uncount_allocation(self) {
+        let counter = &self.get().allocations;
+        counter.store(
+            counter.load(Ordering::Relaxed).saturating_sub(1),
+            Ordering::Relaxed,
+        );
+    }
+
     /// Counts an allocation, or a free.
     pub(crate) fn count(self, allocation: bool) {
         let counter = if allocation {

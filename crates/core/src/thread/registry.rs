@@ -297,6 +297,16 @@ pub(crate) fn count_uncached(allocation: bool, free: bool) {
     }
 }
 
+/// Takes back the count of an allocation that failed.
+pub(crate) fn uncount_allocation(cache: Option<CacheRef>) {
+    if is_counting() {
+        match cache {
+            Some(cache) => cache.uncount_allocation(),
+            None => _ = DEAD_ALLOCATIONS.fetch_sub(1, Ordering::Relaxed),
+        }
+    }
+}
+
 /// Allocations and frees counted by all threads so far.
 pub(crate) fn counted() -> (u64, u64) {
     let mut sum = (

@@ -5,8 +5,9 @@ use super::model::{Model, Plan};
 use crate::api::{alloc, dealloc, footprint, realloc, trim, usable_size};
 use crate::extent::HEAP;
 use crate::meta;
-use crate::sys::simulated::child::{ask, role, say};
+use crate::sys::simulated::child::{alone, ask, role, say};
 use crate::sys::simulated::memory as gate;
+use crate::thread::registry;
 use jemoxide_testkit::naive::LiveRanges;
 use std::collections::BTreeSet;
 use std::format;
@@ -244,4 +245,37 @@ fn a_few_calls_in_a_row() {
             false,
         );
     }
+}
+
+#[test]
+fn what_failed_is_not_counted() {
+    alone(|| {
+        // SAFETY: a process of its own, before its second thread allocates from us.
+        unsafe { std::env::set_var("JEMOXIDE_CONF", "count:true") };
+        let first = alloc(100);
+        assert!(!first.is_null());
+        assert_eq!(registry::counted(), (1, 0));
+        gate::refuse(0, u64::MAX);
+        let mut taken = std::vec![first];
+        let mut failures = 0;
+        for size in [100, 20_000, 300_000, 5 << 20] {
+            loop {
+                let object = alloc(size);
+                if object.is_null() {
+                    failures += 1;
+                    break;
+                }
+                taken.push(object);
+            }
+        }
+        assert_eq!(failures, 4);
+        assert_eq!(registry::counted(), (taken.len() as u64, 0));
+        gate::refuse(0, 0);
+        let count = taken.len() as u64;
+        for object in taken {
+            // SAFETY: live objects.
+            unsafe { dealloc(object) };
+        }
+        assert_eq!(registry::counted(), (count, count));
+    });
 }

@@ -2,7 +2,7 @@
 
 use super::super::row::{Access, Kind, Row, both, read, row};
 use super::{Call, Refusal};
-use crate::control::{container, limit, upkeep};
+use crate::control::{container, limit, rss_text, upkeep};
 use crate::extent::Pressure;
 use crate::meta::limit as counts;
 use crate::sys::clock;
@@ -18,6 +18,7 @@ pub(in super::super) enum Key {
     HeapLimitSoft,
     HeapLimitHard,
     HeapLimitCallback,
+    Rss,
 }
 
 const fn key(key: Key) -> super::Key {
@@ -55,6 +56,7 @@ pub(super) const ROWS: &[Row] = &[
         Kind::Other,
         key(Key::HeapLimitCallback),
     ),
+    read("jemoxide.rss", Kind::Other, key(Key::Rss)),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -64,6 +66,8 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             let text = core::ffi::CStr::from_bytes_with_nul(TEXT);
             call.request.give_text(text.unwrap_or(c""))
         }
+        // Not a text that stays: the next reader's takes its place.
+        Key::Rss => call.request.give(rss_text::render()),
         // A write purges, whatever it writes, as one begins an epoch; read are the bytes that the last one gave back.
         Key::Purge => {
             if call.request.take::<usize>()?.is_some() {
