@@ -130,10 +130,9 @@ fn live_and_slots() {
     assert!(slots.depot + slots.dirty < MIB, "{slots:?}");
     let gone = full.rss.saturating_sub(slots.rss);
     assert!(slots.free_slots + gone + 2 * MIB >= freed, "{slots:?}");
-    assert!(
-        slots.free_slots > freed / 2,
-        "free slots hold most of it: {slots:?}"
-    );
+    // With memory, or purged inside their slabs.
+    let all = slots.free_slots + slots.slots_untouched;
+    assert!(all > freed * 3 / 4, "free slots hold most of it: {slots:?}");
     drop(live);
     trim();
     let end = look("all of it freed and trimmed");
