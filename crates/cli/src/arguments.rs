@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
   jemoxide run                        compare glibc's malloc with jemoxide
   jemoxide run python3 script.py      run a program on jemoxide
   jemoxide classes                    which sizes the allocator hands out
+  jemoxide conf                       which options are in force, and why
 
 `jemoxide run --help` tells more."
 )]
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Print the table of size classes: the sizes that requests are rounded up to.
     Classes(ClassesArguments),
+    /// Print the options in force, and where each value comes from.
+    Conf(ConfArguments),
     /// One run of the built-in workload in this process, result as JSON.
     #[command(hide = true)]
     Workload(WorkloadArguments),
@@ -116,6 +119,35 @@ pub(crate) struct ClassesArguments {
     pub(crate) all: bool,
 
     /// All classes as JSON, for other programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `jemoxide conf`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jemoxide conf                            what a program started here would get
+  MALLOC_CONF=thp:never jemoxide conf      the same, with that set
+  jemoxide conf --preset low_memory        what a preset stands for
+  jemoxide conf --pid 4711                 what a running process was started with
+
+Presets: server, desktop, container, low_memory, throughput. Options are read
+from /etc/malloc.conf (the text of a symbolic link), MALLOC_CONF,
+_RJEM_MALLOC_CONF and JEMOXIDE_CONF; later ones win.")]
+pub(crate) struct ConfArguments {
+    /// What this preset stands for, whatever the environment says
+    #[arg(long, value_name = "NAME", conflicts_with = "pid")]
+    pub(crate) preset: Option<String>,
+
+    /// What the running process PID was started with
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
+    /// Also the options of jemalloc that have no effect here
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// All options as JSON, for other programs
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,6 +4,7 @@
 //! jemoxide run PROGRAM   run/       start it with the library preloaded, wait, show one screen
 //! jemoxide run           compare/   the built-in workload, on glibc's malloc and on jemoxide
 //! jemoxide classes       classes.rs the size-class table
+//! jemoxide conf          conf.rs    the options in force, and where they come from
 //! ```
 //!
 //! Beneath them: `launch/` (find the library, start a child, wait for it), `report/` (the figures a
@@ -15,6 +16,7 @@
 mod arguments;
 mod classes;
 mod compare;
+mod conf;
 mod failure;
 mod launch;
 mod report;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Run(run) if run.command.is_empty() => compare::compare(&run),
         Command::Run(run) => run::run(&run),
         Command::Classes(classes) => classes::print(&classes),
+        Command::Conf(conf) => conf::print(&conf),
         Command::Workload(plan) => workload::serve_and_print(&plan),
     };
     match outcome {
