@@ -14,7 +14,7 @@
 //! P4  A forked child has none, and starts its own as its parent did.
 //! P5  Its rights are those of its starter. When the process has dropped some since, it leaves.
 
-use super::upkeep;
+use super::{boot, upkeep};
 use crate::extent::HEAP;
 use crate::options::{BackgroundThread, Options};
 use crate::size::PAGE;
@@ -33,8 +33,6 @@ const ROUND_NS: u64 = 20_000_000;
 const RETRY_NS: u64 = 60_000_000_000;
 /// How often is looked whether one that was told to leave has left.
 const LEAVING_NS: u64 = 1_000_000;
-/// Threads that a program may allow at most.
-pub(super) const MOST: usize = 4;
 /// How often a starter gives way to the last one, which is about to leave, before it leaves the start to others.
 const LEAVING_YIELDS: u32 = 1000;
 /// How long nothing may change before idle records of our own are looked at too.
@@ -60,7 +58,7 @@ static FUTILE: AtomicBool = AtomicBool::new(false);
 /// Rung when the level changes, to wake it.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static BELL: AtomicU32 = AtomicU32::new(0);
-/// 0: [`MOST`].
+/// 0: what the option says.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static MOST_NOW: AtomicUsize = AtomicUsize::new(0);
 static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -129,14 +127,14 @@ pub(crate) fn wait_until_gone() {
 /// Threads there may be: see [`set_most`].
 pub(super) fn most() -> usize {
     match MOST_NOW.load(Ordering::Relaxed) {
-        0 => MOST,
+        0 => boot::options().max_background_threads,
         most => most,
     }
 }
 
-/// Sets how many threads there may be at most, 1 to [`MOST`]; there is one. `false`: out of range.
+/// Sets how many threads there may be at most, 1 to what the option said; there is one. `false`: out of range.
 pub(super) fn set_most(most: usize) -> bool {
-    let fits = (1..=MOST).contains(&most);
+    let fits = (1..=boot::options().max_background_threads).contains(&most);
     if fits {
         MOST_NOW.store(most, Ordering::Relaxed);
     }

@@ -3,8 +3,8 @@
 use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal, arena};
 use crate::arena::automatic;
-use crate::control::{boot, purger};
-use crate::options::{BackgroundThread, ZeroRealloc};
+use crate::control::boot;
+use crate::options::{BackgroundThread, HugifyStyle, MetadataThp, Thp, ZeroRealloc};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -13,7 +13,6 @@ pub(in super::super) enum Key {
     No,
     NoText,
     Never,
-    Zero,
     Zero32,
     PercpuArena,
     TcacheMax,
@@ -25,6 +24,32 @@ pub(in super::super) enum Key {
     DirtyDecayMs,
     MuzzyDecayMs,
     ZeroRealloc,
+    TrustMadvise,
+    ConfirmConf,
+    Hpa,
+    HpaHugifySync,
+    ExperimentalHpaStartHugeIfThpAlways,
+    ExperimentalHpaEnforceHugify,
+    HugeArenaPacThp,
+    Retain,
+    HpaSlabMaxAlloc,
+    HpaHugificationThreshold,
+    HpaPurgeThreshold,
+    HpaSecNshards,
+    HpaSecMaxAlloc,
+    HpaSecMaxBytes,
+    HpaSecBatchFillExtra,
+    HpaSecBytesAfterFlush,
+    OversizeThreshold,
+    ProcessMadviseMaxBatch,
+    HpaHugifyDelayMs,
+    HpaMinPurgeIntervalMs,
+    HpaMinPurgeDelayMs,
+    ExperimentalHpaMaxPurgeNhp,
+    HpaDirtyMult,
+    HpaHugifyStyle,
+    Thp,
+    MetadataThp,
 }
 
 const fn opt(name: &'static str, kind: Kind, key: Key) -> Row {
@@ -34,12 +59,9 @@ const fn opt(name: &'static str, kind: Kind, key: Key) -> Row {
 pub(super) const ROWS: &[Row] = &[
     opt("opt.abort_conf", Kind::Bool, Key::AbortConf),
     opt("opt.cache_oblivious", Kind::Bool, Key::No),
-    opt("opt.huge_arena_pac_thp", Kind::Bool, Key::No),
-    opt("opt.retain", Kind::Bool, Key::Yes),
     opt("opt.dss", Kind::Text, Key::Dss),
     opt("opt.narenas", Kind::U32, Key::Narenas),
     opt("opt.percpu_arena", Kind::Text, Key::PercpuArena),
-    opt("opt.oversize_threshold", Kind::Size, Key::Zero),
     opt("opt.background_thread", Kind::Bool, Key::BackgroundThread),
     opt(
         "opt.max_background_threads",
@@ -58,7 +80,72 @@ pub(super) const ROWS: &[Row] = &[
     opt("opt.zero_realloc", Kind::Text, Key::ZeroRealloc),
     opt("opt.debug_double_free_max_scan", Kind::U32, Key::Zero32),
     opt("opt.disable_large_size_classes", Kind::Bool, Key::Yes),
-    opt("opt.process_madvise_max_batch", Kind::Size, Key::Zero),
+    opt("opt.trust_madvise", Kind::Bool, Key::TrustMadvise),
+    opt("opt.confirm_conf", Kind::Bool, Key::ConfirmConf),
+    opt("opt.hpa", Kind::Bool, Key::Hpa),
+    opt("opt.hpa_hugify_sync", Kind::Bool, Key::HpaHugifySync),
+    opt(
+        "opt.experimental_hpa_start_huge_if_thp_always",
+        Kind::Bool,
+        Key::ExperimentalHpaStartHugeIfThpAlways,
+    ),
+    opt(
+        "opt.experimental_hpa_enforce_hugify",
+        Kind::Bool,
+        Key::ExperimentalHpaEnforceHugify,
+    ),
+    opt("opt.huge_arena_pac_thp", Kind::Bool, Key::HugeArenaPacThp),
+    opt("opt.retain", Kind::Bool, Key::Retain),
+    opt("opt.hpa_slab_max_alloc", Kind::Size, Key::HpaSlabMaxAlloc),
+    opt(
+        "opt.hpa_hugification_threshold",
+        Kind::Size,
+        Key::HpaHugificationThreshold,
+    ),
+    opt(
+        "opt.hpa_purge_threshold",
+        Kind::Size,
+        Key::HpaPurgeThreshold,
+    ),
+    opt("opt.hpa_sec_nshards", Kind::Size, Key::HpaSecNshards),
+    opt("opt.hpa_sec_max_alloc", Kind::Size, Key::HpaSecMaxAlloc),
+    opt("opt.hpa_sec_max_bytes", Kind::Size, Key::HpaSecMaxBytes),
+    opt(
+        "opt.hpa_sec_batch_fill_extra",
+        Kind::Size,
+        Key::HpaSecBatchFillExtra,
+    ),
+    opt(
+        "opt.hpa_sec_bytes_after_flush",
+        Kind::Size,
+        Key::HpaSecBytesAfterFlush,
+    ),
+    opt("opt.oversize_threshold", Kind::Size, Key::OversizeThreshold),
+    opt(
+        "opt.process_madvise_max_batch",
+        Kind::Size,
+        Key::ProcessMadviseMaxBatch,
+    ),
+    opt("opt.hpa_hugify_delay_ms", Kind::U64, Key::HpaHugifyDelayMs),
+    opt(
+        "opt.hpa_min_purge_interval_ms",
+        Kind::U64,
+        Key::HpaMinPurgeIntervalMs,
+    ),
+    opt(
+        "opt.hpa_min_purge_delay_ms",
+        Kind::U64,
+        Key::HpaMinPurgeDelayMs,
+    ),
+    opt(
+        "opt.experimental_hpa_max_purge_nhp",
+        Kind::Signed,
+        Key::ExperimentalHpaMaxPurgeNhp,
+    ),
+    opt("opt.hpa_dirty_mult", Kind::U32, Key::HpaDirtyMult),
+    opt("opt.hpa_hugify_style", Kind::Text, Key::HpaHugifyStyle),
+    opt("opt.thp", Kind::Text, Key::Thp),
+    opt("opt.metadata_thp", Kind::Text, Key::MetadataThp),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -68,7 +155,6 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::No => request.give_bool(false),
         Key::NoText => request.give_text(c""),
         Key::Never => request.give(-1i64),
-        Key::Zero => request.give(0usize),
         Key::Zero32 => request.give(0u32),
         Key::PercpuArena => request.give_text(c"disabled"),
         Key::TcacheMax => request.give(crate::size::COARSE_MAX),
@@ -78,9 +164,55 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::BackgroundThread => {
             request.give_bool(options.background_thread != BackgroundThread::Never)
         }
-        Key::MaxBackgroundThreads => request.give(purger::MOST),
+        Key::MaxBackgroundThreads => request.give(options.max_background_threads),
         Key::DirtyDecayMs => request.give(options.dirty_decay_ms),
         Key::MuzzyDecayMs => request.give(options.muzzy_decay_ms),
+        Key::TrustMadvise => request.give_bool(options.trust_madvise),
+        Key::ConfirmConf => request.give_bool(options.confirm_conf),
+        Key::Hpa => request.give_bool(options.hpa),
+        Key::HpaHugifySync => request.give_bool(options.hpa_hugify_sync),
+        Key::ExperimentalHpaStartHugeIfThpAlways => {
+            request.give_bool(options.experimental_hpa_start_huge_if_thp_always)
+        }
+        Key::ExperimentalHpaEnforceHugify => {
+            request.give_bool(options.experimental_hpa_enforce_hugify)
+        }
+        Key::HugeArenaPacThp => request.give_bool(options.huge_arena_pac_thp),
+        Key::Retain => request.give_bool(options.retain),
+        Key::HpaSlabMaxAlloc => request.give(options.hpa_slab_max_alloc),
+        Key::HpaHugificationThreshold => request.give(options.hpa_hugification_threshold),
+        Key::HpaPurgeThreshold => request.give(options.hpa_purge_threshold),
+        Key::HpaSecNshards => request.give(options.hpa_sec_nshards),
+        Key::HpaSecMaxAlloc => request.give(options.hpa_sec_max_alloc),
+        Key::HpaSecMaxBytes => request.give(options.hpa_sec_max_bytes),
+        Key::HpaSecBatchFillExtra => request.give(options.hpa_sec_batch_fill_extra),
+        Key::HpaSecBytesAfterFlush => request.give(options.hpa_sec_bytes_after_flush),
+        Key::OversizeThreshold => request.give(options.oversize_threshold),
+        Key::ProcessMadviseMaxBatch => request.give(options.process_madvise_max_batch),
+        Key::HpaHugifyDelayMs => request.give(options.hpa_hugify_delay_ms as u64),
+        Key::HpaMinPurgeIntervalMs => request.give(options.hpa_min_purge_interval_ms as u64),
+        Key::HpaMinPurgeDelayMs => request.give(options.hpa_min_purge_delay_ms as u64),
+        Key::ExperimentalHpaMaxPurgeNhp => request.give(options.experimental_hpa_max_purge_nhp),
+        // All ones say "never".
+        Key::HpaDirtyMult => {
+            request.give(u32::try_from(options.hpa_dirty_mult.0).unwrap_or(u32::MAX))
+        }
+        Key::HpaHugifyStyle => request.give_text(match options.hpa_hugify_style {
+            HugifyStyle::Auto => c"auto",
+            HugifyStyle::None => c"none",
+            HugifyStyle::Eager => c"eager",
+            HugifyStyle::Lazy => c"lazy",
+        }),
+        Key::Thp => request.give_text(match options.thp {
+            Thp::Default => c"default",
+            Thp::Always => c"always",
+            Thp::Never => c"never",
+        }),
+        Key::MetadataThp => request.give_text(match options.metadata_thp {
+            MetadataThp::Disabled => c"disabled",
+            MetadataThp::Auto => c"auto",
+            MetadataThp::Always => c"always",
+        }),
         Key::ZeroRealloc => request.give_text(match options.zero_realloc {
             ZeroRealloc::Alloc => c"alloc",
             ZeroRealloc::Free => c"free",
