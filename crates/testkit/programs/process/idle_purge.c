@@ -163,9 +163,10 @@ int main(int count, char **arguments) {
     if (expected) {
         wait_silently(before + allowed, 1);
         long start = cpu_us();
-        sleep(2);
+        sleep(3);
         EXPECT(cpu_us() - start < 20000);
         EXPECT(rss_kib() <= before + allowed);
+        EXPECT(strcmp(what, "silent") != 0 || rss_kib() < 12 * 1024);
     } else {
         wait_silently((size_t)-1, 0);
         for (int tenths = 0; tenths < 20; tenths++) {

@@ -438,6 +438,83 @@ fn an_operation_under_way_while_its_thread_is_parked_ends_well() {
     });
 }
 
+/// Rule X1 for classes above 4 KiB: nothing stays; a push that was held up ends as it should; while a pop is under way
+/// the cache is left alone.
+#[test]
+fn of_large_classes_nothing_stays_in_an_idle_thread() {
+    #[derive(Clone, Copy, PartialEq)]
+    enum UnderWay {
+        Nothing,
+        Push,
+        Pop,
+    }
+    alone(|| {
+        prepare(ORPHANS, false);
+        let large = crate::size::class_of(8192).unwrap();
+        for under_way in [UnderWay::Nothing, UnderWay::Push, UnderWay::Pop] {
+            let (tell, told) = channel();
+            let (wake, woken) = channel();
+            let sleeper = thread::spawn(move || {
+                let cache = begin();
+                let take = || {
+                    let _passage = Passage::enter(Some(cache));
+                    cache.pop(large).unwrap().expose_provenance()
+                };
+                let give = |object: usize| {
+                    let _passage = Passage::enter(Some(cache));
+                    cache.push(large, ptr::with_exposed_provenance_mut(object));
+                };
+                let objects: Vec<usize> = (0..4).map(|_| take()).collect();
+                objects[1..].iter().for_each(|&object| give(object));
+                let before = cache.held(large.index());
+                let bin = cache.live_bin(large);
+                if under_way == UnderWay::Pop {
+                    let popped = cache.announced(|| {
+                        tell.send(before).unwrap();
+                        woken.recv().unwrap();
+                        thread_bins::pop(large.byte())
+                    });
+                    assert!(popped.is_some(), "it was taken away underneath");
+                    give(popped.unwrap().expose_provenance());
+                } else {
+                    // SAFETY: this thread's own bin; what follows is what the fast path of a free does.
+                    let head = unsafe { (*bin).head };
+                    tell.send(before).unwrap();
+                    woken.recv().unwrap();
+                    if under_way == UnderWay::Push {
+                        // SAFETY: as above: there is room above the head.
+                        unsafe {
+                            *head.wrapping_sub(1) = ptr::with_exposed_provenance_mut(objects[0]);
+                            (*bin).head = head.wrapping_sub(1);
+                        }
+                    }
+                }
+                let out: HashSet<usize> = (0..20).map(|_| take()).collect();
+                assert_eq!(out.len(), 20, "handed out twice");
+                let mut back: Vec<usize> = out.into_iter().collect();
+                if under_way != UnderWay::Push {
+                    back.push(objects[0]);
+                }
+                back.into_iter().for_each(give);
+            });
+            let before = told.recv().unwrap();
+            assert!(before > 1, "{before}");
+            park_all();
+            let stays = if under_way == UnderWay::Pop {
+                before
+            } else {
+                0
+            };
+            assert_eq!(held(large.index()), stays);
+            wake.send(()).unwrap();
+            sleeper.join().unwrap();
+            flush_orphans();
+            depot::empty(cache::flush_magazine);
+            assert_eq!(bin::taken(large.index()), 0, "nothing was lost");
+        }
+    });
+}
+
 /// Threads at work are parked whenever they seem to stand still, which on few processors is anywhere.
 #[test]
 fn parking_meets_threads_at_any_instruction() {
