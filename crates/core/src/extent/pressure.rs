@@ -8,8 +8,10 @@
 //! ```
 //! W1  Who takes pages past the ceiling is noticed: memory is looked at before what it took is touched.
 //! W2  Under a limit pages are purged by force: what the system may take when it likes counts until it does.
+//! W3  Above the heap's own soft limit pressure is tight at least.
 //! All is relaxed: it steers, it guards nothing.
 
+use crate::meta::limit;
 use crate::size::PAGE;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -41,6 +43,7 @@ static CEILING: AtomicUsize = AtomicUsize::new(UNASKED_PAGES);
 #[inline]
 pub(crate) fn now() -> Pressure {
     match LEVEL.load(Ordering::Relaxed) {
+        0 if limit::is_over_soft() => Pressure::Tight,
         0 => Pressure::Calm,
         1 => Pressure::Tight,
         _ => Pressure::Critical,
@@ -55,7 +58,7 @@ pub(crate) fn set(pressure: Pressure, is_limited: bool) {
 
 /// Whether there is a limit (W2).
 pub(crate) fn is_limited() -> bool {
-    LIMITED.load(Ordering::Relaxed)
+    LIMITED.load(Ordering::Relaxed) || limit::is_set() || limit::is_over_soft()
 }
 
 /// Sets how many bytes may be held before it is noticed (W1).

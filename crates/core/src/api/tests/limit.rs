@@ -134,12 +134,12 @@ fn giants_count_until_the_system_has_them_back() {
         assert!(!giant.is_null() && limits().used > 2 << 30);
         assert!(alloc((1 << 30) + MIB).is_null());
         check_count();
-        gate::refuse(0, 2);
+        gate::refuse(0, u64::MAX);
         // SAFETY: allocated above.
         unsafe { dealloc(giant) };
         gate::refuse(u64::MAX, 0);
-        // Not taken back by the system: idle.
-        assert!(limits().used > 2 << 30);
+        // Not taken back by the system: idle, and some of it purged since.
+        assert!(limits().used > 1 << 30, "{:?}", limits());
         check_count();
         let again = alloc(5 << 29);
         assert!(!again.is_null(), "given back when needed: {:?}", limits());
