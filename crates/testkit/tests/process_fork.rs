@@ -49,6 +49,23 @@ fn exec_spawn_and_double_fork_work_beside_threads() {
     assert_eq!(outcome.stdout, "60 rounds\n", "{outcome}");
 }
 
+/// The allocator's own part in a fork: what it writes in the child is few pages, and what the child frees goes back by
+/// itself.
+#[test]
+fn a_child_shares_its_parents_pages_and_purges_its_own() {
+    let Some(program) = compiler::c("process/fork_pages.c", "fork_pages", &[]) else {
+        return;
+    };
+    let outcome = child::Run::new(program)
+        .timeout(TIMEOUT)
+        .preload(artifacts::library())
+        .env("MALLOC_CONF", "dirty_decay_ms:400")
+        .run()
+        .expect_success();
+    println!("{}", outcome.stdout);
+    assert!(outcome.stdout.ends_with("done\n"), "{outcome}");
+}
+
 fn storm(case: &str, workers: usize, forks: usize) {
     let name = format!("fork_storm_{case}_{workers}");
     let Some(program) = compiler::c("process/fork_storm.c", &name, &[]) else {
