@@ -28,6 +28,9 @@ const HEAD: u32 = 66;
 /// Points of one line; the worst of those that fall together is drawn.
 const POINTS: usize = 240;
 
+/// Letters of a name at most.
+const NAME: usize = 36;
+
 const LIVE: RGBColor = RGBColor(196, 202, 209);
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -96,7 +99,7 @@ fn draw_one(
 ) -> Result<(), Failure> {
     let caption = format!(
         "{} ({:.2})",
-        entrant.name,
+        shortened(&entrant.name),
         Figures::of(watched).rss_over_live
     );
     let style = ("sans-serif", 13)
@@ -134,6 +137,14 @@ fn draw_one(
     let width = if entrant.peer == JEMOXIDE { 3 } else { 2 };
     chart.draw_series(LineSeries::new(rss, colour.stroke_width(width)))?;
     Ok(())
+}
+
+/// `name` as far as it fits above a picture.
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= NAME {
+        return name.to_owned();
+    }
+    name.chars().take(NAME - 1).chain(['…']).collect()
 }
 
 fn seconds(sample: &Sample) -> f64 {
