@@ -20,6 +20,7 @@ use super::bits::{self, Words};
 use super::descriptor::HugeRef;
 use super::heap::PageHeap;
 use super::huge::{LG_STAMP_NS, lacks, lacks_after_lapse, lapse};
+use super::pressure::{self, Pressure};
 use super::state::State;
 use crate::size::{HUGE_PAGES, PAGE, Pages};
 use crate::sys::memory::{self, HugePolicy};
@@ -276,7 +277,8 @@ impl State {
         } else if active < rules.floor {
             (pace.under_way, pace.due_ns) = (false, NEVER);
         }
-        now_ns >= pace.next_ns()
+        // While memory is short none is filled up for the sake of one entry; what costs too much goes all the same.
+        now_ns >= pace.next_ns() && (costly || pressure::now() == Pressure::Calm)
     }
 
     /// Looks at some descriptors.
