@@ -159,3 +159,80 @@ pub(crate) fn set_soft(bytes: usize) {
     SOFT.store(meant(bytes), Ordering::Relaxed);
     CROSSED.store(used() > soft(), Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::simulated::child::alone;
+    use std::thread;
+
+    const HARD: usize = 2 << 20;
+
+    #[test]
+    fn racing_reservations_never_pass_the_limit_and_fail_nobody_else() {
+        alone(|| {
+            let (before, threads) = (used(), 64);
+            set_hard(HARD);
+            let granted = AtomicUsize::new(0);
+            thread::scope(|scope| {
+                for number in 0..threads {
+                    let granted = &granted;
+                    scope.spawn(move || {
+                        for step in 0..20_000 {
+                            // Small ones, and ones that can never be had.
+                            let bytes = if (step + number) % 7 == 0 {
+                                HARD
+                            } else {
+                                96 << 10
+                            };
+                            if reserve(bytes) {
+                                assert!(used() <= HARD, "L2");
+                                granted.fetch_add(1, Ordering::Relaxed);
+                                give(bytes);
+                            }
+                        }
+                    });
+                }
+            });
+            assert!(granted.load(Ordering::Relaxed) > 0);
+            assert_eq!(used(), before, "L3");
+        });
+    }
+
+    #[test]
+    fn a_refusal_fails_no_other_request() {
+        alone(|| {
+            set_hard(HARD);
+            thread::scope(|scope| {
+                let greedy =
+                    scope.spawn(|| (0..3_000_000).for_each(|_| assert!(!reserve(HARD + 1))));
+                while !greedy.is_finished() {
+                    assert!(reserve(64 << 10), "L3");
+                    give(64 << 10);
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn limits_are_floors_or_none_and_crossings_are_noted_once_told() {
+        alone(|| {
+            for (bytes, meant) in [(0, NONE), (1, FLOOR), (FLOOR, FLOOR), (HARD, HARD)] {
+                set_hard(bytes);
+                assert_eq!(hard(), meant, "L5");
+            }
+            set_hard(0);
+            set_soft(HARD);
+            assert!(!is_crossed());
+            add(HARD);
+            assert!(is_over_soft() == (used() > HARD) && is_crossed() == is_over_soft());
+            add(1);
+            assert!(is_crossed());
+            forget_crossed();
+            watch_below(HARD);
+            assert!(is_watching());
+            give(HARD + 1);
+            assert!(!is_watching() && !is_crossed());
+        });
+    }
+}
