@@ -208,7 +208,8 @@ impl State {
             .values()
             .map(|huge| bits::count(&huge.touched.words()))
             .sum();
-        assert_eq!(touched + filled + self.giant_pages, self.counted, "C1, C2");
+        let whole = self.giant_pages + self.pending_pages();
+        assert_eq!(touched + filled + whole, self.counted, "C1, C2");
         assert_eq!(self.pledged, 0);
         let giants = members(&self.giants, Chain::Place);
         let held = |&number: &u32| {

@@ -16,7 +16,7 @@
 use super::bits;
 use super::descriptor::Kind;
 use super::moving::parts;
-use super::state::State;
+use super::state::{Idle, State};
 use crate::meta::limit;
 use crate::size::PAGE;
 
@@ -26,7 +26,17 @@ impl State {
     pub(super) const fn held(&self) -> usize {
         let idle = self.idle[Kind::Dirty as usize] + self.idle[Kind::Muzzy as usize];
         let huge = self.huges.held_idle() + self.huges.filled();
-        self.active + idle + huge + self.transit + self.giant_pages + self.pledged
+        let known = self.active + idle + huge + self.transit + self.giant_pages + self.pledged;
+        known + self.pending_pages()
+    }
+
+    /// Pages with memory of a region that could not be described yet: of a giant that the system did not take back.
+    #[inline]
+    pub(super) const fn pending_pages(&self) -> usize {
+        match self.pending {
+            Some(((_, bytes), Idle::Refused)) => bytes / PAGE,
+            _ => 0,
+        }
     }
 
     /// Counts what changed since it was last called. `true`: there is more, and it is above the soft limit.

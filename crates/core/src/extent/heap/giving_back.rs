@@ -135,6 +135,12 @@ impl PageHeap {
 
     /// Purges idle pages as long as they are `wanted`; answers the bytes given back.
     pub(crate) fn purge_while(&self, wanted: impl Fn() -> bool) -> usize {
+        {
+            let mut state = self.state.lock();
+            // What is not described cannot be purged.
+            state.add_pending();
+            state.recount();
+        }
         let mut pages = 0;
         self.let_all_go();
         // A step looks past so many huge pages only and may find nothing, though it comes further each time.
