@@ -121,7 +121,7 @@ pub struct Options {
     pub decay_adaptive: bool,
     /// `dirty_max`: bytes that may idle whatever the share says.
     pub dirty_max: usize,
-    /// `dirty_share`: percent of the active memory that may idle.
+    /// `dirty_share`: percent of the active memory, as it was at most lately, that may idle.
     pub dirty_share: usize,
     /// `cache_max`: bytes that the depot may keep at least; 0 for none.
     pub cache_max: usize,
@@ -208,7 +208,7 @@ impl Options {
         muzzy_decay_ms: 0,
         decay_adaptive: true,
         dirty_max: 16 << 20,
-        dirty_share: 25,
+        dirty_share: 50,
         cache_max: 4 << 20,
         cgroup: true,
         heap_limit_soft: 0,

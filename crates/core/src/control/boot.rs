@@ -14,7 +14,7 @@
 use super::options::{self, News, Origin};
 use super::{container, fork, limit, purger, report, upkeep};
 use crate::arena::depot;
-use crate::extent::HEAP;
+use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
 use crate::sys::{process, thread as system};
@@ -120,6 +120,8 @@ fn boot() -> bool {
 fn prepare(options: &Options) {
     let orphans = container::prepare(options);
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
+    HEAP.set_adaptive(options.decay_adaptive);
+    HEAP.set_dirty_bound(DirtyBound::of(options.dirty_max, options.dirty_share));
     HEAP.prepare_huge(options);
     meta::allow_break(options.dss != Dss::Disabled);
     depot::set_floor(options.cache_max);

@@ -12,6 +12,8 @@
 //! D2  `decay_ms == 0` gives limit 0; `-1` gives no limit.
 //! D3  Pages added are counted net: those that were there when the epoch began are not added again by
 //!     being used and freed once more.
+//! D4  A stretch doubles the length of the epochs, so that what is idle ages slower from then on; hastening halves the
+//!     time that is left to every page. Without either the curve is the documented one.
 //! Units: nanoseconds since boot, pages. Lock: the caller holds the page heap's lock. Pure arithmetic.
 //! Source: jemalloc(3) `opt.dirty_decay_ms`.
 
@@ -43,6 +45,8 @@ pub(super) struct Decay {
     decay_ms: isize,
     epoch_ns: u64,
     started: bool,
+    /// Doublings of the decay time (D4).
+    stretch: u8,
     /// Pages that may stay as of the last epoch, by [`CURVE`].
     limit: usize,
     /// Pages that were idle at the last epoch and have not been purged since; at least `limit`.
@@ -57,6 +61,7 @@ impl Decay {
             decay_ms,
             epoch_ns: 0,
             started: false,
+            stretch: 0,
             limit: 0,
             settled: 0,
             added: [0; EPOCHS],
@@ -77,12 +82,29 @@ impl Decay {
         *self = Self::new(decay_ms);
     }
 
+    /// Doubles the length of epochs so many times (D4).
+    pub(super) fn set_stretch(&mut self, stretch: u8) {
+        self.stretch = stretch;
+    }
+
+    /// Halves the time left to all that is idle since the last epoch or longer (D4).
+    pub(super) fn hasten(&mut self) {
+        for index in 0..EPOCHS {
+            let pages = core::mem::take(&mut self.added[index]);
+            // The weight at `index` is that of pages with `index + 1` epochs to go.
+            if let Some(sooner) = index.div_ceil(2).checked_sub(1) {
+                self.added[sooner] = self.added[sooner].saturating_add(pages);
+            }
+        }
+        self.weigh();
+    }
+
     /// Length of an epoch. 0: time plays no part.
     const fn interval_ns(&self) -> u64 {
         if self.decay_ms <= 0 {
             return 0;
         }
-        (self.decay_ms as u64).saturating_mul(1_000_000 / EPOCHS as u64)
+        (self.decay_ms as u64).saturating_mul((1_000_000 / EPOCHS as u64) << self.stretch)
     }
 
     /// When the next epoch begins. `None`: never.
@@ -123,6 +145,11 @@ impl Decay {
         }
         let added = current.saturating_sub(self.settled);
         self.added[EPOCHS - 1] = u32::try_from(added).unwrap_or(u32::MAX);
+        self.weigh();
+        self.settled = current.max(self.limit);
+    }
+
+    fn weigh(&mut self) {
         let sum: u64 = self
             .added
             .iter()
@@ -130,7 +157,6 @@ impl Decay {
             .map(|(&pages, &weight)| u64::from(pages) * u64::from(weight))
             .sum();
         self.limit = (sum >> LG_ONE) as usize;
-        self.settled = current.max(self.limit);
     }
 
     /// Pages to purge now, `current` being idle (D1, D2).

@@ -94,6 +94,9 @@ pub(super) struct Huge {
     pub(super) run_back: Cell<u32>,
     /// When something here was last freed.
     pub(super) stamp: Cell<u32>,
+    /// Pages purged here that may be refaults, and when the last one was purged (see `adapt`).
+    pub(super) gone: Cell<u16>,
+    pub(super) gone_stamp: Cell<u32>,
     /// Idle pages of the free run that starts here, by [`Kind`].
     pub(super) run_idle: [Cell<u32>; 2],
     /// Huge pages at the front of the free run that are known to hold no idle memory.
@@ -156,6 +159,8 @@ impl HugeRef {
                 run_len: Cell::new(0),
                 run_back: Cell::new(0),
                 stamp: Cell::new(0),
+                gone: Cell::new(0),
+                gone_stamp: Cell::new(0),
                 run_idle: Default::default(),
                 front_clean: Cell::new(0),
                 all_next: Cell::new(0),

@@ -134,8 +134,14 @@ impl State {
             taken.zeroed &= huge.zero.word(index) == u64::MAX;
             taken.untouched &= huge.touched.word(index) == 0;
         }
+        let mut bare = HUGE_PAGES as u16;
         for kind in Kind::BOTH {
-            self.idle[kind as usize] -= usize::from(huge.idle[kind as usize].replace(0));
+            let idle = huge.idle[kind as usize].replace(0);
+            bare -= idle;
+            self.idle[kind as usize] -= usize::from(idle);
+        }
+        if huge.gone.get() != 0 {
+            self.note_refaults(huge, bare);
         }
         huge.used.fill(u64::MAX);
         huge.touched.fill(u64::MAX);

@@ -184,6 +184,7 @@ impl PageHeap {
             align: (align >> LG_PAGE).max(1),
         };
         let mut state = self.state.lock();
+        state.asked = true;
         let mut vacant = false;
         let place = match purpose {
             Purpose::Written(bare) if bare > 0 || want.pages >= PIECE_PAGES => {

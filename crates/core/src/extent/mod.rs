@@ -12,6 +12,7 @@
 //! ```
 //! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
 
+mod adapt;
 mod bits;
 mod count;
 mod decay;
@@ -39,4 +40,5 @@ mod tests;
 pub(crate) use earn::Earner;
 pub(crate) use heap::{Figures, HEAP, Purpose};
 pub use pressure::Pressure;
+pub(crate) use purge::DirtyBound;
 pub(crate) use survey::Residents;

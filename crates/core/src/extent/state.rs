@@ -11,12 +11,14 @@
 //! S4  `idle` and `in_transit_idle` together count the pages that hold memory nobody uses.
 //! Everything here runs under the heap's lock.
 
+use super::adapt::Adapt;
 use super::bits::{self, Words, each_word};
 use super::decay::Decay;
 use super::descriptor::{Bins, Chain, HugeRef, Kind, List, key_of};
 use super::heap::PurgeFigures;
 use super::huge::Huges;
 use super::peak::Peak;
+use super::purge::DirtyBound;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE};
 use longest::{cut_longest, find_longest, join_longest};
@@ -29,12 +31,19 @@ pub(super) use place::{Place, Taken, Want};
 /// Bins of partly used huge pages: by longest free run, 1 to 511 pages.
 const LONGEST_BINS: usize = HUGE_PAGES;
 
+/// Nanoseconds of a unit of `stamp`, as a power of two: about an eighth of a second.
+pub(super) const LG_STAMP_NS: u32 = 27;
+
 /// The books.
 pub(super) struct State {
     /// Part of the keys of our descriptors; 0 until the heap grows for the first time.
     pub(super) identity: usize,
     pub(super) active: usize,
     pub(super) peak: Peak,
+    /// Pages were asked for since the last tick.
+    pub(super) asked: bool,
+    pub(super) adapt: Adapt,
+    pub(super) bound: DirtyBound,
     pub(super) owned: usize,
     /// By [`Kind`].
     pub(super) idle: [usize; 2],
@@ -141,6 +150,9 @@ impl State {
             identity: 0,
             active: 0,
             peak: Peak::new(),
+            asked: false,
+            adapt: Adapt::new(),
+            bound: DirtyBound::DEFAULT,
             owned: 0,
             idle: [0; 2],
             transit: 0,
@@ -195,13 +207,16 @@ impl State {
     fn occupy(&mut self, huge: HugeRef, at: usize, len: usize) -> Taken {
         let (left, right) = (huge.used.clear_before(at), huge.used.clear_after(at + len));
         let mut tally = Tally::default();
-        let any_idle = huge.idle[0].get() | huge.idle[1].get() != 0;
+        let any_idle = huge.idle[0].get() | huge.idle[1].get() | huge.gone.get() != 0;
         each_word(at, len, |index, mask| {
             tally.occupy(huge, index, mask, mask, any_idle)
         });
         huge.used_pages.set(huge.used_pages.get() + len as u16);
         if any_idle {
             self.count_off(huge, &tally);
+            if huge.gone.get() != 0 {
+                self.note_refaults(huge, len as u16 - tally.idle[0] - tally.idle[1]);
+            }
         }
         if left + len + right >= huge.longest.get() as usize {
             let piece = if left > right {
@@ -254,6 +269,43 @@ impl State {
                 *self.idle_count(huge, kind) -= usize::from(pages);
             }
         }
+    }
+
+    /// Notes that `bare` pages without memory were handed out where some were purged (A1 of `adapt`).
+    #[cold]
+    pub(super) fn note_refaults(&mut self, huge: HugeRef, bare: u16) {
+        let gone = huge.gone.get();
+        let age = self.stamp.wrapping_sub(huge.gone_stamp.get());
+        if age > self.refault_stamps() {
+            huge.gone.set(0);
+            return;
+        }
+        let refaults = gone.min(bare);
+        huge.gone.set(gone - refaults);
+        self.adapt.note_refaults(refaults.into());
+    }
+
+    /// Notes that `pages` pages were purged here (A1 of `adapt`).
+    pub(super) fn note_gone(&mut self, huge: HugeRef, pages: u16) {
+        if !self.adapt.is_on() {
+            return;
+        }
+        self.adapt.note_purged(pages.into());
+        let age = self.stamp.wrapping_sub(huge.gone_stamp.get());
+        let before = if age > self.refault_stamps() {
+            0
+        } else {
+            huge.gone.get()
+        };
+        huge.gone.set((before + pages).min(HUGE_PAGES as u16));
+        huge.gone_stamp.set(self.stamp);
+    }
+
+    /// The decay time in units of `stamp`.
+    fn refault_stamps(&self) -> u32 {
+        let ms = self.decay[Kind::Dirty as usize].decay_ms().max(0) as u64;
+        let ns = ms.saturating_mul(1_000_000 << self.adapt.stretch());
+        u32::try_from(ns >> LG_STAMP_NS).unwrap_or(u32::MAX)
     }
 
     /// Ends what [`State::borrow_pages`] began: the pages `mask` are free again, as `how` says.

@@ -9,6 +9,7 @@ use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
+mod adapting;
 mod giving_back;
 mod huge;
 mod moving;
@@ -259,6 +260,7 @@ impl Twin {
             13 => match random.below(36) {
                 30.. => huge::earn(self.heap, random.below(100)),
                 0 => drop(self.heap.purge_all()),
+                3 => self.heap.set_adaptive(seed % 4 != 0),
                 1 => self.heap.decay_all(clock::now_ns()),
                 2 => clock::turn(700_000_000),
                 _ => {

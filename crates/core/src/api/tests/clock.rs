@@ -43,6 +43,7 @@ fn free(objects: Vec<*mut u8>) {
 fn idle_pages_leave_along_the_decay_curve_and_not_before() {
     alone(|| {
         idle_along();
+        HEAP.set_adaptive(false);
         trim();
         // Below the amount that may be idle at any time: only time counts.
         free(objects(6, 2 << 20));
@@ -110,6 +111,7 @@ fn enough_idle_memory_asks_for_the_purge_thread_and_a_refusal_is_remembered() {
 fn what_was_needed_lately_may_idle_and_the_rest_goes_in_two_seconds() {
     alone(|| {
         idle_along();
+        HEAP.set_adaptive(false);
         for _ in 0..3 {
             free(objects(40, 2 << 20));
             clock::turn(300 * MS);

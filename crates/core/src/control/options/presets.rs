@@ -11,12 +11,12 @@ pub(super) fn bundle(preset: Preset) -> &'static [u8] {
     match preset {
         // The defaults, by P2: takes an earlier preset back.
         Preset::None => {
-            b"dirty_decay_ms:10000,dirty_max:16M,dirty_share:25,cache_max:4M,narenas:default,\
+            b"dirty_decay_ms:10000,dirty_max:16M,dirty_share:50,cache_max:4M,narenas:default,\
               background_thread:auto,huge_budget:5,hpa:false"
         }
         // Steady for months: room for swings of load, and memory goes back also when it is little.
         Preset::Server => {
-            b"dirty_decay_ms:10000,dirty_max:64M,dirty_share:25,cache_max:16M,narenas:default,\
+            b"dirty_decay_ms:10000,dirty_max:64M,dirty_share:50,cache_max:16M,narenas:default,\
               background_thread:true,huge_budget:5,hpa:false"
         }
         // Bursts on somebody's machine, where the next program wants the memory.

@@ -6,17 +6,21 @@
 //! ```
 //! B1  One thread ticks at a time; the others go on.
 //! B2  What the system refused is tried again in the next epoch, not at the next call.
+//! B3  A tick takes no further step once [`BUDGET_NS`] have passed: a program that allocates meets ticks.
 //! Lock: as in `heap`; the system calls run without it (H1).
 
 use super::PageHeap;
 use crate::extent::descriptor::Kind;
 use crate::extent::pressure;
-use crate::extent::purge::{Batch, STEP_PAGES, STEP_VISITS};
-use crate::extent::state::{Idle, State};
+use crate::extent::purge::{Batch, DirtyBound, STEP_PAGES, STEP_VISITS};
+use crate::extent::state::{Idle, LG_STAMP_NS, State};
 use crate::size::{HUGE_PAGES, PAGE};
-use crate::sys::memory;
+use crate::sys::{clock, memory};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
+
+/// Nanoseconds after which a tick ends (B3).
+const BUDGET_NS: u64 = 200_000;
 
 /// What is known about purging: whether it zeroes (H2).
 pub(super) enum Trust {
@@ -87,7 +91,15 @@ impl PageHeap {
             return;
         }
         self.advance(now_ns);
-        let done = self.step(Kind::Muzzy, Amount::Due) + self.step(Kind::Dirty, Amount::Due);
+        let begin_ns = clock::fine_ns();
+        let mut done = 0;
+        loop {
+            let pages = self.step(Kind::Muzzy, Amount::Due) + self.step(Kind::Dirty, Amount::Due);
+            done += pages;
+            if pages == 0 || clock::fine_ns().saturating_sub(begin_ns) >= BUDGET_NS {
+                break;
+            }
+        }
         let state = self.state.lock();
         let more = Kind::BOTH.iter().any(|&kind| state.excess(kind) > 0);
         drop(state);
@@ -99,18 +111,24 @@ impl PageHeap {
     /// Passes the epochs that ended by `now_ns`.
     fn advance(&self, now_ns: u64) {
         let mut state = self.state.lock();
-        // About an eighth of a second. Where nothing decays it stands still: what idled longest is moved first, and the
+        // Where nothing decays it stands still: what idled longest is moved first, and the
         // layout must not depend on the clock then.
         if state.decay[Kind::Dirty as usize].decay_ms() >= 0 {
-            state.stamp = (now_ns >> 27) as u32;
+            state.stamp = (now_ns >> LG_STAMP_NS) as u32;
         }
         let active = state.active;
         state.peak.advance(now_ns, active);
+        let asked = core::mem::take(&mut state.asked);
+        let dirty_ms = state.decay[Kind::Dirty as usize].decay_ms();
+        let halvings = state.adapt.advance(now_ns, dirty_ms, asked);
+        let stretch = state.adapt.stretch();
         let mut next = u64::MAX;
         for kind in Kind::BOTH {
             let idle = state.idle[kind as usize];
             let decay = &mut state.decay[kind as usize];
             decay.advance(now_ns, idle);
+            decay.set_stretch(stretch);
+            (0..halvings).for_each(|_| decay.hasten());
             next = next.min(decay.next_epoch_ns().unwrap_or(u64::MAX));
         }
         self.next_epoch_ns.store(next, Ordering::Relaxed);
@@ -250,14 +268,49 @@ impl PageHeap {
         zeroes
     }
 
-    /// Sets the decay times in milliseconds: -1 never, 0 at once.
+    /// Sets the decay times in milliseconds: -1 never, 0 at once. A kind that keeps its time goes on as it was.
     pub(crate) fn set_decay_ms(&self, dirty_ms: isize, muzzy_ms: isize) {
         {
             let mut state = self.state.lock();
-            state.decay[Kind::Dirty as usize].set_decay_ms(dirty_ms);
-            state.decay[Kind::Muzzy as usize].set_decay_ms(muzzy_ms);
+            for (kind, decay_ms) in [(Kind::Dirty, dirty_ms), (Kind::Muzzy, muzzy_ms)] {
+                let decay = &mut state.decay[kind as usize];
+                if decay.decay_ms() != decay_ms {
+                    decay.set_decay_ms(decay_ms);
+                }
+            }
         }
         self.next_epoch_ns.store(0, Ordering::Relaxed);
         self.purge_due();
+    }
+
+    /// Has the decay time adapt to what the program does, or not.
+    pub(crate) fn set_adaptive(&self, is_on: bool) {
+        let mut state = self.state.lock();
+        if state.adapt.is_on() != is_on {
+            state.adapt.switch(is_on);
+        }
+        drop(state);
+        // An epoch that was lengthened ends.
+        self.next_epoch_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the decay time adapts, and how often it is doubled at this moment.
+    pub(crate) fn adaptive(&self) -> (bool, u8) {
+        let state = self.state.lock();
+        (state.adapt.is_on(), state.adapt.stretch())
+    }
+
+    /// Bounds dirty pages by amount.
+    pub(crate) fn set_dirty_bound(&self, bound: DirtyBound) {
+        let mut state = self.state.lock();
+        state.bound = bound;
+        if state.is_over_bound() {
+            self.press();
+        }
+    }
+
+    /// How dirty pages are bounded by amount.
+    pub(crate) fn dirty_bound(&self) -> DirtyBound {
+        self.state.lock().bound
     }
 }

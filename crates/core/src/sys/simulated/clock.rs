@@ -11,6 +11,11 @@ pub(crate) fn now_ns() -> u64 {
     NOW.get()
 }
 
+/// As [`now_ns`]: this clock is as fine as it is turned.
+pub(crate) fn fine_ns() -> u64 {
+    NOW.get()
+}
+
 /// Moves this thread's clock forward.
 pub(crate) fn turn(nanoseconds: u64) {
     NOW.set(NOW.get() + nanoseconds);

@@ -1,6 +1,8 @@
 //! Real memory behind a gate: every call may be refused, and the books are kept.
 
+use super::clock;
 use crate::size::HUGE;
+use crate::size::PAGE;
 use crate::sys::linux::memory as real;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -12,6 +14,7 @@ std::thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
     static REFUSED: Cell<(u64, u64)> = const { Cell::new((u64::MAX, 0)) };
     static PURGED: Cell<u64> = const { Cell::new(0) };
+    static PURGE_NS: Cell<u64> = const { Cell::new(0) };
     static NO_MAPS: Cell<bool> = const { Cell::new(false) };
     static LIES: Cell<bool> = const { Cell::new(false) };
     /// Huge pages that are one, by their addresses.
@@ -93,6 +96,11 @@ fn break_up(addr: NonNull<u8>, len: usize, whole: bool) -> usize {
     parts
 }
 
+/// Makes this thread's forced purges take so many nanoseconds a page.
+pub(crate) fn slow_down(page_ns: u64) {
+    PURGE_NS.set(page_ns);
+}
+
 /// Calls made by this thread so far.
 pub(crate) fn calls() -> u64 {
     CALLS.get()
@@ -149,6 +157,7 @@ pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
 pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
     // SAFETY: the caller's promise.
     let done = granted("purge") && (LIES.get() || unsafe { real::purge(addr, len) });
+    clock::turn(PURGE_NS.get() * (len / PAGE) as u64);
     if done {
         PURGED.set(PURGED.get() + len as u64);
         UNSPLIT.set(UNSPLIT.get() + break_up(addr, len, true));

@@ -3,9 +3,13 @@
 use super::super::row::{Access, Kind, Row, both, read, row};
 use super::{Call, Refusal};
 use crate::control::{container, limit, rss_text, upkeep};
-use crate::extent::Pressure;
+use crate::extent::{DirtyBound, HEAP, Pressure};
 use crate::meta::limit as counts;
+use crate::size::PAGE;
 use crate::sys::clock;
+
+/// Largest share in percent, as for the option.
+const SHARE_MAX: usize = 1000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -19,6 +23,9 @@ pub(in super::super) enum Key {
     HeapLimitHard,
     HeapLimitCallback,
     Rss,
+    DecayAdaptive,
+    DirtyMax,
+    DirtyShare,
 }
 
 const fn key(key: Key) -> super::Key {
@@ -57,6 +64,13 @@ pub(super) const ROWS: &[Row] = &[
         key(Key::HeapLimitCallback),
     ),
     read("jemoxide.rss", Kind::Other, key(Key::Rss)),
+    both(
+        "jemoxide.decay_adaptive",
+        Kind::Bool,
+        key(Key::DecayAdaptive),
+    ),
+    both("jemoxide.dirty_max", Kind::Size, key(Key::DirtyMax)),
+    both("jemoxide.dirty_share", Kind::Size, key(Key::DirtyShare)),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -108,6 +122,32 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             call.request.give(limit::c_callback())?;
             if let Some(callback) = wanted {
                 limit::set_c_callback(callback);
+            }
+            Ok(())
+        }
+        Key::DecayAdaptive => {
+            call.request.give_bool(HEAP.adaptive().0)?;
+            if let Some(is_on) = call.request.take_bool()? {
+                HEAP.set_adaptive(is_on);
+            }
+            Ok(())
+        }
+        Key::DirtyMax => {
+            let bound = HEAP.dirty_bound();
+            call.request.give(bound.pages * PAGE)?;
+            if let Some(bytes) = call.request.take::<usize>()? {
+                HEAP.set_dirty_bound(DirtyBound::of(bytes, bound.percent));
+            }
+            Ok(())
+        }
+        Key::DirtyShare => {
+            let bound = HEAP.dirty_bound();
+            call.request.give(bound.percent)?;
+            if let Some(percent) = call.request.take::<usize>()? {
+                if percent > SHARE_MAX {
+                    return Err(Refusal::Invalid);
+                }
+                HEAP.set_dirty_bound(DirtyBound { percent, ..bound });
             }
             Ok(())
         }
