@@ -6,7 +6,7 @@
 //! ```
 //! B1  One thread ticks at a time; the others go on.
 //! B2  What the system refused is tried again in the next epoch, not at the next call.
-//! B3  A tick takes no further step once [`BUDGET_NS`] have passed: a program that allocates meets ticks.
+//! B3  A tick takes no further step once [`BUDGET_NS`] have passed or [`TICK_PAGES`] went: a program that allocates meets ticks.
 //! Lock: as in `heap`; the system calls run without it (H1).
 
 use super::PageHeap;
@@ -19,8 +19,9 @@ use crate::sys::{clock, memory};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
-/// Nanoseconds after which a tick ends (B3).
+/// Nanoseconds and pages after which a tick ends (B3).
 const BUDGET_NS: u64 = 200_000;
+const TICK_PAGES: usize = 32 * HUGE_PAGES;
 
 /// What is known about purging: whether it zeroes (H2).
 pub(super) enum Trust {
@@ -96,7 +97,8 @@ impl PageHeap {
         loop {
             let pages = self.step(Kind::Muzzy, Amount::Due) + self.step(Kind::Dirty, Amount::Due);
             done += pages;
-            if pages == 0 || clock::fine_ns().saturating_sub(begin_ns) >= BUDGET_NS {
+            let is_over = clock::fine_ns().saturating_sub(begin_ns) >= BUDGET_NS;
+            if pages == 0 || done >= TICK_PAGES || is_over {
                 break;
             }
         }
