@@ -346,8 +346,14 @@ fn round() -> bool {
     // Purging comes first, and huge pages take half of the time at most.
     let more = purge(begin);
     let begin = clock::now_ns();
-    while inside(|| upkeep::earn(begin)) && clock::now_ns() - begin < ROUND_NS / 2 {}
-    more
+    loop {
+        if !inside(|| upkeep::earn(begin)) {
+            return more;
+        }
+        if clock::now_ns() - begin >= ROUND_NS / 2 {
+            return true;
+        }
+    }
 }
 
 fn purge(begin: u64) -> bool {
