@@ -24,9 +24,10 @@ use std::time::{Duration, Instant};
 const RERUN: &str = "JEMOXIDE_TEST_RERUN";
 
 /// What a developer's shell may hold that would change the allocator or the library found.
-const SCRUBBED: [&str; 6] = [
+const SCRUBBED: [&str; 7] = [
     "MALLOC_CONF",
     "JEMOXIDE_CONF",
+    "_RJEM_MALLOC_CONF",
     "LD_PRELOAD",
     "LD_LIBRARY_PATH",
     "GLIBC_TUNABLES",

@@ -124,6 +124,7 @@ fn prepare(options: &Options) {
     HEAP.set_dirty_bound(DirtyBound::of(options.dirty_max, options.dirty_share));
     HEAP.prepare_huge(options);
     meta::allow_break(options.dss != Dss::Disabled);
+    meta::set_huge(options.metadata_thp);
     depot::set_floor(options.cache_max);
     upkeep::set_decay_ms(options.dirty_decay_ms);
     purger::prepare(options);

@@ -32,7 +32,7 @@ use book::{Idle, SEGMENT_PAGES};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-pub(crate) use source::{allow_break, extend_break};
+pub(crate) use source::{allow_break, extend_break, set_huge};
 
 /// Bytes of a unit.
 pub(crate) const UNIT: usize = 64;

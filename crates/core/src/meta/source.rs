@@ -6,11 +6,13 @@
 //! Z1  What is handed out reads zero, starts at a multiple of the system's page, and stays for good.
 //! Z2  The C library moves the end of the data segment by a read and a call, so two movers at a time could get
 //!     the same bytes: whoever of us moves it holds the lock of the data segment, rank 5.
+//! Z3  Mappings are kept from huge pages, unless the option `metadata_thp` asks for them.
 
+use crate::options::MetadataThp;
 use crate::sync::Mutex;
 use crate::sys::memory;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[unsafe(link_section = ".data.jemoxide_start")]
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
@@ -39,6 +41,32 @@ fn is_break_allowed() -> bool {
     ALLOWED_HERE.get()
 }
 
+/// `metadata_thp`: how many mappings come before the first that may be huge.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static SMALL_MAPPINGS: AtomicUsize = AtomicUsize::new(NEVER);
+const NEVER: usize = usize::MAX;
+/// With `auto`: records of 8 MiB are those of a few hundred MiB of small objects.
+const AUTO: usize = 2;
+
+/// What is advised about huge pages for our records. Set by the boot.
+pub(crate) fn set_huge(mode: MetadataThp) {
+    let small = match mode {
+        MetadataThp::Disabled => NEVER,
+        MetadataThp::Auto => AUTO,
+        MetadataThp::Always => 0,
+    };
+    SMALL_MAPPINGS.store(small, Ordering::Relaxed);
+}
+
+/// Whether the mapping that is being made may be huge; counts it.
+fn may_be_huge() -> bool {
+    let small = SMALL_MAPPINGS.load(Ordering::Relaxed);
+    if small != 0 && small != NEVER {
+        SMALL_MAPPINGS.store(small - 1, Ordering::Relaxed);
+    }
+    small == 0
+}
+
 /// `bytes` of the data segment, whole system pages. `None`: refused, or others move its end all the time.
 pub(crate) fn extend_break(bytes: usize) -> Option<NonNull<u8>> {
     let system = memory::page_size();
@@ -59,9 +87,10 @@ pub(crate) fn extend_break(bytes: usize) -> Option<NonNull<u8>> {
 /// A mapping of `bytes`, whole system pages.
 pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
     let mapped = memory::map(bytes)?;
-    if memory::huge_by_default() {
-        // SAFETY: a fresh mapping of ours. Records are few and spread: a refusal costs memory at worst.
-        unsafe { memory::allow_huge(mapped, bytes, false) };
+    let huge = may_be_huge();
+    if huge || memory::huge_by_default() {
+        // SAFETY: a fresh mapping of ours. Records are few and spread: a refusal costs memory, or time, at worst.
+        unsafe { memory::allow_huge(mapped, bytes, huge) };
     }
     Some(mapped)
 }

@@ -214,3 +214,22 @@ pub(crate) fn keep_errno<R>(body: impl FnOnce() -> R) -> R {
     unsafe { *errno = before };
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::{env, format, fs};
+
+    #[test]
+    fn a_links_text_is_read_and_anything_else_is_none() {
+        let path = env::temp_dir().join(format!("jemoxide-link-{}", id()));
+        let name = CString::new(path.to_str().unwrap()).unwrap();
+        assert_eq!(link_text(&name), None);
+        std::os::unix::fs::symlink("narenas:2,thp:never", &path).unwrap();
+        let text = link_text(&name);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(text, Some(&b"narenas:2,thp:never"[..]));
+        assert_eq!(link_text(c"/"), None);
+    }
+}
