@@ -44,6 +44,11 @@ fn they_come_at_once_where_they_are_asked_for() {
 }
 
 #[test]
+fn records_have_them_where_they_are_asked_for() {
+    run("records", "huge_budget:0,metadata_thp:always");
+}
+
+#[test]
 fn slow_paths_earn_them_where_no_thread_may() {
     run("busy", "background_thread:false");
 }
