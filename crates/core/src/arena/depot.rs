@@ -89,6 +89,14 @@ impl Books {
         self.kept.fetch_add(bytes as isize, Ordering::Relaxed);
     }
 
+    /// Live `bytes` may come to be kept: notes that they live no longer, and answers what would be kept then.
+    #[inline]
+    fn offer(&self, bytes: usize) -> usize {
+        let kept = self.kept.load(Ordering::Relaxed);
+        self.fell(self.out.load(Ordering::Relaxed) - kept - bytes as isize);
+        kept.max(0) as usize + bytes
+    }
+
     /// `bytes` that were kept are live again.
     #[inline]
     fn take(&self, bytes: usize) {
@@ -238,11 +246,10 @@ pub(crate) fn keep(
     let count = magazine.count();
     let bytes = count * class.size();
     let books = &BY_CLASS[index];
-    let floor = FLOOR.load(Ordering::Relaxed);
-    books.fell(books.live() - bytes as isize);
-    TOTAL.fell(TOTAL.live() - bytes as isize);
-    if exceeds(books, bytes, floor / FLOOR_CLASSES, CLASS_SHARE)
-        || exceeds(&TOTAL, bytes, floor, TOTAL_SHARE)
+    let floors = Floors::now();
+    let (kept, all) = (books.offer(bytes), TOTAL.offer(bytes));
+    if floors.are_exceeded_by(books, kept, bytes)
+        || floors.are_exceeded_by_all(all, bytes)
         || too_many(count)
     {
         note_flushed(class, count);
@@ -255,16 +262,62 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Whether what is kept, and `more` of what is live, is above the bound (O1, O6).
-fn exceeds(books: &Books, more: usize, floor: usize, share: usize) -> bool {
-    let kept = books.kept() + more;
-    let pressure = pressure::now();
-    if floor == 0 || pressure != Pressure::Calm {
-        return kept > pressure.of(floor.min(FLOOR_DEFAULT));
+/// Floors of the bounds at this moment (O1, O6).
+struct Floors {
+    class: usize,
+    all: usize,
+    /// Nothing is kept above them, whatever the load.
+    strict: bool,
+}
+
+impl Floors {
+    #[inline]
+    fn now() -> Self {
+        let (all, pressure) = (FLOOR.load(Ordering::Relaxed), pressure::now());
+        if all == 0 || pressure != Pressure::Calm {
+            return Self::of(all, pressure);
+        }
+        Self {
+            class: all / FLOOR_CLASSES,
+            all,
+            strict: false,
+        }
     }
-    kept > floor && {
-        let live = (books.live() - more as isize).max(0) as usize;
-        kept > (live / share).max(books.swing())
+
+    #[cold]
+    fn of(all: usize, pressure: Pressure) -> Self {
+        let part = |floor: usize| pressure.of(floor.min(FLOOR_DEFAULT));
+        Self {
+            class: part(all / FLOOR_CLASSES),
+            all: part(all),
+            strict: true,
+        }
+    }
+
+    /// Whether `kept` bytes, `fresh` of them live still by the books, are above the bound of `class`.
+    fn are_exceeded_by(&self, class: &Books, kept: usize, fresh: usize) -> bool {
+        self.exceeded(class, kept, fresh, self.class, CLASS_SHARE)
+    }
+
+    /// The same of all classes together.
+    fn are_exceeded_by_all(&self, kept: usize, fresh: usize) -> bool {
+        self.exceeded(&TOTAL, kept, fresh, self.all, TOTAL_SHARE)
+    }
+
+    #[inline]
+    fn exceeded(
+        &self,
+        books: &Books,
+        kept: usize,
+        fresh: usize,
+        floor: usize,
+        share: usize,
+    ) -> bool {
+        kept > floor
+            && (self.strict || {
+                let live = (books.live() - fresh as isize).max(0) as usize;
+                kept > (live / share).max(books.swing())
+            })
     }
 }
 
@@ -291,14 +344,14 @@ pub(crate) fn age(now_ns: u64, mut give_back: impl FnMut(SizeClass, Magazine)) -
         BY_CLASS.iter().for_each(Books::roll);
         TOTAL.roll();
     }
-    let floor = FLOOR.load(Ordering::Relaxed);
-    let crowded = || exceeds(&TOTAL, 0, floor, TOTAL_SHARE) || too_many(0);
+    let floors = Floors::now();
+    let crowded = || floors.are_exceeded_by_all(TOTAL.kept(), 0) || too_many(0);
     let mut budget = AGED_AT_ONCE.max(POINTERS.load(Ordering::Relaxed) / FULL / AGED_SHARE);
     for index in (0..CACHED_CLASSES).rev() {
         let books = &BY_CLASS[index];
         let at_rest = books.swing() == 0;
         while books.kept() > 0
-            && (at_rest || exceeds(books, 0, floor / FLOOR_CLASSES, CLASS_SHARE) || crowded())
+            && (at_rest || floors.are_exceeded_by(books, books.kept(), 0) || crowded())
         {
             if budget == 0 {
                 return true;

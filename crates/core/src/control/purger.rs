@@ -16,6 +16,7 @@
 
 use super::{boot, upkeep};
 use crate::extent::HEAP;
+use crate::meta::limit;
 use crate::options::{BackgroundThread, Options};
 use crate::size::PAGE;
 use crate::sync::errand::Errand;
@@ -223,7 +224,8 @@ pub(super) fn is_wanted(now_ns: u64) -> bool {
         RETRY_AT.store(0, Ordering::Relaxed);
         watch();
     }
-    excess() > level || HEAP.is_earning_due(now_ns)
+    // All that idles is part of what is used: a small process need not add it up.
+    limit::used() > level && excess() > level || HEAP.is_earning_due(now_ns)
 }
 
 /// Whether there may be one: whether anybody need do its work.

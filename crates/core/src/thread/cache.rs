@@ -271,11 +271,12 @@ impl CacheRef {
 
     /// An object of `class`, which is cached. `None`: out of memory.
     pub(crate) fn pop(mut self, class: SizeClass) -> Option<*mut u8> {
-        if self.get().disabled {
-            return alloc_uncached(class, self.arena());
-        }
         if let Some(object) = self.pop_below_mark(class) {
             return Some(object);
+        }
+        // It is empty then.
+        if self.get().disabled {
+            return alloc_uncached(class, self.arena());
         }
         if self.draw(class) || self.fill(class) {
             let bin = self.bin(class);
