@@ -103,7 +103,7 @@ impl Fixed {
 pub const PATH_MAX: usize = 200;
 
 /// All settings. A line of each key's meaning is in `control::options::keys`, what it does for a user in docs/COMPAT.md.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// `preset`: the bundle taken last.
     pub preset: Preset,

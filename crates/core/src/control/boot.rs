@@ -45,7 +45,7 @@ struct Kept(UnsafeCell<Options>);
 // SAFETY: the writer is the boot, before READY is there to be seen.
 unsafe impl Sync for Kept {}
 
-#[unsafe(link_section = ".data.jemoxide_start")]
+/// Written only where something was said: few processes touch its page.
 static OPTIONS: Kept = Kept(UnsafeCell::new(Options::DEFAULT));
 
 /// The options that the process started with. Called in a slow path: the boot is over.
@@ -111,8 +111,10 @@ fn boot() -> bool {
     }
     let mut options = Options::DEFAULT;
     let wrong = read_options(&mut options, &sources);
-    // SAFETY: the boot, which there is one of; nobody reads before it is over.
-    unsafe { *OPTIONS.0.get() = options };
+    if options != Options::DEFAULT {
+        // SAFETY: the boot, which there is one of; nobody reads before it is over.
+        unsafe { *OPTIONS.0.get() = options };
+    }
     prepare(&options);
     wrong && options.abort_conf
 }
