@@ -8,7 +8,7 @@ use std::path::Path;
 const MAGIC: u64 = u64::from_le_bytes(*b"JEMOXRPT");
 
 /// The layout that is known here.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 
 /// Words before the snapshot at the peak.
 const HEAD_WORDS: usize = 6;
