@@ -89,23 +89,31 @@ pub(super) fn heed(own: Option<CacheRef>) {
 
 #[cold]
 fn heed_crossed(own: Option<CacheRef>) {
+    let soft = limit::soft();
+    let (now, next) = (clock::now_ns(), NEXT.load(Ordering::Relaxed));
     if limit::is_over_soft() {
-        let (now, next) = (clock::now_ns(), NEXT.load(Ordering::Relaxed));
         let won = now >= next
             && NEXT
                 .compare_exchange(next, now + PAUSE_NS, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
-        if !won {
-            return;
+        if won {
+            limit::forget_crossed();
+            // Well below, so that what comes next is a crossing again.
+            shrink(rearmed_below(soft), own);
         }
+    } else {
+        limit::forget_crossed();
     }
-    limit::forget_crossed();
-    let soft = limit::soft();
-    shrink(soft, own);
+    // Between two givings back too: growth need not wait for the next one to be told.
     if limit::used() > soft && !limit::is_watching() {
-        limit::watch_below(soft - soft / REARM_SHARE);
+        limit::watch_below(rearmed_below(soft));
         DUE.store(true, Ordering::Relaxed);
     }
+}
+
+/// Bytes below which memory must fall before the callback is called again.
+const fn rearmed_below(soft: usize) -> usize {
+    soft - soft / REARM_SHARE
 }
 
 /// Gives back until no more than `goal` bytes are used (T1), or nothing is idle. Called inside a passage, no lock held.
@@ -166,7 +174,13 @@ pub(crate) fn call() {
         return;
     }
     if DUE.swap(false, Ordering::Relaxed) {
-        process::keep_errno(|| call_with(limit::used(), limit::soft()));
+        let (used, soft) = (limit::used(), limit::soft());
+        if used > soft {
+            process::keep_errno(|| call_with(used, soft));
+        } else {
+            // What idled has gone meanwhile.
+            limit::unwatch();
+        }
     }
     CALLER.store(0, Ordering::Relaxed);
 }
@@ -234,7 +248,6 @@ pub(crate) fn set_hard(bytes: usize, own: Option<CacheRef>) {
 
 /// Sets the soft limit; 0: none. Memory that is above it already is a crossing: a tick follows at once.
 pub(crate) fn set_soft(bytes: usize) {
-    limit::watch_below(0);
     limit::set_soft(bytes);
     if limit::is_crossed() {
         NEXT.store(0, Ordering::Relaxed);

@@ -13,6 +13,8 @@
 //!     called for it since then keeps it.
 //! P4  A forked child has none, and starts its own as its parent did.
 //! P5  Its rights are those of its starter. When the process has dropped some since, it leaves.
+//! P6  It opens files only in a table of descriptors of its own: in the program's, somebody who goes through the numbers
+//!     may close one that it holds and have it again for another file.
 
 use super::{boot, upkeep};
 use crate::extent::HEAP;
@@ -69,6 +71,8 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 /// Idle bytes that it left behind: they do not count again.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static LEFT: AtomicUsize = AtomicUsize::new(0);
+/// Whether it has descriptors of its own (P6).
+static MAY_READ: AtomicBool = AtomicBool::new(false);
 static RETRY_AT: AtomicU64 = AtomicU64::new(0);
 /// The process that it would be a thread of.
 #[unsafe(link_section = ".data.jemoxide_start")]
@@ -107,6 +111,8 @@ pub(super) fn is_on() -> bool {
 pub(super) fn switch_on() -> bool {
     MODE.store(BackgroundThread::Always as u8, Ordering::Relaxed);
     RETRY_AT.store(0, Ordering::Relaxed);
+    // What the last one was told to leave lying counts again.
+    LEFT.store(0, Ordering::Relaxed);
     settle();
     is_wanted(clock::now_ns())
 }
@@ -283,6 +289,7 @@ pub(super) fn forget() {
 extern "C" fn run() -> ! {
     bare::set_name(c"jemoxide-purge");
     bare::set_ordinary();
+    MAY_READ.store(bare::own_files(), Ordering::Relaxed);
     loop {
         RUNNING.store(true, Ordering::SeqCst);
         unwatch();
@@ -349,7 +356,7 @@ fn round() -> bool {
     let more = purge(begin);
     let begin = clock::now_ns();
     loop {
-        if !inside(|| upkeep::earn(begin)) {
+        if !MAY_READ.load(Ordering::Relaxed) || !inside(|| upkeep::earn(begin)) {
             return more;
         }
         if clock::now_ns() - begin >= ROUND_NS / 2 {
@@ -361,7 +368,9 @@ fn round() -> bool {
 fn purge(begin: u64) -> bool {
     loop {
         let now = clock::now_ns();
-        inside(|| upkeep::heed_pressure(now));
+        if MAY_READ.load(Ordering::Relaxed) {
+            inside(|| upkeep::heed_pressure(now));
+        }
         let more = inside(|| upkeep::age(now)) | inside(|| upkeep::age_threads(now));
         if !more {
             return false;

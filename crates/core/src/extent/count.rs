@@ -44,7 +44,8 @@ impl State {
     pub(super) fn recount(&mut self) -> bool {
         let held = self.held();
         if held == self.counted {
-            return false;
+            // Under a hard limit all was counted before (C3), and nobody has looked at the soft one.
+            return limit::is_set() && limit::is_crossed();
         }
         self.recount_changed(held)
     }

@@ -132,8 +132,10 @@ impl PageHeap {
         self.may_earn() && {
             let mut state = self.state.lock();
             // Looking settles when it is due.
-            state.is_earning_due(now_ns)
-                || state.huges.pace.next_ns().saturating_sub(now_ns) <= STAY_NS
+            let due = state.is_earning_due(now_ns);
+            // While memory is short nothing is earned, however long it is due.
+            due || pressure::now() == Pressure::Calm
+                && state.huges.pace.next_ns().saturating_sub(now_ns) <= STAY_NS
         }
     }
 
@@ -266,7 +268,9 @@ impl State {
             return false;
         }
         let grown = self.has_grown_enough();
-        let costly = self.huges.held_idle() > 0 && self.huges.is_too_costly();
+        // What a forked child has from its parent is not looked at: it would be due for ever.
+        let costly =
+            self.huges.pace.elder == 0 && self.huges.held_idle() > 0 && self.huges.is_too_costly();
         let pace = &mut self.huges.pace;
         pace.settled = pace.settled.min(active);
         if costly || grown {

@@ -383,13 +383,16 @@ impl PageHeap {
     /// # Safety
     /// As for [`PageHeap::dealloc`], of any pages of a run shorter than a huge page; they were not written to since.
     pub(crate) unsafe fn dealloc_purged(&self, addr: NonNull<u8>, pages: Pages) {
-        let how = if self.purging_zeroes() {
-            Idle::Zero
-        } else {
-            Idle::Clean
-        };
+        let zeroes = self.purging_zeroes();
+        let addr = addr.addr().get();
         let mut state = self.state.lock();
-        state.dealloc(addr.addr().get(), pages.0, how);
+        let how = match (state.find(addr).is_some_and(State::may_be_filled), zeroes) {
+            (false, true) => Idle::Zero,
+            (false, false) => Idle::Clean,
+            (true, true) => Idle::Populated,
+            (true, false) => Idle::Refused,
+        };
+        state.dealloc(addr, pages.0, how);
         state.forget_counted(pages.0);
         state.recount();
     }

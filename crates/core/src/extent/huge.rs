@@ -278,6 +278,11 @@ impl State {
         }
     }
 
+    /// Whether pages of a huge page may have memory that they were given by a collapse, of the system or of ours.
+    pub(super) fn may_be_filled(huge: HugeRef) -> bool {
+        huge.whole.get() || huge.lapses.get() > 0
+    }
+
     /// Whether a huge page is held though not all of it is used.
     pub(super) fn keeps_idle(&self, huge: HugeRef) -> bool {
         huge.held.get() && usize::from(huge.used_pages.get()) < HUGE_PAGES
@@ -295,6 +300,8 @@ impl State {
     pub(super) fn break_up(&mut self, huge: HugeRef) -> bool {
         self.let_go(huge);
         huge.dense_since.set(0);
+        // Which of those that a collapse gave memory go with it is not known: none counts any more.
+        self.huges.filled -= usize::from(huge.filled.replace(0));
         let whole = huge.whole.replace(false);
         if whole {
             self.huges.splits += 1;

@@ -8,7 +8,7 @@
 //! ```
 //! W1  Who takes pages past the ceiling is noticed: memory is looked at before what it took is touched.
 //! W2  Under a limit pages are purged by force: what the system may take when it likes counts until it does.
-//! W3  Above the heap's own soft limit pressure is tight at least.
+//! W3  Above the heap's own soft limit pressure is tight at least, and stays so until memory is well below it.
 //! All is relaxed: it steers, it guards nothing.
 
 use crate::meta::limit;
@@ -43,7 +43,7 @@ static CEILING: AtomicUsize = AtomicUsize::new(UNASKED_PAGES);
 #[inline]
 pub(crate) fn now() -> Pressure {
     match LEVEL.load(Ordering::Relaxed) {
-        0 if limit::is_over_soft() => Pressure::Tight,
+        0 if limit::is_tight() => Pressure::Tight,
         0 => Pressure::Calm,
         1 => Pressure::Tight,
         _ => Pressure::Critical,
@@ -58,7 +58,7 @@ pub(crate) fn set(pressure: Pressure, is_limited: bool) {
 
 /// Whether there is a limit (W2).
 pub(crate) fn is_limited() -> bool {
-    LIMITED.load(Ordering::Relaxed) || limit::is_set() || limit::is_over_soft()
+    LIMITED.load(Ordering::Relaxed) || limit::is_set() || limit::is_tight()
 }
 
 /// Sets how many bytes may be held before it is noticed (W1).

@@ -33,6 +33,9 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 static HARD: AtomicUsize = AtomicUsize::new(NONE);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SOFT: AtomicUsize = AtomicUsize::new(NONE);
+/// Above so many bytes little may idle: the soft limit, and after it was passed what is waited for.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static TIGHT: AtomicUsize = AtomicUsize::new(NONE);
 /// Less than so many bytes are waited for; 0: no longer, or never.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
@@ -72,16 +75,29 @@ pub(crate) fn add(bytes: usize) {
 pub(crate) fn give(bytes: usize) {
     let used = USED.fetch_sub(bytes, Ordering::Relaxed) - bytes;
     if used < WATCHED.load(Ordering::Relaxed) {
-        WATCHED.store(0, Ordering::Relaxed);
+        unwatch();
     }
 }
 
-/// Has it noticed when less than `bytes` are used.
+/// Has it noticed when less than `bytes` are used; until then little may idle above that.
 pub(crate) fn watch_below(bytes: usize) {
+    TIGHT.store(bytes, Ordering::Relaxed);
     WATCHED.store(bytes, Ordering::Relaxed);
     if used() < bytes {
-        WATCHED.store(0, Ordering::Relaxed);
+        unwatch();
     }
+}
+
+/// Waits for nothing.
+pub(crate) fn unwatch() {
+    WATCHED.store(0, Ordering::Relaxed);
+    TIGHT.store(soft(), Ordering::Relaxed);
+}
+
+/// Whether little may idle.
+#[inline]
+pub(crate) fn is_tight() -> bool {
+    used() > TIGHT.load(Ordering::Relaxed)
 }
 
 /// Whether what [`watch_below`] was told to notice has not happened yet.
@@ -157,6 +173,7 @@ pub(crate) fn set_hard(bytes: usize) {
 /// Sets the soft limit; 0: none.
 pub(crate) fn set_soft(bytes: usize) {
     SOFT.store(meant(bytes), Ordering::Relaxed);
+    unwatch();
     CROSSED.store(used() > soft(), Ordering::Relaxed);
 }
 

@@ -189,8 +189,10 @@ impl State {
     fn left(&mut self, found: Memory, now_ns: u64, held: u64) -> u64 {
         let (level, limit) = (found.watched.level, found.watched.limit);
         let Some(used) = limits::usage(&self.memory, level, &mut self.scratch) else {
-            // Gone, or no longer for us: all levels are due.
-            self.slow_due_ns = now_ns;
+            // Gone, or no longer for us: all levels are due, unless they were looked at just now.
+            if self.slow_due_ns != now_ns + SLOW_NS {
+                self.slow_due_ns = now_ns;
+            }
             return limit;
         };
         let grown = held.saturating_sub(self.held);

@@ -3,7 +3,9 @@
 
 use core::cell::Cell;
 
-pub(crate) use crate::sys::linux::bare::{forget, is_present, leave, set_name, set_ordinary};
+pub(crate) use crate::sys::linux::bare::{
+    forget, is_present, leave, own_files, set_name, set_ordinary,
+};
 
 std::thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };

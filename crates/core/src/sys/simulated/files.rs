@@ -60,8 +60,13 @@ pub(crate) struct File {
 impl File {
     pub(crate) fn open(path: &CStr) -> Option<Self> {
         let path = String::from_utf8_lossy(path.to_bytes()).into_owned();
-        let content = TREE.with_borrow(|tree| tree.get(&path).cloned());
-        OPENED.with_borrow_mut(|opened| opened.push(path));
+        // Exit functions may come later than the end of both: there is no file then.
+        let content = TREE
+            .try_with(|tree| tree.borrow().get(&path).cloned())
+            .ok()?;
+        OPENED
+            .try_with(|opened| opened.borrow_mut().push(path))
+            .ok()?;
         Some(Self {
             content: content?,
             at: 0,

@@ -5,6 +5,7 @@ use crate::size::HUGE;
 use crate::size::PAGE;
 use crate::sys::linux::memory as real;
 use core::cell::{Cell, RefCell};
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use std::collections::BTreeSet;
 
@@ -18,7 +19,9 @@ std::thread_local! {
     static NO_MAPS: Cell<bool> = const { Cell::new(false) };
     static LIES: Cell<bool> = const { Cell::new(false) };
     /// Huge pages that are one, by their addresses.
-    static HUGES: RefCell<BTreeSet<usize>> = const { RefCell::new(BTreeSet::new()) };
+    // Never dropped: exit functions, which run later than the end of such values, purge too.
+    static HUGES: ManuallyDrop<RefCell<BTreeSet<usize>>> =
+        const { ManuallyDrop::new(RefCell::new(BTreeSet::new())) };
     static NO_COLLAPSES: Cell<bool> = const { Cell::new(false) };
     /// Purges of a part of a huge page that had not been split.
     static UNSPLIT: Cell<usize> = const { Cell::new(0) };
@@ -72,7 +75,7 @@ pub(crate) fn huge_policy() -> HugePolicy {
 
 /// Whether this thread collapsed the huge page at `base` and nothing split it since.
 pub(crate) fn is_huge(base: usize) -> bool {
-    HUGES.with_borrow(|huges| huges.contains(&base))
+    HUGES.with(|huges| huges.borrow().contains(&base))
 }
 
 /// Purges by this thread of a part of a huge page that had not been split: the system would keep the memory.
@@ -85,8 +88,8 @@ pub(crate) fn unsplit_purges() -> usize {
 fn break_up(addr: NonNull<u8>, len: usize, whole: bool) -> usize {
     let (start, end) = (addr.addr().get(), addr.addr().get() + len);
     let mut parts = 0;
-    HUGES.with_borrow_mut(|huges| {
-        huges.retain(|&base| {
+    HUGES.with(|huges| {
+        huges.borrow_mut().retain(|&base| {
             let apart = base + HUGE <= start || end <= base;
             let covered = start <= base && base + HUGE <= end;
             parts += usize::from(!apart && !covered);
@@ -193,7 +196,7 @@ pub(crate) unsafe fn collapse(addr: NonNull<u8>, len: usize) -> bool {
     let done = granted("collapse") && !NO_COLLAPSES.get() && unsafe { real::populate(addr, len) };
     if done {
         let bases = (addr.addr().get()..addr.addr().get() + len).step_by(HUGE);
-        HUGES.with_borrow_mut(|huges| huges.extend(bases));
+        HUGES.with(|huges| huges.borrow_mut().extend(bases));
     }
     done
 }

@@ -569,6 +569,10 @@ fn parking_meets_threads_at_any_instruction() {
                     enough.store(true, Ordering::Relaxed);
                 }
             }
+            // Joined, their exit functions have run too; a scope's end does not wait for those.
+            workers
+                .into_iter()
+                .for_each(|worker| worker.join().unwrap());
             parked
         });
         assert!(parked > 10, "{parked}");
