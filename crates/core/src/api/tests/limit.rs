@@ -304,3 +304,26 @@ fn the_soft_limit_gives_back_first_and_calls_once_a_crossing() {
         check_count();
     });
 }
+
+#[test]
+fn the_soft_limit_calls_beside_a_hard_one_and_without_waiting_for_the_clock() {
+    alone(|| {
+        set_soft_limit_callback(Some(note_call));
+        set_heap_limit_hard(64 * MIB);
+        set_heap_limit_soft(32 * MIB);
+        let calls = || CALLS.load(Ordering::Relaxed);
+        // The clock stands still: what was given back a moment ago keeps nobody from being told.
+        for crossing in 1..4 {
+            let held: Vec<_> = (0..40).map(|_| alloc(MIB)).collect();
+            assert!(held.iter().all(|object| !object.is_null()));
+            assert_eq!(calls(), crossing);
+            // SAFETY: live objects.
+            held.into_iter()
+                .for_each(|object| unsafe { dealloc(object) });
+            // Well below the limit again without a word from the program.
+            idle_along();
+        }
+        set_soft_limit_callback(None);
+        check_count();
+    });
+}
