@@ -101,7 +101,6 @@ fn view(folder: &std::path::Path) -> Option<View> {
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};
-    use std::time::Duration;
 
     #[test]
     fn a_living_process_is_seen() {

@@ -58,20 +58,7 @@ struct State {
     slow_due_ns: u64,
 }
 
-static STATE: Mutex<State, 0> = Mutex::new(State {
-    memory: Place::new(Controller::Memory),
-    cpu: Place::new(Controller::Cpu),
-    scratch: [0; LINE_MAX],
-    found: None,
-    signs: Signs::new(),
-    signs_ns: 0,
-    level: Pressure::Calm,
-    used: 0,
-    held: 0,
-    reclaimable: 0,
-    reclaimable_ns: 0,
-    slow_due_ns: 0,
-});
+static STATE: Mutex<State, 0> = Mutex::new(State::new());
 /// Whether containers are respected.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static WANTED: AtomicBool = AtomicBool::new(false);
@@ -141,6 +128,23 @@ pub(crate) fn figures(now_ns: u64) -> Figures {
 }
 
 impl State {
+    const fn new() -> Self {
+        Self {
+            memory: Place::new(Controller::Memory),
+            cpu: Place::new(Controller::Cpu),
+            scratch: [0; LINE_MAX],
+            found: None,
+            signs: Signs::new(),
+            signs_ns: 0,
+            level: Pressure::Calm,
+            used: 0,
+            held: 0,
+            reclaimable: 0,
+            reclaimable_ns: 0,
+            slow_due_ns: 0,
+        }
+    }
+
     fn look(&mut self, now_ns: u64, held: u64) -> Pressure {
         pressure::heed_alarm();
         if now_ns >= self.slow_due_ns {

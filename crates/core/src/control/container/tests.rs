@@ -31,27 +31,10 @@ fn want(cgroup: bool) {
     });
 }
 
-fn state() -> State {
-    State {
-        memory: Place::new(Controller::Memory),
-        cpu: Place::new(Controller::Cpu),
-        scratch: [0; LINE_MAX],
-        found: None,
-        signs: Signs::new(),
-        signs_ns: 0,
-        level: Pressure::Calm,
-        used: 0,
-        held: 0,
-        reclaimable: 0,
-        reclaimable_ns: 0,
-        slow_due_ns: 0,
-    }
-}
-
 #[test]
 fn the_level_follows_what_is_left_and_the_ceiling_with_it() {
     alone(|| {
-        let mut state = state();
+        let mut state = State::new();
         place_group(100 * MIB, 40 * MIB);
         let mut now = SECOND;
         assert_eq!(state.look(now, 30 * MIB), Pressure::Calm);
@@ -86,7 +69,7 @@ fn the_level_follows_what_is_left_and_the_ceiling_with_it() {
 #[test]
 fn a_limit_that_changes_goes_or_comes_is_noticed_within_five_seconds() {
     alone(|| {
-        let mut state = state();
+        let mut state = State::new();
         let mut now = SECOND;
         assert_eq!(state.look(now, 0), Pressure::Calm);
         assert!(!pressure::is_limited());
@@ -113,7 +96,7 @@ fn a_limit_that_changes_goes_or_comes_is_noticed_within_five_seconds() {
 #[test]
 fn signs_count_whatever_is_left() {
     alone(|| {
-        let mut state = state();
+        let mut state = State::new();
         place_group(1000 * MIB, 0);
         place("memory.events", "high 0\nmax 0\noom 0\noom_kill 0\n");
         let mut now = SECOND;
@@ -160,7 +143,7 @@ fn a_quota_decides_on_arenas_once_there_is_a_second_thread() {
         files::opened();
         processors::note_start();
         assert_eq!(files::opened(), [""; 0], "C1");
-        let mut state = state();
+        let mut state = State::new();
         place_group(100 * MIB, 0);
         arena::set_automatic(8);
         place("cpu.max", "1000000 100000\n");
