@@ -2,7 +2,7 @@
 //! where the hard one refuses, is `meta::limit`.
 //!
 //! ```text
-//! soft   pages are taken above it ──> next tick: give back, at most every [`PAUSE_NS`]
+//! soft   pages are taken above it ──> next tick: give back, at most every [`PAUSE_NS`] and before a call
 //!          still above, and was below 15/16 since the last call? ──> callback due
 //!          the slow path that found it is over ──> call(used, limit)
 //! hard   a request is refused ──> give back as much as it needs ──> the request once more ──> out of memory
@@ -96,7 +96,8 @@ fn heed_crossed(own: Option<CacheRef>) {
             && NEXT
                 .compare_exchange(next, now + PAUSE_NS, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
-        if won {
+        // Before each call too: what idles is no reason for one.
+        if won || !limit::is_watching() {
             limit::forget_crossed();
             // Well below, so that what comes next is a crossing again.
             shrink(rearmed_below(soft), own);
@@ -104,7 +105,6 @@ fn heed_crossed(own: Option<CacheRef>) {
     } else {
         limit::forget_crossed();
     }
-    // Between two givings back too: growth need not wait for the next one to be told.
     if limit::used() > soft && !limit::is_watching() {
         limit::watch_below(rearmed_below(soft));
         DUE.store(true, Ordering::Relaxed);
