@@ -15,9 +15,13 @@
 //! P5  Its rights are those of its starter. When the process has dropped some since, it leaves.
 //! P6  It opens files only in a table of descriptors of its own: in the program's, somebody who goes through the numbers
 //!     may close one that it holds and have it again for another file.
+//! P7  While it is there, callers leave what is due to it, unless memory is short: a purge may wait for the system, for
+//!     milliseconds on a busy machine.
+//! P8  It gives way before its time is over, while it holds no lock: were it put aside with one, on a busy machine
+//!     everybody would wait for it for milliseconds.
 
 use super::{boot, upkeep};
-use crate::extent::HEAP;
+use crate::extent::{Earner, HEAP, Pressure, pressure};
 use crate::meta::limit;
 use crate::options::{BackgroundThread, Options};
 use crate::size::PAGE;
@@ -32,6 +36,8 @@ const ENOUGH: usize = 8 << 20;
 const PAUSE_NS: u64 = 100_000_000;
 /// What a round may take before it pauses.
 const ROUND_NS: u64 = 20_000_000;
+/// How long it works until it gives way (P8): well below the three milliseconds that a scheduler grants.
+const FRESH_NS: u64 = 500_000;
 /// A refused start is not tried again for so long.
 const RETRY_NS: u64 = 60_000_000_000;
 /// How often is looked whether one that was told to leave has left.
@@ -64,6 +70,10 @@ static BELL: AtomicU32 = AtomicU32::new(0);
 /// 0: what the option says.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static MOST_NOW: AtomicUsize = AtomicUsize::new(0);
+/// When it last gave way to others (P8).
+static FRESH_SINCE: AtomicU64 = AtomicU64::new(0);
+/// It has been woken since its last round began.
+static HURRIED: AtomicBool = AtomicBool::new(false);
 static RUNS: AtomicU64 = AtomicU64::new(0);
 static TOTAL_NS: AtomicU64 = AtomicU64::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
@@ -239,6 +249,19 @@ pub(super) fn is_possible() -> bool {
     level() != 0 && RETRY_AT.load(Ordering::Relaxed) == 0
 }
 
+/// Whether there is one that does what is due, so that callers need not, unless memory is short. One that sleeps is
+/// woken where more idles than may.
+pub(super) fn takes_over() -> bool {
+    if !RUNNING.load(Ordering::Relaxed) || pressure::now() != Pressure::Calm {
+        return false;
+    }
+    if HEAP.is_pressed() && !HURRIED.swap(true, Ordering::Relaxed) {
+        BELL.fetch_add(1, Ordering::Relaxed);
+        futex::wake(&BELL, 1);
+    }
+    true
+}
+
 /// Idle bytes beyond those that nothing could be done about.
 fn excess() -> usize {
     let surplus = upkeep::surplus();
@@ -282,6 +305,7 @@ pub(super) fn forget() {
     bare::forget();
     PROCESS.store(process::id(), Ordering::Relaxed);
     RUNNING.store(false, Ordering::SeqCst);
+    HURRIED.store(false, Ordering::Relaxed);
     ERRAND.give_up();
     watch();
 }
@@ -312,6 +336,8 @@ fn live() {
     let (mut tidied, mut begin_ns) = (false, clock::now_ns());
     while !process::exceeds_process_rights() {
         unwatch();
+        // Before the round: who is in a hurry during it cuts the pause short.
+        let bell = BELL.load(Ordering::Relaxed);
         let more = round();
         let (now, left) = (clock::now_ns(), inside(upkeep::surplus));
         count(now - begin_ns);
@@ -327,7 +353,6 @@ fn live() {
             inside(upkeep::tidy);
             tidied = true;
         }
-        let bell = BELL.load(Ordering::Relaxed);
         let earning = inside(|| HEAP.is_earning_near(now));
         let at_rest = left == 0 || now - changed_ns > patience || now - much_ns > LITTLE_NS;
         if level() == 0 || at_rest && !earning {
@@ -351,6 +376,7 @@ fn count(ns: u64) {
 
 /// Steps until nothing is due, or for a while. `true`: there is more.
 fn round() -> bool {
+    HURRIED.store(false, Ordering::Relaxed);
     let begin = clock::now_ns();
     // Purging comes first, and huge pages take half of the time at most.
     let more = purge(begin);
@@ -371,7 +397,8 @@ fn purge(begin: u64) -> bool {
         if MAY_READ.load(Ordering::Relaxed) {
             inside(|| upkeep::heed_pressure(now));
         }
-        let more = inside(|| upkeep::age(now)) | inside(|| upkeep::age_threads(now));
+        let more =
+            inside(|| upkeep::age(now, Earner::Thread)) | inside(|| upkeep::age_threads(now));
         if !more {
             return false;
         }
@@ -381,8 +408,13 @@ fn purge(begin: u64) -> bool {
     }
 }
 
-/// Does a step inside the fork gate (P2).
+/// Does a step inside the fork gate (P2), at the beginning of its time (P8).
 fn inside<R>(step: impl FnOnce() -> R) -> R {
+    let now = clock::fine_ns();
+    if now.saturating_sub(FRESH_SINCE.load(Ordering::Relaxed)) > FRESH_NS {
+        system::relax();
+        FRESH_SINCE.store(clock::fine_ns(), Ordering::Relaxed);
+    }
     let _passage = Passage::enter(None);
     step()
 }

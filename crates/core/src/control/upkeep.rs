@@ -42,23 +42,27 @@ pub(crate) fn tick(own: Option<CacheRef>) -> bool {
     limit::heed(own);
     let now = clock::now_ns();
     heed_pressure(now);
+    if purger::takes_over() {
+        return false;
+    }
     let last = LAST_TICK.swap(now, Ordering::Relaxed);
     if (last == now || last == 0) && !HEAP.is_pressed() {
         // The clock is coarse: nothing can have aged. The first tick finds nothing old either. But this may be the last
         // one before a long silence.
         return purger::is_wanted(now);
     }
-    age(now);
+    age(now, Earner::Caller);
     if !purger::is_possible() {
         HEAP.earn(now, Earner::Caller);
     }
     purger::is_wanted(now)
 }
 
-/// Gives back what is due by `now`, a bounded amount. `true`: there is more. Called inside a passage, no lock held.
-pub(super) fn age(now: u64) -> bool {
+/// Gives back what is due by `now`, an amount that suits who does it. `true`: there is more. Called inside a passage, no
+/// lock held.
+pub(super) fn age(now: u64, earner: Earner) -> bool {
     let more = !AGELESS.load(Ordering::Relaxed) && age_caches(now);
-    HEAP.tick(now);
+    HEAP.tick_as(now, earner);
     more || HEAP.is_pressed()
 }
 
@@ -181,7 +185,7 @@ pub(super) fn purge() -> usize {
 /// The calling thread is about to sleep: empties its cache and gives back what is due. Bytes that were in the cache.
 pub(crate) fn idle(own: Option<CacheRef>) -> usize {
     let bytes = flush(own);
-    age(clock::now_ns());
+    age(clock::now_ns(), Earner::Caller);
     bytes
 }
 
@@ -195,7 +199,7 @@ pub(super) fn age_all() {
     let now = clock::now_ns();
     // Others may be adding to it all the time.
     for _ in 0..STEPS_MAX {
-        if !age(now) {
+        if !age(now, Earner::Caller) {
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! Growth: address space from the system.
 //!
 //! ```text
-//! mapping  aligned, an eighth of what we have, 4 MiB to 1 GiB
+//! mapping  aligned, an eighth of what we have, 4 to 128 MiB
 //! exact    refused? what is needed, at whatever address
 //! break    the data segment, as the option `dss` says: before mappings, after them, or never
 //! ```
@@ -23,33 +23,49 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of the first step.
 const STEP_MIN: usize = 4 << 20;
-/// Bytes of the largest step, but for a request that needs more.
-const STEP_MAX: usize = 1 << 30;
+/// Bytes of the largest step, but for a request that needs more: describing them takes 0.1 ms, under the lock.
+const STEP_MAX: usize = 128 << 20;
 /// What a step adds to what there is.
 const STEP_SHARE: usize = 8;
 /// Bytes of a step under the system's limits.
 const STEP_SHORT: usize = 256 << 10;
+
+/// A mapping that is to be made, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    needed: usize,
+    wanted: usize,
+    thp: Thp,
+}
+
+impl Step {
+    /// Maps it, or what is needed at least. Waits for whoever changes mappings: without the heap's lock.
+    pub(super) fn map(self) -> Option<(usize, usize)> {
+        match map_aligned(self.wanted, HUGE, self.thp) {
+            None if self.needed < self.wanted => map_aligned(self.needed, HUGE, self.thp),
+            region => region,
+        }
+    }
+}
 
 /// The last number given to a heap; they start from 1.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static IDENTITIES: AtomicUsize = AtomicUsize::new(0);
 
 impl State {
-    /// Maps `needed` whole huge pages in a row, or more.
-    pub(super) fn grow_mapping(&mut self, needed: usize) -> bool {
-        let Some(needed) = needed.checked_mul(HUGE) else {
-            return false;
-        };
+    /// What is to be mapped for `needed` whole huge pages in a row. `None`: nothing can be described now.
+    pub(super) fn plan_mapping(&mut self, needed: usize) -> Option<Step> {
+        let needed = needed.checked_mul(HUGE)?;
         if !self.add_pending() {
-            return false;
+            return None;
         }
         let share = self.owned / STEP_SHARE * PAGE;
         let step = share.next_multiple_of(HUGE).clamp(STEP_MIN, STEP_MAX);
-        let region = match map_aligned(needed.max(step), HUGE, self.huges.rules.thp) {
-            None if needed < step => map_aligned(needed, HUGE, self.huges.rules.thp),
-            region => region,
-        };
-        region.is_some_and(|region| self.add(region, Idle::Zero))
+        Some(Step {
+            needed,
+            wanted: needed.max(step),
+            thp: self.huges.rules.thp,
+        })
     }
 
     /// Maps `pages` pages in a row, at whatever address.

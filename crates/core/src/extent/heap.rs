@@ -6,8 +6,8 @@
 //! dealloc ──> lock, join, unlock [tell that more is idle than may be]
 //! giving_back: tick ──> an epoch has passed, or too much is idle ──> one step of purging
 //! ```
-//! H1  System calls that take long (purging, populating, unmapping) run without the lock, over pages that are
-//!     marked taken meanwhile.
+//! H1  System calls that take long (purging, populating, mapping, unmapping) run without the lock, over pages that are
+//!     marked taken meanwhile, or not yet known.
 //! H2  `zeroed` is said only of pages that the system gave or took and nobody wrote since; pages purged count
 //!     only where a trial has shown that purging zeroes (an emulator may lie).
 //! H3  A refusal by the system is `None`; nothing is lost, and the same call may succeed later.
@@ -148,6 +148,8 @@ pub(crate) struct PageHeap {
     populate_refusals: AtomicU8,
     /// See `moving`.
     pub(super) move_refusals: AtomicU8,
+    /// More than one thread allocates (M4 of `moving`).
+    pub(super) crowded: AtomicBool,
     /// Somebody is in `earn`.
     pub(super) earning: AtomicBool,
     /// Pages in a group that is purged as one; 0: the system's page decides. Set in tests.
@@ -166,6 +168,7 @@ impl PageHeap {
             no_lazy: AtomicBool::new(false),
             populate_refusals: AtomicU8::new(0),
             move_refusals: AtomicU8::new(0),
+            crowded: AtomicBool::new(false),
             earning: AtomicBool::new(false),
             grain: AtomicU8::new(0),
         }
@@ -471,7 +474,7 @@ enum Source {
 impl PageHeap {
     /// Gets more from the system and takes `want` from it. `None`: refused, by the system or by the limit.
     #[cold]
-    fn alloc_growing(&self, state: &mut State, want: Want) -> Option<Place> {
+    fn alloc_growing(&self, state: &mut Guard<'_, State, 3>, want: Want) -> Option<Place> {
         let place = grow_for(state, want);
         if place.is_none() {
             state.recount();
@@ -483,7 +486,7 @@ impl PageHeap {
     }
 }
 
-fn grow_for(state: &mut State, want: Want) -> Option<Place> {
+fn grow_for(state: &mut Guard<'_, State, 3>, want: Want) -> Option<Place> {
     if !limit::has_room(want.pages * PAGE) {
         return None;
     }
@@ -502,7 +505,12 @@ fn grow_for(state: &mut State, want: Want) -> Option<Place> {
     let pages = want.pages + want.align - 1;
     for &source in sources {
         let grown = match source {
-            Mapping => state.grow_mapping(len + align - 1),
+            Mapping => {
+                let step = state.plan_mapping(len + align - 1);
+                // Of several threads that grow at once each maps a step (H1); what is too much serves the next.
+                let region = step.and_then(|step| state.unlocked(|| step.map()));
+                region.is_some_and(|region| state.add(region, Idle::Zero))
+            }
             Exact => state.grow_exactly(pages),
             Break => state.grow_break(pages),
         };

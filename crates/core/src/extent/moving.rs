@@ -14,6 +14,8 @@
 //! M3  A mapping of the system that was moved does not join its new neighbours. `seam` marks where such mappings may
 //!     begin and end; there are at most [`SEAMS_MAX`], as the system limits how many mappings a process may have
 //!     and each costs it memory.
+//! M4  A move takes the system's lock on all mappings, and waits for every fault and purge that is under way, on a busy
+//!     machine for milliseconds. Where more than one thread allocates, only what saves copying [`LONG_PAGES`] is moved.
 //! Lock: as in `heap`; the moves run without it (H1).
 
 use super::bits::{self, Words, next_run};
@@ -29,6 +31,8 @@ use core::sync::atomic::Ordering;
 
 /// Shortest run that is moved: a move takes two system calls, which is what a dozen faults take.
 pub(super) const PIECE_PAGES: usize = 32;
+/// Copying so much takes half a millisecond and more.
+const LONG_PAGES: usize = (4 << 20) / PAGE;
 /// See rule M3. The usual limit is 65 530 mappings a process.
 const SEAMS_MAX: usize = 4096;
 /// Gaps of a place that are looked at.
@@ -148,6 +152,15 @@ impl State {
 }
 
 impl PageHeap {
+    /// Says whether more than one thread allocates (M4).
+    pub(crate) fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Ordering::Relaxed);
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
     fn may_move(&self, state: &State) -> bool {
         state.seams < SEAMS_MAX
             && self.move_refusals.load(Ordering::Relaxed) < MOVE_REFUSALS
@@ -160,7 +173,10 @@ impl PageHeap {
         let mut any = false;
         loop {
             let want = gaps.pages();
-            if want == 0 || state.idle[Kind::Dirty as usize] < PIECE_PAGES || !self.may_move(&state)
+            if want == 0
+                || self.is_crowded()
+                || state.idle[Kind::Dirty as usize] < PIECE_PAGES
+                || !self.may_move(&state)
             {
                 return any;
             }
@@ -205,6 +221,9 @@ impl PageHeap {
     ) -> Option<bool> {
         let goal = to.as_ptr().expose_provenance();
         let (mut plan, mut at) = (Plan::new(), goal);
+        if self.is_crowded() && pages.0 < LONG_PAGES {
+            return None;
+        }
         {
             let state = self.state.lock();
             if !self.may_move(&state) {

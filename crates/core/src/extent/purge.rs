@@ -28,6 +28,9 @@ pub(super) const STEP_VISITS: usize = 512;
 /// Pages in a step: what the system takes back in 0.2 ms where all of them have memory.
 pub(super) const STEP_PAGES: usize = 2 * HUGE_PAGES;
 
+/// Bytes in a system call: what others wait for who change mappings.
+const CALL_BYTES: usize = STEP_PAGES * PAGE;
+
 /// Dirty pages that may stay beyond what the program held at most lately: a number, or a share of that peak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct DirtyBound {
@@ -198,7 +201,9 @@ impl Batch {
                 from = start + run;
                 let (addr, bytes) = (huge.addr(start), run * PAGE);
                 open = match open {
-                    Some((first, at, len)) if at + len == addr => Some((first, at, len + bytes)),
+                    Some((first, at, len)) if at + len == addr && len + bytes <= CALL_BYTES => {
+                        Some((first, at, len + bytes))
+                    }
                     Some((first, at, len)) => {
                         // The entries up to the one before this run's, and this one if it began here.
                         let last = if first == index {

@@ -82,6 +82,26 @@ pub(crate) struct Guard<'a, T, const RANK: u32> {
     mutex: &'a Mutex<T, RANK>,
 }
 
+impl<T, const RANK: u32> Guard<'_, T, RANK> {
+    /// Runs `body` without the lock. The value may be another one afterwards.
+    pub(crate) fn unlocked<R>(&mut self, body: impl FnOnce() -> R) -> R {
+        self.release();
+        let result = body();
+        // The guard is alive and must hold the lock again, whatever it takes.
+        core::mem::forget(self.mutex.lock());
+        result
+    }
+
+    #[inline]
+    fn release(&self) {
+        rank::leave(RANK);
+        // Release: pairs with the Acquire of the next holder.
+        if self.mutex.state.swap(FREE, Ordering::Release) == CONTENDED {
+            wake_one(&self.mutex.state);
+        }
+    }
+}
+
 impl<T, const RANK: u32> Deref for Guard<'_, T, RANK> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -100,11 +120,7 @@ impl<T, const RANK: u32> DerefMut for Guard<'_, T, RANK> {
 impl<T, const RANK: u32> Drop for Guard<'_, T, RANK> {
     #[inline]
     fn drop(&mut self) {
-        rank::leave(RANK);
-        // Release: pairs with the Acquire of the next holder.
-        if self.mutex.state.swap(FREE, Ordering::Release) == CONTENDED {
-            wake_one(&self.mutex.state);
-        }
+        self.release();
     }
 }
 
@@ -154,6 +170,26 @@ mod tests {
             }
         });
         assert_eq!(*COUNT.lock(), 80_000);
+    }
+
+    #[test]
+    fn others_come_in_while_a_guard_is_without_its_lock() {
+        static COUNT: Mutex<u64, 1> = Mutex::new(0);
+        let mut guard = COUNT.lock();
+        *guard = 1;
+        let seen = guard.unlocked(|| {
+            std::thread::spawn(|| {
+                let mut other = COUNT.lock();
+                *other += 1;
+                *other
+            })
+            .join()
+            .unwrap()
+        });
+        assert_eq!((seen, *guard), (2, 2));
+        assert!(COUNT.try_lock().is_none(), "held again");
+        drop(guard);
+        assert!(COUNT.try_lock().is_some());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::CacheRef;
 use super::park::{BATCH, park};
 use super::passage::Passage;
 use crate::arena::ArenaIndex;
+use crate::extent::HEAP;
 use crate::sync::Mutex;
 use crate::sync::stack::{Links, Stack};
 use crate::sys::thread::{self as system, ExitKey};
@@ -42,6 +43,9 @@ static ORPHANS_MAX: AtomicUsize = AtomicUsize::new(0);
 /// Number of the exit key plus one; 0 while there is none.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static KEY: AtomicU32 = AtomicU32::new(0);
+/// Threads that have a cache.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static LIVING: AtomicUsize = AtomicUsize::new(0);
 /// Whether new threads start on their shadow bins.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SHADOWED: AtomicBool = AtomicBool::new(false);
@@ -89,6 +93,7 @@ pub(crate) fn start() -> Option<CacheRef> {
     // SAFETY: the cache is this thread's until its exit function.
     unsafe { system::set_word(cache.word(is_counting())) };
     cache.vacate();
+    HEAP.set_crowded(LIVING.fetch_add(1, Ordering::Relaxed) > 0);
     Some(cache)
 }
 
@@ -163,6 +168,9 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     cache.set_place(false);
     // SAFETY: GONE is static.
     unsafe { system::set_word(ptr::from_ref(&system::GONE).cast_mut().cast()) };
+    if LIVING.fetch_sub(1, Ordering::Relaxed) == 2 {
+        HEAP.set_crowded(false);
+    }
     // Counted first: of several threads that end at once, no more find room than there is.
     if ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed) < ORPHANS_MAX.load(Ordering::Relaxed) {
         orphan(cache);
@@ -195,6 +203,8 @@ pub(crate) fn orphan_others(own: Option<CacheRef>) {
             orphan(cache);
         }
     });
+    LIVING.store(usize::from(own.is_some()), Ordering::Relaxed);
+    HEAP.set_crowded(false);
 }
 
 /// Empties all orphans' caches, keeping them as orphans.

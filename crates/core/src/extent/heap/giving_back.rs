@@ -11,6 +11,7 @@
 
 use super::PageHeap;
 use crate::extent::descriptor::Kind;
+use crate::extent::earn::Earner;
 use crate::extent::pressure;
 use crate::extent::purge::{Batch, DirtyBound, STEP_PAGES, STEP_VISITS};
 use crate::extent::state::{Idle, LG_STAMP_NS, State};
@@ -33,7 +34,9 @@ pub(super) enum Trust {
 /// How much a step of purging aims at.
 #[derive(Clone, Copy)]
 enum Amount {
-    Due,
+    /// What is due: a little for a thread that has other things to do, more for the purge thread, which holds the lock a
+    /// smaller share of its time that way.
+    Due(Earner),
     All,
 }
 
@@ -77,16 +80,22 @@ impl PageHeap {
             .store(pages.map_or(0, |pages| pages + 1), Ordering::SeqCst);
     }
 
-    /// Purges what is due by `now_ns`, one bounded step at a time; cheap when nothing is.
+    /// Purges what is due by `now_ns`, as much as suits `earner`; cheap when nothing is.
     #[inline]
-    pub(crate) fn tick(&self, now_ns: u64) {
+    pub(crate) fn tick_as(&self, now_ns: u64, earner: Earner) {
         if now_ns >= self.next_epoch_ns.load(Ordering::Relaxed) || self.is_pressed() {
-            self.tick_due(now_ns);
+            self.tick_due(now_ns, earner);
         }
     }
 
+    /// A caller's.
+    #[cfg(test)]
+    pub(crate) fn tick(&self, now_ns: u64) {
+        self.tick_as(now_ns, Earner::Caller);
+    }
+
     #[cold]
-    fn tick_due(&self, now_ns: u64) {
+    fn tick_due(&self, now_ns: u64, earner: Earner) {
         // Acquire: pairs with the Release below; one at a time is enough.
         if self.ticking.swap(true, Ordering::Acquire) {
             return;
@@ -95,7 +104,8 @@ impl PageHeap {
         let begin_ns = clock::fine_ns();
         let mut done = 0;
         loop {
-            let pages = self.step(Kind::Muzzy, Amount::Due) + self.step(Kind::Dirty, Amount::Due);
+            let amount = Amount::Due(earner);
+            let pages = self.step(Kind::Muzzy, amount) + self.step(Kind::Dirty, amount);
             done += pages;
             let is_over = clock::fine_ns().saturating_sub(begin_ns) >= BUDGET_NS;
             if pages == 0 || done >= TICK_PAGES || is_over {
@@ -144,7 +154,7 @@ impl PageHeap {
 
     pub(super) fn purge_due(&self) {
         for kind in [Kind::Muzzy, Kind::Dirty] {
-            while self.step(kind, Amount::Due) > 0 {}
+            while self.step(kind, Amount::Due(Earner::Caller)) > 0 {}
         }
     }
 
@@ -181,22 +191,23 @@ impl PageHeap {
     fn step(&self, kind: Kind, amount: Amount) -> usize {
         let grain = self.grain();
         let mut batch = match amount {
-            Amount::Due => Batch::new(),
+            Amount::Due(_) => Batch::new(),
             Amount::All => Batch::new().looking_everywhere(),
         };
         let lazily;
         {
             let mut state = self.state.lock();
-            let want = match amount {
-                Amount::Due => state.excess(kind),
-                Amount::All => state.idle[kind as usize],
+            let (want, most) = match amount {
+                Amount::Due(Earner::Caller) => (state.excess(kind), STEP_PAGES),
+                Amount::Due(Earner::Thread) => (state.excess(kind), usize::MAX),
+                Amount::All => (state.idle[kind as usize], STEP_PAGES),
             };
             if want == 0 {
                 return 0;
             }
-            state.collect(&mut batch, kind, want.min(STEP_PAGES), grain);
+            state.collect(&mut batch, kind, want.min(most), grain);
             state.recount();
-            lazily = matches!(amount, Amount::Due)
+            lazily = matches!(amount, Amount::Due(_))
                 && kind == Kind::Dirty
                 && state.decay[Kind::Muzzy as usize].decay_ms() != 0
                 && !pressure::is_limited()

@@ -89,3 +89,27 @@ fn where_moving_is_refused_nothing_is_lost_and_it_is_not_tried_for_ever() {
         give_all(heap, kept, 64);
     });
 }
+
+#[test]
+fn where_several_threads_allocate_only_what_is_long_to_copy_is_moved() {
+    let heap = heap();
+    let kept = scatter(heap, 24, 64);
+    heap.set_crowded(true);
+    let run = heap.alloc(Pages(100), 1, WRITTEN).unwrap();
+    assert_eq!(heap.figures().dirty, 12 * 64 * PAGE, "M4");
+    heap.set_crowded(false);
+    let moved = heap.alloc(Pages(100), 1, WRITTEN).unwrap();
+    assert!(heap.figures().dirty < 12 * 64 * PAGE);
+    heap.set_crowded(true);
+    let moves = |pages: usize| {
+        let runs = [(); 2].map(|()| heap.alloc(Pages(pages), 1, Purpose::Zeroed).unwrap());
+        // SAFETY: two runs of that many pages, held; nobody needs what is in them.
+        let moved = unsafe { heap.relocate(runs[0].addr, runs[1].addr, Pages(pages)) };
+        heap.check();
+        give_all(heap, runs.into(), pages);
+        moved.is_some()
+    };
+    assert!(!moves(512) && moves(1024));
+    give_all(heap, std::vec![run, moved], 100);
+    give_all(heap, kept, 64);
+}
