@@ -199,6 +199,14 @@ fn walk(control: &Control, row: Row<'_>) {
     let name = row.get("name");
     let full = first(name);
     let depth = full.split('.').count();
+    if name.starts_with("prof.stats.") && !control.is_on("config.prof") {
+        // There is no class to count samples of, so already the index is refused.
+        let folder = full.split('.').take(3).collect::<Vec<_>>().join(".");
+        assert_eq!(control.mib(&folder, 7).map(|mib| mib.len()), Ok(3));
+        assert_eq!(control.mib(&full, 7), Err(ENOENT), "{name}");
+        assert_eq!(control.call(&full, None, None).code, ENOENT, "{name}");
+        return;
+    }
     let mib = control
         .mib(&full, 7)
         .unwrap_or_else(|code| panic!("{name}: {code}"));
@@ -238,6 +246,11 @@ fn walk(control: &Control, row: Row<'_>) {
         return;
     }
     match (row.get("access"), size_of_type(row.get("type"))) {
+        ("--", _) if name == "stats.mutexes.reset" => {
+            for (old, new) in [(None, None), (Some(8), Some(&[0; 8][..]))] {
+                assert_eq!(both_ways(old, new).code, 0, "arguments are ignored");
+            }
+        }
         ("--", _) => {
             // Automatic arenas stay.
             let done = match name {

@@ -7,15 +7,17 @@
 //! B1  A slab is in the list of its degree exactly if it has free slots.
 //! B2  Objects come from the fullest slabs, so the emptier ones get a chance to empty.
 //! B3  A batch takes the lock once; slabs are made and given back outside it.
+//! B4  `came` less `went` is what is out of the slabs: counted after it came, before it can go again.
 //! Lock: the bin's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
 
 use super::misuse::{self, Misuse};
-use super::slab::{DEGREES, SlabRef, UNLISTED};
+use super::slab::{self, DEGREES, SlabRef, UNLISTED};
 use super::{ARENAS_MAX, ArenaIndex, automatic, hollow};
 use crate::extent::page_map;
 use crate::size::{PAGE, SMALL_CLASSES, SizeClass, size_of_class, slab_pages, slab_slots};
-use crate::sync::Mutex;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Contended, Contention, LockFigures, Mutex};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 pub(super) struct Slabs {
     heads: [u32; DEGREES],
@@ -23,14 +25,101 @@ pub(super) struct Slabs {
     /// The slab that a walk comes to next, 0 at the end of a list; and the list.
     walk_next: u32,
     walk_list: u32,
+    /// Slabs in lists.
+    listed: u32,
+    visits: Visits,
+}
+
+/// What was done so far.
+#[derive(Clone, Copy)]
+struct Visits {
+    fills: u64,
+    flushes: u64,
+    /// Slabs made.
+    made: u64,
+    /// Times that slots were taken of a slab made earlier.
+    reused: u64,
+}
+
+/// The figures of a bin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BinFigures {
+    /// Slots taken so far, and given back.
+    pub(crate) nmalloc: u64,
+    pub(crate) ndalloc: u64,
+    /// Visits that took some, and that gave some back.
+    pub(crate) nfills: u64,
+    pub(crate) nflushes: u64,
+    /// Slabs made so far, and times that one made earlier was taken from.
+    pub(crate) nslabs: u64,
+    pub(crate) nreslabs: u64,
+    /// Slabs there are, and those of them that have free slots.
+    pub(crate) curslabs: usize,
+    pub(crate) nonfull_slabs: usize,
+    pub(crate) lock: LockFigures,
+}
+
+impl BinFigures {
+    pub(crate) const ZERO: Self = Self {
+        nmalloc: 0,
+        ndalloc: 0,
+        nfills: 0,
+        nflushes: 0,
+        nslabs: 0,
+        nreslabs: 0,
+        curslabs: 0,
+        nonfull_slabs: 0,
+        lock: LockFigures::ZERO,
+    };
+
+    /// Slots that are out: with the application, caches or the depot.
+    pub(crate) fn curregs(&self) -> usize {
+        self.nmalloc.saturating_sub(self.ndalloc) as usize
+    }
+
+    /// Adds those of another bin.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.nmalloc += other.nmalloc;
+        self.ndalloc += other.ndalloc;
+        self.nfills += other.nfills;
+        self.nflushes += other.nflushes;
+        self.nslabs += other.nslabs;
+        self.nreslabs += other.nreslabs;
+        self.curslabs += other.curslabs;
+        self.nonfull_slabs += other.nonfull_slabs;
+        self.lock.add(&other.lock);
+    }
+}
+
+/// A bin's place among all.
+pub(super) struct Place;
+
+/// What is counted of waiting for the bins' locks: apart, as hardly one of them is ever waited for, and the bins of the
+/// first arena lie where every process writes.
+static CONTENTION: [Contention; SMALL_CLASSES * ARENAS_MAX] =
+    [const { Contention::new() }; SMALL_CLASSES * ARENAS_MAX];
+
+impl Contended for Place {
+    fn contention(&self) -> &Contention {
+        let bin_in = |bins: &[Bin]| {
+            let offset = ptr::from_ref(self)
+                .addr()
+                .wrapping_sub(bins.as_ptr().addr());
+            Some(offset / size_of::<Bin>()).filter(|&number| number < bins.len())
+        };
+        let others = || bin_in(OTHERS.as_flattened()).map(|number| number + SMALL_CLASSES);
+        let number = bin_in(&FIRST).or_else(others).unwrap_or(0);
+        &CONTENTION[number % CONTENTION.len()]
+    }
 }
 
 pub(super) struct Bin {
-    pub(super) slabs: Mutex<Slabs, 2>,
-    /// Slots taken: held by the application, by caches or by the depot.
-    taken: AtomicUsize,
+    pub(super) slabs: Mutex<Slabs, 2, Place>,
+    /// Slots taken so far, and given back (B4).
+    came: AtomicUsize,
+    went: AtomicUsize,
     /// Slabs there are.
-    count: AtomicUsize,
+    count: AtomicU32,
     /// Slots came back since the last sweep.
     changed: AtomicBool,
 }
@@ -44,15 +133,24 @@ static OTHERS: [[Bin; SMALL_CLASSES]; ARENAS_MAX - 1] =
 
 impl Bin {
     const fn new() -> Self {
+        let slabs = Slabs {
+            heads: [0; DEGREES],
+            tails: [0; DEGREES],
+            walk_next: 0,
+            walk_list: 0,
+            listed: 0,
+            visits: Visits {
+                fills: 0,
+                flushes: 0,
+                made: 0,
+                reused: 0,
+            },
+        };
         Self {
-            slabs: Mutex::new(Slabs {
-                heads: [0; DEGREES],
-                tails: [0; DEGREES],
-                walk_next: 0,
-                walk_list: 0,
-            }),
-            taken: AtomicUsize::new(0),
-            count: AtomicUsize::new(0),
+            slabs: Mutex::with(slabs, Place),
+            came: AtomicUsize::new(0),
+            went: AtomicUsize::new(0),
+            count: AtomicU32::new(0),
             changed: AtomicBool::new(false),
         }
     }
@@ -67,6 +165,34 @@ impl Bin {
     /// Whether there is; asked once.
     pub(super) fn take_changed(&self) -> bool {
         self.changed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Slots that are out, in this order (B4): never less than there are.
+    fn taken(&self) -> usize {
+        // Acquire: pairs with the Release in `flush_arena`: what went is seen to have come.
+        let went = self.went.load(Ordering::Acquire);
+        self.came.load(Ordering::Acquire).wrapping_sub(went)
+    }
+
+    fn figures(&self) -> BinFigures {
+        let lock = self.slabs.figures();
+        let (visits, listed) = {
+            let slabs = self.slabs.lock();
+            (slabs.visits, slabs.listed)
+        };
+        // As in `taken`.
+        let ndalloc = self.went.load(Ordering::Acquire) as u64;
+        BinFigures {
+            nmalloc: self.came.load(Ordering::Acquire) as u64,
+            ndalloc,
+            nfills: visits.fills,
+            nflushes: visits.flushes,
+            nslabs: visits.made,
+            nreslabs: visits.reused,
+            curslabs: self.count.load(Ordering::Relaxed) as usize,
+            nonfull_slabs: listed as usize,
+            lock,
+        }
     }
 
     /// Gives an empty slab back.
@@ -100,6 +226,7 @@ impl Slabs {
                 record.next = 0;
                 self.tails[list] = number;
                 self.link(tail, list, number);
+                self.listed += 1;
             }
         }
     }
@@ -120,6 +247,7 @@ impl Slabs {
         }
         // SAFETY: as above.
         unsafe { slab.get_mut() }.degree = UNLISTED;
+        self.listed -= 1;
     }
 
     /// Begins a walk over all slabs in lists, which changes between its steps do not disturb: a slab that moves
@@ -173,8 +301,12 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
         let (mut unused, mut refused) = (None, false);
         {
             let mut slabs = bin.slabs.lock();
-            if let Some(slab) = fresh {
-                slabs.relist(slab);
+            match fresh {
+                Some(slab) => {
+                    slabs.visits.made += 1;
+                    slabs.relist(slab);
+                }
+                None => slabs.visits.fills += 1,
             }
             while filled < out.len() {
                 let Some(mut slab) = slabs.fullest() else {
@@ -184,6 +316,7 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
                 let taken = unsafe { slab.take(&mut out[filled..]) };
                 slabs.relist(slab);
                 filled += taken;
+                slabs.visits.reused += u64::from(taken > 0 && fresh != Some(slab));
                 if taken == 0 {
                     // All its slots are on hollow pages, and the limit refuses their memory.
                     refused = true;
@@ -214,7 +347,7 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
             None => break,
         }
     }
-    bin.taken.fetch_add(filled, Ordering::Relaxed);
+    bin.came.fetch_add(filled, Ordering::Relaxed);
     filled
 }
 
@@ -254,6 +387,7 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
         let others_before = others;
         {
             let mut slabs = bin.slabs.lock();
+            slabs.visits.flushes += u64::from(before == 0);
             while next < objects.len() && emptied_count < EMPTIED {
                 let ptr = objects[next];
                 next += 1;
@@ -281,8 +415,9 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
                 }
             }
         }
-        bin.taken
-            .fetch_sub(next - before - (others - others_before), Ordering::Relaxed);
+        // Release: pairs with the Acquire in `taken`.
+        bin.went
+            .fetch_add(next - before - (others - others_before), Ordering::Release);
         for slab in emptied.into_iter().flatten() {
             // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
             unsafe { bin.destroy(slab) };
@@ -326,8 +461,8 @@ pub(crate) fn room(class: usize) -> Room {
     for bins in all().take(automatic()) {
         let bin = &bins[class % SMALL_CLASSES];
         // In this order, as a slab is counted before its slots are taken: never more taken than there are.
-        taken += bin.taken.load(Ordering::Acquire);
-        count += bin.count.load(Ordering::Acquire);
+        taken += bin.taken();
+        count += bin.count.load(Ordering::Acquire) as usize;
     }
     let (slabs, slots) = (count * slab_pages(class) * PAGE, count * slab_slots(class));
     Room {
@@ -336,12 +471,21 @@ pub(crate) fn room(class: usize) -> Room {
     }
 }
 
-/// Slabs of the small class with index `class`, in all arenas.
-pub(crate) fn slabs(class: usize) -> usize {
-    all()
-        .take(automatic())
-        .map(|bins| bins[class % SMALL_CLASSES].count.load(Ordering::Relaxed))
-        .sum()
+/// The figures of the bin of `class` in `arena`.
+pub(crate) fn figures(class: usize, arena: ArenaIndex) -> BinFigures {
+    at(class, arena).figures()
+}
+
+/// Bytes of the record of a slab of `class`.
+pub(crate) const fn record_bytes(class: usize) -> usize {
+    slab::record_bytes(class)
+}
+
+/// Counts anew what is counted of the bins' locks.
+pub(crate) fn forget_lock_figures() {
+    for bin in all().take(automatic()).flatten() {
+        bin.slabs.forget_figures();
+    }
 }
 
 /// The arena of the slab that holds `ptr`. `None`: no slab does.
@@ -353,9 +497,7 @@ pub(super) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
 
 /// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
 pub(crate) fn taken(class: usize) -> usize {
-    all()
-        .map(|bins| bins[class % SMALL_CLASSES].taken.load(Ordering::Relaxed))
-        .sum()
+    all().map(|bins| bins[class % SMALL_CLASSES].taken()).sum()
 }
 
 #[cfg(test)]
@@ -382,6 +524,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_bin_has_its_own_count_of_waits() {
+        let mut seen = HashSet::new();
+        for arena in 0..ARENAS_MAX {
+            for class in 0..SMALL_CLASSES {
+                let place = &at(class, ArenaIndex::new(arena)).slabs;
+                assert!(seen.insert(ptr::from_ref(place.contention()).addr()));
+            }
+        }
+        assert_eq!(seen.len(), CONTENTION.len());
+    }
+
     /// Arena and class pairs of their own, so that tests running side by side do not meet.
     #[test]
     fn random_fills_and_flushes_agree_with_a_set() {
@@ -398,7 +552,7 @@ mod tests {
                     .wrapping_add(1442695040888963407);
                 let count = 1 + (seed >> 33) as usize % 60;
                 if seed >> 63 == 0 || live.is_empty() {
-                    let mut out = vec![core::ptr::null_mut(); count];
+                    let mut out = vec![ptr::null_mut(); count];
                     let filled = fill(class, arena, &mut out);
                     assert!(filled > 0);
                     for &ptr in &out[..filled] {
@@ -420,10 +574,7 @@ mod tests {
                     flush(class, &mut back);
                 }
                 check(class.index(), arena);
-                assert_eq!(
-                    at(class.index(), arena).taken.load(Ordering::Relaxed),
-                    live.len()
-                );
+                assert_eq!(at(class.index(), arena).taken(), live.len());
             }
             flush(class, &mut live);
             assert_eq!(at(class.index(), arena).slabs.lock().heads, [0; DEGREES]);
@@ -434,14 +585,14 @@ mod tests {
     fn refills_take_the_fullest_slab_lowest_address_first() {
         let (arena, class) = (ArenaIndex::new(28), SizeClass::new(20).unwrap());
         let slots = slab_slots(20);
-        let mut objects = vec![core::ptr::null_mut(); slots * 2];
+        let mut objects = vec![ptr::null_mut(); slots * 2];
         assert_eq!(fill(class, arena, &mut objects[..slots]), slots);
         assert_eq!(fill(class, arena, &mut objects[slots..]), slots);
         // The first slab keeps one object, the second all but two.
         flush(class, &mut objects[1..slots].to_vec());
         let (low, high) = (objects[slots + 3], objects[slots + 7]);
         flush(class, &mut [high, low]);
-        let mut out = [core::ptr::null_mut(); 3];
+        let mut out = [ptr::null_mut(); 3];
         assert_eq!(fill(class, arena, &mut out), 3);
         assert_eq!(out[..2], [low, high]);
         assert_eq!(out[2], objects[1]);
@@ -450,7 +601,7 @@ mod tests {
     #[test]
     fn inspection_tells_live_objects_from_misuse() {
         let (arena, class) = (ArenaIndex::new(29), SizeClass::new(8).unwrap());
-        let mut objects = [core::ptr::null_mut(); 2];
+        let mut objects = [ptr::null_mut(); 2];
         assert_eq!(fill(class, arena, &mut objects), 2);
         assert_eq!(inspect(objects[0]), Ok(class));
         assert_eq!(inspect(objects[0].wrapping_add(8)), Err(Misuse::Interior));

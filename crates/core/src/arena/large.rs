@@ -7,16 +7,18 @@
 //!
 //! A1  The record is named on the object's first page; cached classes (up to 32 KiB) have their class byte there.
 //! A2  An object changes hands by its kind: Large -> Idle -> Large by compare-exchange, so a second free loses.
+//! A3  What the page heap gave and got is counted on the way; what passes the run cache is counted there, by its
+//!     slots. Both together tell what the application has, by class.
 
 use super::ArenaIndex;
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
 use super::run_cache;
 use crate::extent::{HEAP, Purpose, page_map};
-use crate::meta::{self, MetaRef};
-use crate::size::{CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, class_of};
+use crate::meta::{self, MetaRef, UNIT};
+use crate::size::{CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, class_of, size_of_class};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// From here on a move by the system beats copying.
 pub(crate) const RELOCATE_MIN: usize = 256 << 10;
@@ -24,36 +26,53 @@ pub(crate) const RELOCATE_MIN: usize = 256 << 10;
 #[repr(C, align(64))]
 struct Large {
     kind: KindCell,
-    /// Position in [`OUT`].
+    /// Position in [`BOOKS`].
     class: u8,
     base: *mut u8,
     pages: usize,
 }
 
-/// Bytes of objects by class: of those the application holds, and for cached classes those in caches too.
-static OUT: [AtomicUsize; CLASSES - SMALL_CLASSES] =
-    [const { AtomicUsize::new(0) }; CLASSES - SMALL_CLASSES];
+/// What the page heap gave and got of a class (A3).
+struct Books {
+    /// Objects that came of it, and that went, those that changed their class among both.
+    came: AtomicU64,
+    went: AtomicU64,
+    /// Bytes that are out of it.
+    bytes: AtomicUsize,
+}
 
-/// Counts `bytes` that are out from now on, at a position of [`OUT`].
-#[inline]
-fn out_add(class: u8, bytes: usize) {
-    if let Some(out) = OUT.get(class as usize) {
-        out.fetch_add(bytes, Ordering::Relaxed);
+const LARGE_CLASSES: usize = CLASSES - SMALL_CLASSES;
+
+/// By class, from the first large one on.
+static BOOKS: [Books; LARGE_CLASSES] = [const {
+    Books {
+        came: AtomicU64::new(0),
+        went: AtomicU64::new(0),
+        bytes: AtomicUsize::new(0),
+    }
+}; LARGE_CLASSES];
+
+/// Counts an object of `bytes` bytes that came from the page heap, at a position of [`BOOKS`].
+fn note_came(class: u8, bytes: usize) {
+    if let Some(books) = BOOKS.get(class as usize) {
+        books.came.fetch_add(1, Ordering::Relaxed);
+        books.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Counts `bytes` that are out no more.
-#[inline]
-fn out_sub(class: u8, bytes: usize) {
-    if let Some(out) = OUT.get(class as usize) {
-        out.fetch_sub(bytes, Ordering::Relaxed);
+/// Counts one that went back to it.
+fn note_went(class: u8, bytes: usize) {
+    if let Some(books) = BOOKS.get(class as usize) {
+        // Release: pairs with the Acquire in `figures`: what went is seen to have come.
+        books.went.fetch_add(1, Ordering::Release);
+        books.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// Position in [`OUT`] of the class that covers `bytes`.
+/// Position in [`BOOKS`] of the class that covers `bytes`.
 fn out_class(bytes: usize) -> u8 {
     let class = class_of(bytes).map_or(CLASSES - 1, |class| class.index());
-    class.saturating_sub(SMALL_CLASSES).min(OUT.len() - 1) as u8
+    class.saturating_sub(SMALL_CLASSES).min(BOOKS.len() - 1) as u8
 }
 
 /// A new large object.
@@ -101,7 +120,6 @@ pub(crate) fn alloc_idle(pages: Pages, arena: ArenaIndex) -> Option<NonNull<u8>>
     // SAFETY: the run cache holds records of ours; what it gives is this thread's alone.
     let object = unsafe { large(record).as_ref() };
     object.kind.set(Kind::Large);
-    out_add(object.class, pages.bytes());
     NonNull::new(object.base)
 }
 
@@ -125,7 +143,7 @@ fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Option<Fresh> {
         });
         object.as_ref().kind.set(Kind::Large);
     }
-    out_add(class, pages.bytes());
+    note_came(class, pages.bytes());
     page_map::set_record(run.addr.as_ptr(), Some(record));
     set_class_byte(run.addr, pages.bytes());
     Some(Fresh {
@@ -194,7 +212,6 @@ pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
     if object.kind.get() != Kind::Large || object.base != ptr {
         return Offer::Refused;
     }
-    let bytes = object.pages * PAGE;
     let Some(room) = run_cache::reserve(Pages(object.pages), arena) else {
         return Offer::Refused;
     };
@@ -203,7 +220,6 @@ pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
         return Offer::Refused;
     }
     HEAP.note_idle(room.waiting_bytes() / PAGE);
-    out_sub(object.class, bytes);
     Offer::Taken(room.put(record).map(Displaced))
 }
 
@@ -213,14 +229,13 @@ pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
         Offer::Taken(Some(displaced)) => displaced.release(),
         Offer::Taken(None) => {}
         Offer::Refused => {
-            let bytes = inspect(ptr)?;
+            inspect(ptr)?;
             let record = page_map::record(ptr).ok_or(Misuse::Foreign)?;
             // SAFETY: `inspect` found the record of this object.
             let object = unsafe { large(record).as_ref() };
             if !object.kind.change(Kind::Large, Kind::Idle) {
                 return Err(Misuse::DoubleFree);
             }
-            out_sub(object.class, bytes);
             release(record);
         }
     }
@@ -238,6 +253,7 @@ fn release_as(record: MetaRef, bare: bool) {
     let object = unsafe { large(record).as_ref() };
     object.kind.set(Kind::Free);
     let (base, pages) = (object.base, Pages(object.pages));
+    note_went(object.class, pages.bytes());
     page_map::set_class_byte(base, 0);
     page_map::set_record(base, None);
     if let Some(addr) = NonNull::new(base) {
@@ -276,10 +292,60 @@ pub(crate) fn each_idle(mut each: impl FnMut(usize, usize)) {
     run_cache::look(look, release);
 }
 
-/// Bytes out by class, from the first large class on.
+/// The figures of a large class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LargeFigures {
+    /// Objects handed out so far, and taken back.
+    pub(crate) nmalloc: u64,
+    pub(crate) ndalloc: u64,
+    /// Bytes that are out: with the application, and with caches where the class is cached.
+    pub(crate) bytes: usize,
+}
+
+impl LargeFigures {
+    pub(crate) const ZERO: Self = Self {
+        nmalloc: 0,
+        ndalloc: 0,
+        bytes: 0,
+    };
+
+    /// Objects that are out.
+    pub(crate) fn curlextents(&self) -> usize {
+        self.nmalloc.saturating_sub(self.ndalloc) as usize
+    }
+}
+
+/// The figures of the class with index `index`, which is a large one (A3).
+pub(crate) fn figures(index: usize) -> LargeFigures {
+    let Some(books) = BOOKS.get(index.wrapping_sub(SMALL_CLASSES)) else {
+        return LargeFigures::ZERO;
+    };
+    let pages = size_of_class(index - 1) / PAGE + 1..=size_of_class(index) / PAGE;
+    // Acquire: pairs with the Release in `note_went`.
+    let went = books.went.load(Ordering::Acquire);
+    let runs = run_cache::figures_of(pages);
+    LargeFigures {
+        nmalloc: books.came.load(Ordering::Relaxed) + runs.hits,
+        ndalloc: went + runs.hits + runs.waiting,
+        bytes: (books.bytes.load(Ordering::Relaxed)).saturating_sub(runs.waiting_bytes),
+    }
+}
+
+/// Bytes out of the class with index `index`, which is a large one.
 pub(crate) fn out_bytes(index: usize) -> usize {
-    OUT.get(index.saturating_sub(SMALL_CLASSES))
-        .map_or(0, |out| out.load(Ordering::Relaxed))
+    figures(index).bytes
+}
+
+/// Bytes of the records of large objects.
+pub(crate) fn record_bytes() -> usize {
+    let records: u64 = BOOKS
+        .iter()
+        .map(|books| {
+            let went = books.went.load(Ordering::Acquire);
+            books.came.load(Ordering::Relaxed).saturating_sub(went)
+        })
+        .sum();
+    records as usize * UNIT
 }
 
 /// Changes the large object at `ptr`, the caller's, to `bytes` in place. `Some(zeroed)`: done, and whether
@@ -303,9 +369,10 @@ pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize, purpose: Purpose) ->
         // SAFETY: the tail of the run, which nobody uses from now on.
         unsafe { HEAP.dealloc(ptr.add(new.bytes()), Pages(old.0 - new.0)) };
     }
-    out_sub(object.class, old.bytes());
-    object.class = out_class(new.bytes());
-    out_add(object.class, new.bytes());
+    let class = out_class(new.bytes());
+    note_came(class, new.bytes());
+    note_went(object.class, old.bytes());
+    object.class = class;
     set_class_byte(ptr, bytes);
     Some(zeroed)
 }
@@ -330,7 +397,6 @@ pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>) -> bool {
         object.kind.set(Kind::Large);
         return false;
     };
-    out_sub(object.class, pages.bytes());
     release_as(record, bare);
     true
 }

@@ -8,15 +8,19 @@
 //! A program that allocates and frees a buffer again and again gets the same one back by one exchange, without a
 //! lock, a search, or joining. At every instant of it an object is in a slot, or one thread's own.
 //!
+//! A slot is one word: how often an object was taken from it since it was last emptied, and the number of the record
+//! that waits there. So hits are counted by the exchange itself, and each exactly once.
+//!
 //! R1  What waits is bounded by what it earns: [`MOST`] times the hit rate, at least [`LEAST`].
 //!     While memory is short it is a part of that.
-//! R2  [`drain`] empties it.
+//! R2  [`drain`] empties it, each second or so: far sooner than the count in a slot could overflow.
 
 use super::ArenaIndex;
 use crate::extent::pressure;
 use crate::meta::MetaRef;
 use crate::size::Pages;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::ops::RangeInclusive;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Largest number of pages that waits: 1 MiB.
 const SLOT_PAGES: usize = 256;
@@ -36,12 +40,30 @@ const MISSES: u32 = 32;
 
 #[repr(align(64))]
 struct Shard {
-    slots: [AtomicU32; SLOTS],
+    slots: [AtomicU64; SLOTS],
+}
+
+/// Bits of a slot that hold the record's number; above them is the count of hits.
+const LG_NUMBERS: u32 = 32;
+
+/// The record in a slot.
+const fn waits(slot: u64) -> Option<MetaRef> {
+    MetaRef::from_number(slot as u32)
+}
+
+/// The slot's hits.
+const fn hits(slot: u64) -> u64 {
+    slot >> LG_NUMBERS
+}
+
+/// The slot with that record in it.
+const fn with(slot: u64, record: u32) -> u64 {
+    hits(slot) << LG_NUMBERS | record as u64
 }
 
 static SHARD: [Shard; SHARDS] = [const {
     Shard {
-        slots: [const { AtomicU32::new(0) }; SLOTS],
+        slots: [const { AtomicU64::new(0) }; SLOTS],
     }
 }; SHARDS];
 /// Bytes that wait, and that may.
@@ -55,8 +77,16 @@ static HIT: AtomicU32 = AtomicU32::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static MISSED: AtomicU32 = AtomicU32::new(0);
 
+/// Hits that slots no longer hold, by pages.
+static PAST_HITS: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+/// Requests that found nothing.
+static MISSES_EVER: AtomicU64 = AtomicU64::new(0);
+/// Objects that another one displaced, and those taken out by [`drain`].
+static DISPLACED: AtomicU64 = AtomicU64::new(0);
+static DRAINED: AtomicU64 = AtomicU64::new(0);
+
 #[inline]
-fn slot_of(pages: Pages, arena: ArenaIndex) -> Option<&'static AtomicU32> {
+fn slot_of(pages: Pages, arena: ArenaIndex) -> Option<&'static AtomicU64> {
     SHARD[arena.index() % SHARDS].slots.get(pages.0)
 }
 
@@ -64,11 +94,16 @@ fn slot_of(pages: Pages, arena: ArenaIndex) -> Option<&'static AtomicU32> {
 #[inline]
 pub(super) fn take(pages: Pages, arena: ArenaIndex) -> Option<MetaRef> {
     let slot = slot_of(pages, arena)?;
-    if slot.load(Ordering::Relaxed) == 0 {
-        return None;
-    }
-    // Acquire: pairs with the exchange in `put`.
-    let record = MetaRef::from_number(slot.swap(0, Ordering::Acquire))?;
+    let mut seen = slot.load(Ordering::Relaxed);
+    let record = loop {
+        let record = waits(seen)?;
+        let taken = hits(seen).wrapping_add(1) << LG_NUMBERS;
+        // Acquire: pairs with the exchange in `put`.
+        match slot.compare_exchange_weak(seen, taken, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => break record,
+            Err(now) => seen = now,
+        }
+    };
     WAITING.fetch_sub(pages.bytes(), Ordering::Relaxed);
     HIT.store(
         HIT.load(Ordering::Relaxed).wrapping_add(1),
@@ -82,6 +117,7 @@ pub(super) fn note_miss(pages: Pages) {
     if pages.0 >= SLOTS {
         return;
     }
+    MISSES_EVER.fetch_add(1, Ordering::Relaxed);
     let missed = MISSED.load(Ordering::Relaxed) + 1;
     if missed < MISSES {
         MISSED.store(missed, Ordering::Relaxed);
@@ -100,7 +136,7 @@ pub(super) fn forget_earnings() {
 
 /// Room that [`reserve`] found for an object.
 pub(super) struct Room {
-    slot: &'static AtomicU32,
+    slot: &'static AtomicU64,
     pages: Pages,
     waiting: usize,
 }
@@ -134,8 +170,18 @@ impl Room {
     /// Leaves an object here; the answer is the one that waited in its place, the caller's from now on.
     #[inline]
     pub(super) fn put(self, record: MetaRef) -> Option<MetaRef> {
+        let mut seen = self.slot.load(Ordering::Relaxed);
         // Release: the next owner sees the object as it is now. Acquire: so do we with the one displaced.
-        let displaced = MetaRef::from_number(self.slot.swap(record.number(), Ordering::AcqRel))?;
+        while let Err(now) = self.slot.compare_exchange_weak(
+            seen,
+            with(seen, record.number()),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        ) {
+            seen = now;
+        }
+        let displaced = waits(seen)?;
+        DISPLACED.fetch_add(1, Ordering::Relaxed);
         self.cancel();
         Some(displaced)
     }
@@ -155,8 +201,11 @@ pub(super) fn drain(mut each: impl FnMut(MetaRef)) {
                 continue;
             }
             // Acquire: pairs with the exchange in `put`.
-            if let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire)) {
+            let found = slot.swap(0, Ordering::Acquire);
+            PAST_HITS[pages].fetch_add(hits(found), Ordering::Relaxed);
+            if let Some(record) = waits(found) {
                 WAITING.fetch_sub(Pages(pages).bytes(), Ordering::Relaxed);
+                DRAINED.fetch_add(1, Ordering::Relaxed);
                 each(record);
             }
         }
@@ -167,19 +216,21 @@ pub(super) fn drain(mut each: impl FnMut(MetaRef)) {
 pub(super) fn look(mut each: impl FnMut(MetaRef), mut displaced: impl FnMut(MetaRef)) {
     for shard in &SHARD {
         for (pages, slot) in shard.slots.iter().enumerate() {
-            if slot.load(Ordering::Relaxed) == 0 {
+            if waits(slot.load(Ordering::Relaxed)).is_none() {
                 continue;
             }
             // Acquire: pairs with the exchange in `put`. Nobody else can reach the object until it is back.
-            let Some(record) = MetaRef::from_number(slot.swap(0, Ordering::Acquire)) else {
+            let found = slot.fetch_and(u64::MAX << LG_NUMBERS, Ordering::Acquire);
+            let Some(record) = waits(found) else {
                 continue;
             };
             each(record);
+            let put_back = |seen| waits(seen).is_none().then(|| with(seen, record.number()));
             // Release: as in `put`.
-            let back =
-                slot.compare_exchange(0, record.number(), Ordering::Release, Ordering::Relaxed);
+            let back = slot.fetch_update(Ordering::Release, Ordering::Relaxed, put_back);
             if back.is_err() {
                 WAITING.fetch_sub(Pages(pages).bytes(), Ordering::Relaxed);
+                DISPLACED.fetch_add(1, Ordering::Relaxed);
                 displaced(record);
             }
         }
@@ -189,8 +240,8 @@ pub(super) fn look(mut each: impl FnMut(MetaRef), mut displaced: impl FnMut(Meta
 /// Counts anew what waits, in a forked child: a thread that is gone may have been between an exchange and its count.
 pub(crate) fn recount() {
     let bytes = |shard: &Shard| -> usize {
-        let waits = |&(_, slot): &(usize, &AtomicU32)| slot.load(Ordering::Relaxed) != 0;
-        let waiting = shard.slots.iter().enumerate().filter(waits);
+        let full = |&(_, slot): &(usize, &AtomicU64)| waits(slot.load(Ordering::Relaxed)).is_some();
+        let waiting = shard.slots.iter().enumerate().filter(full);
         waiting.map(|(pages, _)| Pages(pages).bytes()).sum()
     };
     WAITING.store(SHARD.iter().map(bytes).sum(), Ordering::Relaxed);
@@ -199,4 +250,67 @@ pub(crate) fn recount() {
 /// Bytes that wait.
 pub(crate) fn waiting_bytes() -> usize {
     WAITING.load(Ordering::SeqCst)
+}
+
+/// What became of requests, and of objects that were freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunFigures {
+    /// Requests that an object served, and that found none.
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    /// Objects that wait, and their bytes.
+    pub(crate) waiting: u64,
+    pub(crate) waiting_bytes: usize,
+    /// Objects that another one displaced, and those taken out as time passed.
+    pub(crate) displaced: u64,
+    pub(crate) drained: u64,
+}
+
+impl RunFigures {
+    pub(crate) const ZERO: Self = Self {
+        hits: 0,
+        misses: 0,
+        waiting: 0,
+        waiting_bytes: 0,
+        displaced: 0,
+        drained: 0,
+    };
+}
+
+/// Calls `each` with the pages of every object that waits.
+pub(crate) fn each_waiting(mut each: impl FnMut(usize)) {
+    for shard in &SHARD {
+        for (pages, slot) in shard.slots.iter().enumerate() {
+            if waits(slot.load(Ordering::Relaxed)).is_some() {
+                each(pages);
+            }
+        }
+    }
+}
+
+/// The figures of objects of so many pages; misses, displaced and drained ones are not told apart.
+pub(super) fn figures_of(pages: RangeInclusive<usize>) -> RunFigures {
+    let mut figures = RunFigures::ZERO;
+    for pages in (*pages.start()..SLOTS).take_while(|number| number <= pages.end()) {
+        figures.hits += PAST_HITS[pages].load(Ordering::Relaxed);
+        for shard in &SHARD {
+            let slot = shard.slots[pages].load(Ordering::Relaxed);
+            figures.hits += hits(slot);
+            if waits(slot).is_some() {
+                figures.waiting += 1;
+                figures.waiting_bytes += Pages(pages).bytes();
+            }
+        }
+    }
+    figures
+}
+
+/// The figures of all.
+pub(crate) fn figures() -> RunFigures {
+    RunFigures {
+        misses: MISSES_EVER.load(Ordering::Relaxed),
+        displaced: DISPLACED.load(Ordering::Relaxed),
+        drained: DRAINED.load(Ordering::Relaxed),
+        ..figures_of(0..=SLOT_PAGES)
+    }
 }

@@ -30,6 +30,11 @@ const fn units(class: usize) -> usize {
     (BITMAP_AT + slab_slots(class).div_ceil(64) * 8).div_ceil(UNIT)
 }
 
+/// Bytes of the record of a slab of `class`.
+pub(super) const fn record_bytes(class: usize) -> usize {
+    units(class) * UNIT
+}
+
 /// Degrees of fullness that partly full slabs are sorted by.
 pub(super) const DEGREES: usize = 4;
 /// The degree of a slab that is in no list: full, or on its way.

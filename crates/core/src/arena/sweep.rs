@@ -19,7 +19,7 @@ use super::slab::SlabRef;
 use super::{ArenaIndex, automatic};
 use crate::extent::HEAP;
 use crate::size::{PAGE, Pages, SMALL_CLASSES};
-use crate::sync::Mutex;
+use crate::sync::{LockFigures, Mutex};
 use crate::sys::memory;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +50,16 @@ struct Sweep {
     entered: bool,
     /// When the next sweep begins.
     next_ns: u64,
+}
+
+/// What was counted of the sweep's lock.
+pub(crate) fn lock_figures() -> LockFigures {
+    SWEEP.figures()
+}
+
+/// Counts that anew.
+pub(crate) fn forget_lock_figures() {
+    SWEEP.forget_figures();
 }
 
 /// Pages on their way through the system.

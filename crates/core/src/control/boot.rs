@@ -17,10 +17,10 @@ use crate::arena::depot;
 use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
-use crate::sys::{process, thread as system};
+use crate::sys::{clock, process, thread as system};
 use crate::thread::{CacheRef, passage::Passage, registry};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The boot has not begun, or is done; any other state is the number of the process that a thread is booting.
 const NEW: u32 = 0;
@@ -35,6 +35,10 @@ static BOOTER: AtomicUsize = AtomicUsize::new(0);
 static FORK_HANDLERS: AtomicBool = AtomicBool::new(false);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static ZERO_REALLOC: AtomicU8 = AtomicU8::new(ZeroRealloc::Free as u8);
+
+/// When the boot was.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static BOOTED_NS: AtomicU64 = AtomicU64::new(0);
 
 /// Calls of `realloc(ptr, 0)` so far.
 static ZERO_REALLOCS: AtomicUsize = AtomicUsize::new(0);
@@ -120,6 +124,7 @@ fn boot() -> bool {
 }
 
 fn prepare(options: &Options) {
+    BOOTED_NS.store(clock::now_ns(), Ordering::Relaxed);
     let orphans = container::prepare(options);
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
     HEAP.set_adaptive(options.decay_adaptive);
@@ -194,6 +199,11 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
         report::arm();
         Some(cache)
     })
+}
+
+/// Nanoseconds since the boot, as fine as the kernel's tick.
+pub(super) fn uptime_ns() -> u64 {
+    clock::now_ns().saturating_sub(BOOTED_NS.load(Ordering::Relaxed))
 }
 
 /// Calls of `realloc(ptr, 0)` so far.

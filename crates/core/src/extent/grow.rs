@@ -179,6 +179,7 @@ impl State {
     pub(super) fn prepare_spares(&mut self, count: usize) -> Option<()> {
         while self.spare_count < count {
             let huge = HugeRef::create(meta::allocate(UNITS)?);
+            self.descriptors += 1;
             self.put_spare(huge);
         }
         Some(())

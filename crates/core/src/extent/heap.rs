@@ -13,15 +13,15 @@
 //! H3  A refusal by the system is `None`; nothing is lost, and the same call may succeed later.
 //! Lock: page heap, rank 3. Calls the metadata below it, never an arena.
 
-use super::descriptor::{HugeRef, Kind};
+use super::descriptor::{self, HugeRef, Kind};
 use super::giant::GIANT_PAGES;
 use super::huge::HugeFigures;
 use super::moving::{Gaps, PIECE_PAGES};
 use super::state::{Idle, Place, State, Want, all_used};
-use crate::meta::limit;
+use crate::meta::{UNIT, limit};
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
-use crate::sync::{Guard, Mutex};
+use crate::sync::{Guard, LockFigures, Mutex};
 use crate::sys::memory;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -111,6 +111,10 @@ pub(crate) struct Figures {
     pub(crate) mapped: usize,
     /// Huge pages.
     pub(crate) huge: HugeFigures,
+    /// Descriptors that wait to be used.
+    pub(crate) spare_descriptors: usize,
+    /// Bytes of all descriptors.
+    pub(crate) descriptor_bytes: usize,
     /// Purging of dirty pages.
     pub(crate) dirty_purges: PurgeFigures,
     /// Purging of muzzy pages.
@@ -125,6 +129,8 @@ impl Figures {
         retained: 0,
         mapped: 0,
         huge: HugeFigures::ZERO,
+        spare_descriptors: 0,
+        descriptor_bytes: 0,
         dirty_purges: PurgeFigures::ZERO,
         muzzy_purges: PurgeFigures::ZERO,
     };
@@ -441,6 +447,16 @@ impl PageHeap {
         state.decay[Kind::Muzzy as usize].begin(muzzy_ms);
     }
 
+    /// What was counted of its lock.
+    pub(crate) fn lock_figures(&self) -> LockFigures {
+        self.state.figures()
+    }
+
+    /// Counts that anew.
+    pub(crate) fn forget_lock_figures(&self) {
+        self.state.forget_figures();
+    }
+
     /// The figures of this instant.
     pub(crate) fn figures(&self) -> Figures {
         let state = self.state.lock();
@@ -457,6 +473,8 @@ impl PageHeap {
             retained,
             mapped: active + dirty + muzzy + huge.idle,
             huge,
+            spare_descriptors: state.spare_count,
+            descriptor_bytes: state.descriptors * descriptor::UNITS * UNIT,
             dirty_purges: state.purges[Kind::Dirty as usize],
             muzzy_purges: state.purges[Kind::Muzzy as usize],
         }

@@ -7,7 +7,7 @@
 //!   └──> purge: memory back to the system ──> decay, peak, pressure: when
 //!   └──> moving: idle memory to where it is needed      count: which pages count, and the limit
 //!   └──> earn: dense huge pages are one for the system too ──> huge: and what that may cost
-//!   └──> survey: what of it has memory, page by page
+//!   └──> survey: what of it has memory, page by page     inventory: idle runs by length, huge pages by use
 //! page_map: address to class, record, descriptor
 //! ```
 //! One heap serves all automatic arenas, so that an idle page serves whoever comes next.
@@ -23,6 +23,7 @@ mod giant;
 mod grow;
 mod heap;
 mod huge;
+mod inventory;
 mod moving;
 pub(crate) mod page_map;
 mod peak;
@@ -39,6 +40,7 @@ mod tests;
 
 pub(crate) use earn::Earner;
 pub(crate) use heap::{Figures, HEAP, Purpose};
+pub(crate) use inventory::{Hugepages, Inventory, RUN_CLASSES, RunState};
 pub use pressure::Pressure;
 pub(crate) use purge::DirtyBound;
 pub(crate) use survey::Residents;

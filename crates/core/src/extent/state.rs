@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) counted: usize,
     pub(super) spares: List,
     pub(super) spare_count: usize,
+    /// Descriptors there are, spare ones among them.
+    pub(super) descriptors: usize,
     /// Head of the chain of all descriptors of huge pages.
     pub(super) all: u32,
     /// A region that the system gave and that could not be described yet: address and bytes.
@@ -169,6 +171,7 @@ impl State {
             counted: 0,
             spares: List::new(),
             spare_count: 0,
+            descriptors: 0,
             all: 0,
             pending: None,
             purges: [PurgeFigures::ZERO; 2],

@@ -26,13 +26,13 @@ pub(crate) mod residence;
 pub(crate) mod source;
 
 use crate::size::{PAGE, Pages};
-use crate::sync::Mutex;
+use crate::sync::{LockFigures, Mutex};
 use crate::sys::memory;
 use book::{Idle, SEGMENT_PAGES};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-pub(crate) use source::{allow_break, extend_break, set_huge};
+pub(crate) use source::{allow_break, break_lock_figures, extend_break, huge_pages, set_huge};
 
 /// Bytes of a unit.
 pub(crate) const UNIT: usize = 64;
@@ -350,6 +350,17 @@ pub(crate) fn table(bytes: usize) -> Option<NonNull<u8>> {
 /// Bytes of our own records that take memory, those that wait to be used again among them.
 pub(crate) fn used_bytes() -> usize {
     METADATA.resident_units.load(Ordering::Relaxed) * UNIT
+}
+
+/// What was counted of the lock of the records.
+pub(crate) fn lock_figures() -> LockFigures {
+    METADATA.base.figures()
+}
+
+/// Counts that, and what was counted of the data segment's lock, anew.
+pub(crate) fn forget_lock_figures() {
+    METADATA.base.forget_figures();
+    source::forget_lock_figures();
 }
 
 /// Bytes that count.

@@ -9,7 +9,8 @@
 //! Z3  Mappings are kept from huge pages, unless the option `metadata_thp` asks for them.
 
 use crate::options::MetadataThp;
-use crate::sync::Mutex;
+use crate::size::HUGE;
+use crate::sync::{LockFigures, Mutex};
 use crate::sys::memory;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -67,6 +68,24 @@ fn may_be_huge() -> bool {
     small == 0
 }
 
+/// Huge pages that the system may back our records by, on advice.
+static HUGE_PAGES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many those are.
+pub(crate) fn huge_pages() -> usize {
+    HUGE_PAGES.load(Ordering::Relaxed)
+}
+
+/// What was counted of the data segment's lock.
+pub(crate) fn break_lock_figures() -> LockFigures {
+    BREAK.figures()
+}
+
+/// Counts that anew.
+pub(super) fn forget_lock_figures() {
+    BREAK.forget_figures();
+}
+
 /// `bytes` of the data segment, whole system pages. `None`: refused, or others move its end all the time.
 pub(crate) fn extend_break(bytes: usize) -> Option<NonNull<u8>> {
     let system = memory::page_size();
@@ -91,6 +110,11 @@ pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
     if huge || memory::huge_by_default() {
         // SAFETY: a fresh mapping of ours. Records are few and spread: a refusal costs memory, or time, at worst.
         unsafe { memory::allow_huge(mapped, bytes, huge) };
+    }
+    if huge {
+        let (from, to) = (mapped.addr().get(), mapped.addr().get() + bytes);
+        let whole = (to / HUGE).saturating_sub(from.div_ceil(HUGE));
+        HUGE_PAGES.fetch_add(whole, Ordering::Relaxed);
     }
     Some(mapped)
 }

@@ -118,6 +118,20 @@ pub static SIZES: [u32; CACHED_CLASSES * 2 + 1] = {
     sizes
 };
 
+/// Page classes: the size classes that are whole pages.
+pub const PAGE_CLASSES: usize = 199;
+
+/// Index of the smallest page class that holds `pages` pages, of which there is one at least.
+pub const fn page_class_of(pages: usize) -> usize {
+    if pages < 4 {
+        return pages.saturating_sub(1);
+    }
+    match class_of(pages * PAGE) {
+        Some(class) => class.index() - SMALL_CLASSES + 3,
+        None => PAGE_CLASSES - 1,
+    }
+}
+
 /// Usable size of a request of `size` bytes. `None`: larger than any class.
 pub const fn usable_size(size: usize) -> Option<usize> {
     if size <= SMALL_MAX {

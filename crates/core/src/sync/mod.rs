@@ -25,6 +25,10 @@ pub mod gate;
 #[cfg(not(loom))]
 mod mutex;
 pub mod stack;
+#[cfg(not(loom))]
+mod tally;
 
 #[cfg(not(loom))]
 pub(crate) use mutex::{Guard, Mutex};
+#[cfg(not(loom))]
+pub(crate) use tally::{Contended, Contention, Figures as LockFigures};

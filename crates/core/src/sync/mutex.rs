@@ -5,9 +5,12 @@
 //!   ^──────────unlock──┘          unlock wakes one <──┘
 //! ```
 //! L1  Every mutex has a rank (see the table in the folder's head); a thread takes them in rising order.
+//! L2  What is counted of it is written by its holder, but for who waits: each number is exact, and may be read by
+//!     anybody at any time.
 //! Critical sections here are tens to hundreds of nanoseconds: a short spin beats a sleep.
 
 use super::futex_word::{sleep_while, wake_one};
+use super::tally::{Contended, Contention, Figures, Tally};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -18,24 +21,37 @@ const CONTENDED: u32 = 2;
 const SPINS: u32 = 100;
 
 /// A value that one thread at a time may use; `RANK` is its place in the order (L1).
-pub(crate) struct Mutex<T, const RANK: u32> {
+pub(crate) struct Mutex<T, const RANK: u32, C = Contention> {
     state: AtomicU32,
+    contention: C,
+    tally: Tally,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the guard gives the value to one thread at a time.
-unsafe impl<T: Send, const RANK: u32> Sync for Mutex<T, RANK> {}
+unsafe impl<T: Send, const RANK: u32, C: Sync> Sync for Mutex<T, RANK, C> {}
 
 impl<T, const RANK: u32> Mutex<T, RANK> {
     pub(crate) const fn new(value: T) -> Self {
+        Self::with(value, Contention::new())
+    }
+}
+
+impl<T, const RANK: u32, C> Mutex<T, RANK, C> {
+    /// One whose waits are counted where `contention` says.
+    pub(crate) const fn with(value: T, contention: C) -> Self {
         Self {
             state: AtomicU32::new(FREE),
+            contention,
+            tally: Tally::new(),
             value: UnsafeCell::new(value),
         }
     }
+}
 
+impl<T, const RANK: u32, C: Contended> Mutex<T, RANK, C> {
     #[inline]
-    pub(crate) fn lock(&self) -> Guard<'_, T, RANK> {
+    pub(crate) fn lock(&self) -> Guard<'_, T, RANK, C> {
         rank::enter(RANK);
         // Acquire: pairs with the Release in `Guard::drop`.
         if self
@@ -45,16 +61,35 @@ impl<T, const RANK: u32> Mutex<T, RANK> {
         {
             self.lock_contended();
         }
+        self.tally.note_taken();
         Guard { mutex: self }
     }
 
+    /// Where its waits are counted.
+    #[cfg(test)]
+    pub(crate) fn contention(&self) -> &Contention {
+        self.contention.contention()
+    }
+
+    /// What was counted of it.
+    pub(crate) fn figures(&self) -> Figures {
+        self.tally.figures(self.contention.contention())
+    }
+
+    /// Counts anew.
+    pub(crate) fn forget_figures(&self) {
+        let _held = self.lock();
+        self.tally.forget(self.contention.contention());
+    }
+
     /// The value, without waiting; `None` while somebody holds it.
-    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T, RANK>> {
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T, RANK, C>> {
         // Acquire: pairs with the Release in `Guard::drop`.
         self.state
             .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
             .ok()?;
         rank::enter(RANK);
+        self.tally.note_taken();
         Some(Guard { mutex: self })
     }
 
@@ -67,22 +102,26 @@ impl<T, const RANK: u32> Mutex<T, RANK> {
                     .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
             {
+                self.contention.contention().note_spun();
                 return;
             }
             core::hint::spin_loop();
         }
+        let contention = self.contention.contention();
+        let wait = contention.begin_wait();
         while self.state.swap(CONTENDED, Ordering::Acquire) != FREE {
             sleep_while(&self.state, CONTENDED);
         }
+        contention.end_wait(wait);
     }
 }
 
 /// The value of a locked [`Mutex`].
-pub(crate) struct Guard<'a, T, const RANK: u32> {
-    mutex: &'a Mutex<T, RANK>,
+pub(crate) struct Guard<'a, T, const RANK: u32, C = Contention> {
+    mutex: &'a Mutex<T, RANK, C>,
 }
 
-impl<T, const RANK: u32> Guard<'_, T, RANK> {
+impl<T, const RANK: u32, C: Contended> Guard<'_, T, RANK, C> {
     /// Runs `body` without the lock. The value may be another one afterwards.
     pub(crate) fn unlocked<R>(&mut self, body: impl FnOnce() -> R) -> R {
         self.release();
@@ -91,7 +130,9 @@ impl<T, const RANK: u32> Guard<'_, T, RANK> {
         core::mem::forget(self.mutex.lock());
         result
     }
+}
 
+impl<T, const RANK: u32, C> Guard<'_, T, RANK, C> {
     #[inline]
     fn release(&self) {
         rank::leave(RANK);
@@ -102,7 +143,7 @@ impl<T, const RANK: u32> Guard<'_, T, RANK> {
     }
 }
 
-impl<T, const RANK: u32> Deref for Guard<'_, T, RANK> {
+impl<T, const RANK: u32, C> Deref for Guard<'_, T, RANK, C> {
     type Target = T;
     fn deref(&self) -> &T {
         // SAFETY: the guard's existence means that this thread holds the lock.
@@ -110,14 +151,14 @@ impl<T, const RANK: u32> Deref for Guard<'_, T, RANK> {
     }
 }
 
-impl<T, const RANK: u32> DerefMut for Guard<'_, T, RANK> {
+impl<T, const RANK: u32, C> DerefMut for Guard<'_, T, RANK, C> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and the guard is borrowed mutably.
         unsafe { &mut *self.mutex.value.get() }
     }
 }
 
-impl<T, const RANK: u32> Drop for Guard<'_, T, RANK> {
+impl<T, const RANK: u32, C> Drop for Guard<'_, T, RANK, C> {
     #[inline]
     fn drop(&mut self) {
         self.release();
@@ -170,6 +211,39 @@ mod tests {
             }
         });
         assert_eq!(*COUNT.lock(), 80_000);
+        let figures = COUNT.figures();
+        assert_eq!(figures.ops, 80_001, "L2");
+        assert!((4..=80_001).contains(&figures.owner_switches));
+        assert!(figures.waits + figures.spins <= figures.ops);
+        assert!(figures.waiters_max <= 3 && (figures.waiters_max > 0) == (figures.waits > 0));
+    }
+
+    #[test]
+    fn a_wait_is_counted_and_timed() {
+        static LOCK: Mutex<(), 1> = Mutex::new(());
+        std::thread::scope(|scope| {
+            let held = LOCK.lock();
+            let waiter = scope.spawn(|| drop(LOCK.lock()));
+            while LOCK.state.load(Ordering::Relaxed) != CONTENDED {
+                std::thread::yield_now();
+            }
+            drop(held);
+            waiter.join().unwrap();
+        });
+        let figures = LOCK.figures();
+        assert_eq!(
+            (
+                figures.ops,
+                figures.waits,
+                figures.spins,
+                figures.waiters_max
+            ),
+            (2, 1, 0, 1)
+        );
+        assert_eq!(figures.owner_switches, 2);
+        assert_eq!(figures.wait_ns, figures.longest_wait_ns);
+        LOCK.forget_figures();
+        assert_eq!(LOCK.figures(), Figures::ZERO);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use super::park::{BATCH, park};
 use super::passage::Passage;
 use crate::arena::ArenaIndex;
 use crate::extent::HEAP;
-use crate::sync::Mutex;
 use crate::sync::stack::{Links, Stack};
+use crate::sync::{LockFigures, Mutex};
 use crate::sys::thread::{self as system, ExitKey};
 use core::ffi::c_void;
 use core::ptr;
@@ -287,6 +287,16 @@ pub(crate) fn held(class: usize) -> usize {
     let mut held = 0;
     for_each(|cache| held += cache.held(class));
     held
+}
+
+/// What was counted of the list's lock.
+pub(crate) fn lock_figures() -> LockFigures {
+    REGISTRY.figures()
+}
+
+/// Counts that anew.
+pub(crate) fn forget_lock_figures() {
+    REGISTRY.forget_figures();
 }
 
 /// Living threads whose misses go to `arena`.

@@ -1,27 +1,108 @@
 //! Epoch: figures as of one moment, for all who ask until the next.
 //!
 //! E1  The first call of all begins epoch 1; from then on a write to the key `epoch` begins the next.
-//! E2  The figures are taken with no lock of this file held: taking them takes others.
-//! Lock: mallctl, rank 0; held to copy numbers.
+//! E2  The figures are taken in their place, under the lock of this file, which is the first in the order of locks.
+//! E3  The inventory of the page heap takes time for each huge page: it is taken when it is first asked for in an epoch.
+//! Locks: mallctl, rank 0; another one for the inventory, which is never held together with it.
 
-use crate::arena::{bin, depot};
-use crate::control::purger;
-use crate::extent::{self, HEAP};
-use crate::size::{CACHED_CLASSES, SMALL_CLASSES};
+use crate::arena::bin::{self, BinFigures};
+use crate::arena::large::{self, LargeFigures};
+use crate::arena::run_cache::{self, RunFigures};
+use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, sweep};
+use crate::control::{boot, purger};
+use crate::extent::{self, HEAP, Inventory, RunState};
+use crate::meta;
+use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES};
 use crate::stats::{report::Snapshot, snapshot};
-use crate::sync::Mutex;
+use crate::sync::{LockFigures, Mutex};
 use crate::thread::registry;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Large classes.
+pub(super) const LARGE_CLASSES: usize = CLASSES - SMALL_CLASSES;
 
 /// What is known of the allocator at one moment.
 pub(super) struct Figures {
     pub(super) books: Snapshot,
     pub(super) heap: extent::Figures,
     pub(super) purger: purger::Figures,
-    /// Slabs of each small class.
-    pub(super) slabs: [usize; SMALL_CLASSES],
+    /// By arena and small class.
+    pub(super) bins: [[BinFigures; SMALL_CLASSES]; ARENAS_MAX],
+    /// By large class.
+    pub(super) large: [LargeFigures; LARGE_CLASSES],
+    pub(super) runs: RunFigures,
+    /// Bytes of the records of slabs, large objects and huge pages.
+    pub(super) record_bytes: usize,
+    pub(super) locks: Locks,
     /// Objects of each class in thread caches and the depot.
     pub(super) cached: [usize; CACHED_CLASSES],
+    /// Since the boot.
+    pub(super) uptime_ns: u64,
+}
+
+/// What was counted of our locks.
+pub(super) struct Locks {
+    pub(super) mallctl: LockFigures,
+    pub(super) registry: LockFigures,
+    pub(super) sweep: LockFigures,
+    pub(super) heap: LockFigures,
+    pub(super) metadata: LockFigures,
+    pub(super) data_segment: LockFigures,
+}
+
+impl Figures {
+    const ZERO: Self = Self {
+        books: Snapshot::ZERO,
+        heap: extent::Figures::ZERO,
+        purger: purger::Figures::ZERO,
+        bins: [[BinFigures::ZERO; SMALL_CLASSES]; ARENAS_MAX],
+        large: [LargeFigures::ZERO; LARGE_CLASSES],
+        runs: RunFigures::ZERO,
+        record_bytes: 0,
+        locks: Locks {
+            mallctl: LockFigures::ZERO,
+            registry: LockFigures::ZERO,
+            sweep: LockFigures::ZERO,
+            heap: LockFigures::ZERO,
+            metadata: LockFigures::ZERO,
+            data_segment: LockFigures::ZERO,
+        },
+        cached: [0; CACHED_CLASSES],
+        uptime_ns: 0,
+    };
+
+    fn take(&mut self) {
+        self.heap = HEAP.figures();
+        snapshot::take(&mut self.books);
+        self.purger = purger::figures();
+        for (index, bins) in self.bins.iter_mut().enumerate().take(automatic()) {
+            for (class, figures) in bins.iter_mut().enumerate() {
+                *figures = bin::figures(class, ArenaIndex::new(index));
+            }
+        }
+        for (class, figures) in self.large.iter_mut().enumerate() {
+            *figures = large::figures(SMALL_CLASSES + class);
+        }
+        self.runs = run_cache::figures();
+        let slabs = (0..SMALL_CLASSES).map(|class| {
+            let slabs: usize = self.bins.iter().map(|bins| bins[class].curslabs).sum();
+            slabs * bin::record_bytes(class)
+        });
+        self.record_bytes =
+            slabs.sum::<usize>() + large::record_bytes() + self.heap.descriptor_bytes;
+        for (class, cached) in self.cached.iter_mut().enumerate() {
+            *cached = depot::kept(class) + registry::held(class);
+        }
+        self.locks = Locks {
+            mallctl: EPOCH.figures(),
+            registry: registry::lock_figures(),
+            sweep: sweep::lock_figures(),
+            heap: HEAP.lock_figures(),
+            metadata: meta::lock_figures(),
+            data_segment: meta::break_lock_figures(),
+        };
+        self.uptime_ns = boot::uptime_ns();
+    }
 }
 
 struct Epoch {
@@ -29,16 +110,20 @@ struct Epoch {
     figures: Figures,
 }
 
+/// The heap's idle runs and huge pages, and the epoch that they were looked at in.
+struct Looked {
+    epoch: u64,
+    inventory: Inventory,
+}
+
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static EPOCH: Mutex<Epoch, 0> = Mutex::new(Epoch {
     number: 0,
-    figures: Figures {
-        books: Snapshot::ZERO,
-        heap: extent::Figures::ZERO,
-        purger: purger::Figures::ZERO,
-        slabs: [0; SMALL_CLASSES],
-        cached: [0; CACHED_CLASSES],
-    },
+    figures: Figures::ZERO,
+});
+static LOOKED: Mutex<Looked, 0> = Mutex::new(Looked {
+    epoch: 0,
+    inventory: Inventory::EMPTY,
 });
 
 /// Begins the first epoch, if there was none (E1).
@@ -50,18 +135,8 @@ pub(super) fn begin() {
 
 /// Begins the next epoch; answers its number.
 pub(super) fn refresh() -> u64 {
-    let heap = HEAP.figures();
-    let mut books = Snapshot::ZERO;
-    snapshot::take(&mut books);
-    let figures = Figures {
-        books,
-        heap,
-        purger: purger::figures(),
-        slabs: core::array::from_fn(bin::slabs),
-        cached: core::array::from_fn(|class| depot::kept(class) + registry::held(class)),
-    };
     let mut epoch = EPOCH.lock();
-    epoch.figures = figures;
+    epoch.figures.take();
     epoch.number += 1;
     epoch.number
 }
@@ -74,4 +149,28 @@ pub(super) fn number() -> u64 {
 /// Something out of the epoch's figures.
 pub(super) fn figure<R>(look: impl FnOnce(&Figures) -> R) -> R {
     look(&EPOCH.lock().figures)
+}
+
+/// Something out of the heap's inventory (E3).
+pub(super) fn inventory<R>(look: impl FnOnce(&Inventory) -> R) -> R {
+    let number = number();
+    let mut looked = LOOKED.lock();
+    if looked.epoch != number {
+        looked.epoch = number;
+        looked.inventory = Inventory::EMPTY;
+        HEAP.take_inventory(&mut looked.inventory);
+        // What waits in the run cache is dirty by the books.
+        run_cache::each_waiting(|pages| looked.inventory.add_run(RunState::Dirty, pages));
+    }
+    look(&looked.inventory)
+}
+
+/// Counts anew what is counted of all locks.
+pub(super) fn forget_lock_figures() {
+    EPOCH.forget_figures();
+    registry::forget_lock_figures();
+    sweep::forget_lock_figures();
+    bin::forget_lock_figures();
+    HEAP.forget_lock_figures();
+    meta::forget_lock_figures();
 }

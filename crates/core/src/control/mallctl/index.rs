@@ -2,7 +2,11 @@
 #![deny(unsafe_code)]
 
 use crate::arena;
-use crate::size::{CLASSES, SMALL_CLASSES};
+use crate::extent::RUN_CLASSES;
+use crate::size::{CLASSES, PAGE_CLASSES, SMALL_CLASSES};
+
+/// Numbers of runs that are told apart.
+const BATCHES: usize = 9;
 
 /// Stands for all arenas.
 pub(super) const ARENAS_ALL: usize = 4096;
@@ -20,16 +24,34 @@ pub(super) enum Index {
     Small,
     /// Large classes.
     Large,
+    /// Page classes.
+    PageClass,
+    /// Page classes of runs within a huge page.
+    RunClass,
+    /// Runs handed out at a time, up to eight.
+    Batch,
+    /// None: what it counts is not built in.
+    Never,
 }
 
 /// Which index stands behind a name's first `len` bytes.
 pub(super) const fn of_prefix(name: &[u8], len: usize) -> Index {
     if ends_with(name, len, b"stats.arenas.") {
         Index::StatsArena
+    } else if ends_with(name, len, b"prof.stats.bins.")
+        || ends_with(name, len, b"prof.stats.lextents.")
+    {
+        Index::Never
     } else if ends_with(name, len, b"lextent.") || ends_with(name, len, b"lextents.") {
         Index::Large
     } else if ends_with(name, len, b"bin.") || ends_with(name, len, b"bins.") {
         Index::Small
+    } else if ends_with(name, len, b".extents.") {
+        Index::PageClass
+    } else if ends_with(name, len, b"nonfull_slabs.") {
+        Index::RunClass
+    } else if ends_with(name, len, b"hpa_shard.alloc.") {
+        Index::Batch
     } else {
         assert!(ends_with(name, len, b"arena."), "an index of what?");
         Index::Arena
@@ -60,6 +82,10 @@ impl Index {
             Self::StatsArena => number <= arena::automatic() || number == ARENAS_ALL,
             Self::Small => number < SMALL_CLASSES,
             Self::Large => number < CLASSES - SMALL_CLASSES,
+            Self::PageClass => number < PAGE_CLASSES,
+            Self::RunClass => number < RUN_CLASSES,
+            Self::Batch => number < BATCHES,
+            Self::Never => false,
         }
     }
 }
@@ -73,6 +99,20 @@ pub(super) enum Arenas {
 }
 
 impl Arenas {
+    /// Whether what all automatic arenas share is among theirs: it stands with the first.
+    pub(super) fn hold_shared(self) -> bool {
+        matches!(self, Self::One(0) | Self::All)
+    }
+
+    /// Whether the arena with that number is one of them.
+    pub(super) fn include(self, index: usize) -> bool {
+        match self {
+            Self::One(one) => one == index,
+            Self::All => true,
+            Self::Destroyed => false,
+        }
+    }
+
     /// What an index of an arena, which was found to be one, stands for: their number stands for all, too.
     pub(super) fn of(index: usize) -> Self {
         match index {
@@ -145,5 +185,8 @@ mod tests {
         assert!(!Index::StatsArena.holds(ARENAS_DESTROYED));
         assert!(Index::Small.holds(35) && !Index::Small.holds(36));
         assert!(Index::Large.holds(195) && !Index::Large.holds(196));
+        assert!(Index::PageClass.holds(198) && !Index::PageClass.holds(199));
+        assert!(Index::RunClass.holds(63) && !Index::RunClass.holds(64));
+        assert!(Index::Batch.holds(8) && !Index::Batch.holds(9) && !Index::Never.holds(0));
     }
 }

@@ -238,6 +238,11 @@ mod tests {
         for row in SUBTREES.iter().copied().flatten() {
             let name = row.name.replace("<i>", "0").replace("<j>", "0");
             let (mut place, mut twin) = (Place::root(), Place::root());
+            // Samples are counted by class where there are samples.
+            if name.starts_with("prof.stats.") {
+                rows += 1;
+                continue;
+            }
             for component in name.split('.') {
                 let (next, number) = place.named(component.as_bytes()).expect(row.name);
                 place = next;

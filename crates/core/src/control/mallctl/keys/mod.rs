@@ -12,6 +12,9 @@ mod own;
 mod process;
 mod stats;
 mod stats_arena;
+mod stats_classes;
+mod stats_huge;
+mod stats_locks;
 mod thread;
 
 use super::request::Refusal;
@@ -30,6 +33,9 @@ pub(super) enum Key {
     Arenas(arenas::Key),
     Stats(stats::Key),
     StatsArena(stats_arena::Key),
+    StatsClasses(stats_classes::Key),
+    StatsHuge(stats_huge::Key),
+    StatsLocks(stats_locks::Key),
     Own(own::Key),
 }
 
@@ -44,6 +50,9 @@ pub(super) const SUBTREES: &[&[Row]] = &[
     not_built::ROWS,
     stats::ROWS,
     stats_arena::ROWS,
+    stats_classes::ROWS,
+    stats_huge::ROWS,
+    stats_locks::ROWS,
     own::ROWS,
 ];
 
@@ -59,6 +68,9 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::Arenas(key) => arenas::answer(key, call),
         Key::Stats(key) => stats::answer(key, call),
         Key::StatsArena(key) => stats_arena::answer(key, call),
+        Key::StatsClasses(key) => stats_classes::answer(key, call),
+        Key::StatsHuge(key) => stats_huge::answer(key, call),
+        Key::StatsLocks(key) => stats_locks::answer(key, call),
         Key::Own(key) => own::answer(key, call),
     }
 }

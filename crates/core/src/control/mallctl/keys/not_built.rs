@@ -42,6 +42,10 @@ pub(super) const ROWS: &[Row] = &[
     absent("prof.lg_sample"),
     absent("prof.log_start"),
     absent("prof.log_stop"),
+    absent("prof.stats.bins.<i>.live"),
+    absent("prof.stats.bins.<i>.accum"),
+    absent("prof.stats.lextents.<i>.live"),
+    absent("prof.stats.lextents.<i>.accum"),
     absent("experimental.prof_recent.alloc_max"),
     absent("experimental.prof_recent.alloc_dump"),
 ];

@@ -5,6 +5,7 @@ use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal};
 use crate::control::boot;
 use crate::extent::{HEAP, page_map};
+use crate::meta;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -12,6 +13,8 @@ pub(in super::super) enum Key {
     Active,
     Metadata,
     MetadataRtree,
+    MetadataEdata,
+    MetadataThp,
     Resident,
     Mapped,
     Retained,
@@ -32,6 +35,8 @@ pub(super) const ROWS: &[Row] = &[
     read("stats.active", Kind::Size, key(Key::Active)),
     read("stats.metadata", Kind::Size, key(Key::Metadata)),
     read("stats.metadata_rtree", Kind::Size, key(Key::MetadataRtree)),
+    read("stats.metadata_edata", Kind::Size, key(Key::MetadataEdata)),
+    read("stats.metadata_thp", Kind::Size, key(Key::MetadataThp)),
     read("stats.resident", Kind::Size, key(Key::Resident)),
     read("stats.mapped", Kind::Size, key(Key::Mapped)),
     read("stats.retained", Kind::Size, key(Key::Retained)),
@@ -72,6 +77,8 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::ZeroReallocs => boot::zero_reallocs(),
         Key::ActiveAtOnce => HEAP.figures().active,
         Key::MetadataRtree => page_map::used_bytes(),
+        Key::MetadataEdata => figure(|figures| figures.record_bytes),
+        Key::MetadataThp => meta::huge_pages(),
         Key::Zero => 0,
         Key::Allocated => figure(|figures| figures.books.allocated as usize),
         Key::Active => figure(|figures| figures.books.active as usize),

@@ -1,19 +1,25 @@
 //! `stats.arenas.<i>.*`, as of the epoch.
 //!
-//! Automatic arenas share one page heap and their books: what there is stands with the first, and in the sum of all.
+//! Automatic arenas share one page heap: its figures stand with the first, and in the sum of all. Slabs are each arena's
+//! own, and so are the regions out of them; what caches hold is booked with the first.
 
-use super::super::epoch::{Figures, figure};
+use super::super::epoch::{Figures, LARGE_CLASSES, figure};
 use super::super::index::Arenas;
 use super::super::row::{Kind, Row, read};
+use super::stats_classes::bin;
 use super::{Call, Refusal, arena};
+use crate::arena::bin::BinFigures;
+use crate::arena::large::LargeFigures;
 use crate::arena::{ArenaIndex, automatic};
 use crate::extent::{HEAP, page_map};
-use crate::size::{CACHED_CLASSES, PAGE, SMALL_CLASSES, size_of_class};
+use crate::meta;
+use crate::size::{CACHED_CLASSES, PAGE, SMALL_CLASSES, size_of_class, slab_pages};
 use crate::thread::registry;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
     Nthreads,
+    Uptime,
     Dss,
     DirtyDecayMs,
     MuzzyDecayMs,
@@ -25,6 +31,9 @@ pub(in super::super) enum Key {
     Resident,
     Metadata,
     MetadataRtree,
+    MetadataEdata,
+    MetadataThp,
+    ExtentAvail,
     TcacheBytes,
     Zero,
     DirtyNpurge,
@@ -34,9 +43,14 @@ pub(in super::super) enum Key {
     MuzzyNmadvise,
     MuzzyPurged,
     SmallAllocated,
+    SmallNmalloc,
+    SmallNdalloc,
+    SmallNfills,
+    SmallNflushes,
     LargeAllocated,
-    Curregs,
-    Curslabs,
+    LargeNmalloc,
+    LargeNdalloc,
+    LargeNflushes,
 }
 
 const fn size(name: &'static str, key: Key) -> Row {
@@ -53,6 +67,7 @@ const fn other(name: &'static str, kind: Kind, key: Key) -> Row {
 
 pub(super) const ROWS: &[Row] = &[
     other("stats.arenas.<i>.nthreads", Kind::U32, Key::Nthreads),
+    count("stats.arenas.<i>.uptime", Key::Uptime),
     other("stats.arenas.<i>.dss", Kind::Text, Key::Dss),
     other(
         "stats.arenas.<i>.dirty_decay_ms",
@@ -77,16 +92,28 @@ pub(super) const ROWS: &[Row] = &[
     count("stats.arenas.<i>.muzzy_nmadvise", Key::MuzzyNmadvise),
     count("stats.arenas.<i>.muzzy_purged", Key::MuzzyPurged),
     size("stats.arenas.<i>.base", Key::Metadata),
+    // Nothing of ours comes out of arenas.
+    size("stats.arenas.<i>.internal", Key::Zero),
+    size("stats.arenas.<i>.extent_avail", Key::ExtentAvail),
+    size("stats.arenas.<i>.metadata_edata", Key::MetadataEdata),
     size("stats.arenas.<i>.metadata_rtree", Key::MetadataRtree),
+    size("stats.arenas.<i>.metadata_thp", Key::MetadataThp),
     size("stats.arenas.<i>.tcache_bytes", Key::TcacheBytes),
     // Nothing is stashed to be looked at later, and no address range was ever given up.
     size("stats.arenas.<i>.tcache_stashed_bytes", Key::Zero),
     size("stats.arenas.<i>.resident", Key::Resident),
     size("stats.arenas.<i>.abandoned_vm", Key::Zero),
     size("stats.arenas.<i>.small.allocated", Key::SmallAllocated),
+    count("stats.arenas.<i>.small.nmalloc", Key::SmallNmalloc),
+    count("stats.arenas.<i>.small.ndalloc", Key::SmallNdalloc),
+    count("stats.arenas.<i>.small.nfills", Key::SmallNfills),
+    count("stats.arenas.<i>.small.nflushes", Key::SmallNflushes),
     size("stats.arenas.<i>.large.allocated", Key::LargeAllocated),
-    size("stats.arenas.<i>.bins.<j>.curregs", Key::Curregs),
-    size("stats.arenas.<i>.bins.<j>.curslabs", Key::Curslabs),
+    count("stats.arenas.<i>.large.nmalloc", Key::LargeNmalloc),
+    count("stats.arenas.<i>.large.ndalloc", Key::LargeNdalloc),
+    // As in the original: each large object is fetched by itself.
+    count("stats.arenas.<i>.large.nfills", Key::LargeNmalloc),
+    count("stats.arenas.<i>.large.nflushes", Key::LargeNflushes),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -106,17 +133,60 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::MuzzyDecayMs => return request.give(HEAP.decay_ms().1),
         _ => {}
     }
-    let holds = matches!(arenas, Arenas::One(0) | Arenas::All);
-    let number = if holds {
-        figure(|figures| total(key, figures, call.indexes[1]))
-    } else {
-        0
-    };
+    let number = figure(|figures| total(key, figures, arenas));
     // A size or a count: of one length here.
     call.request.give(number)
 }
 
-fn total(key: Key, figures: &Figures, class: usize) -> usize {
+fn total(key: Key, figures: &Figures, arenas: Arenas) -> usize {
+    let bins = |of: fn(&BinFigures) -> u64| -> usize {
+        let classes = (0..SMALL_CLASSES).map(|class| of(&bin(figures, arenas, class)));
+        classes.sum::<u64>() as usize
+    };
+    match key {
+        // All automatic arenas are there from the start.
+        Key::Uptime => figures.uptime_ns as usize * usize::from(arenas != Arenas::Destroyed),
+        Key::SmallNmalloc => bins(|bin| bin.nmalloc),
+        Key::SmallNdalloc => bins(|bin| bin.ndalloc),
+        Key::SmallNfills => bins(|bin| bin.nfills),
+        Key::SmallNflushes => bins(|bin| bin.nflushes),
+        Key::Pactive | Key::Mapped | Key::Resident | Key::SmallAllocated => {
+            let of = |index: usize| own(key, figures, index);
+            let others = || (1..automatic()).map(of).sum();
+            match arenas {
+                Arenas::Destroyed => 0,
+                Arenas::One(0) => shared(key, figures).saturating_sub(others()),
+                Arenas::One(index) => of(index),
+                Arenas::All => shared(key, figures),
+            }
+        }
+        _ if arenas.hold_shared() => shared(key, figures),
+        _ => 0,
+    }
+}
+
+/// What is booked with an arena that is not the first: its slabs.
+fn own(key: Key, figures: &Figures, arena: usize) -> usize {
+    let bins = (0..SMALL_CLASSES).map(|class| (class, bin(figures, Arenas::One(arena), class)));
+    match key {
+        Key::SmallAllocated => bins
+            .map(|(class, bin)| bin.curregs() * size_of_class(class))
+            .sum(),
+        _ => {
+            let pages: usize = bins
+                .map(|(class, bin)| bin.curslabs * slab_pages(class))
+                .sum();
+            if key == Key::Pactive {
+                pages
+            } else {
+                pages * PAGE
+            }
+        }
+    }
+}
+
+/// The figures of all together.
+fn shared(key: Key, figures: &Figures) -> usize {
     let (books, heap) = (&figures.books, &figures.heap);
     let bytes_of = |class: usize| {
         books
@@ -124,8 +194,10 @@ fn total(key: Key, figures: &Figures, class: usize) -> usize {
             .get(class)
             .map_or(0, |&bytes| bytes as usize)
     };
+    let large = |of: fn(&LargeFigures) -> u64, classes: usize| {
+        figures.large.iter().take(classes).map(of).sum::<u64>() as usize
+    };
     match key {
-        Key::Nthreads | Key::Dss | Key::DirtyDecayMs | Key::MuzzyDecayMs | Key::Zero => 0,
         Key::Pactive => books.active as usize / PAGE,
         Key::Pdirty => books.dirty as usize / PAGE,
         Key::Pmuzzy => books.muzzy as usize / PAGE,
@@ -134,6 +206,9 @@ fn total(key: Key, figures: &Figures, class: usize) -> usize {
         Key::Resident => (books.active + books.dirty + books.metadata) as usize,
         Key::Metadata => books.metadata as usize,
         Key::MetadataRtree => page_map::used_bytes(),
+        Key::MetadataEdata => figures.record_bytes,
+        Key::MetadataThp => meta::huge_pages(),
+        Key::ExtentAvail => heap.spare_descriptors,
         Key::TcacheBytes => (0..CACHED_CLASSES)
             .map(|class| figures.cached[class] * size_of_class(class))
             .sum(),
@@ -145,7 +220,9 @@ fn total(key: Key, figures: &Figures, class: usize) -> usize {
         Key::MuzzyPurged => heap.muzzy_purges.purged_pages,
         Key::SmallAllocated => (0..SMALL_CLASSES).map(bytes_of).sum(),
         Key::LargeAllocated => (SMALL_CLASSES..books.class_bytes.len()).map(bytes_of).sum(),
-        Key::Curregs => bytes_of(class) / size_of_class(class),
-        Key::Curslabs => figures.slabs[class % SMALL_CLASSES],
+        Key::LargeNmalloc => large(|class| class.nmalloc, LARGE_CLASSES),
+        Key::LargeNdalloc => large(|class| class.ndalloc, LARGE_CLASSES),
+        Key::LargeNflushes => large(|class| class.ndalloc, CACHED_CLASSES - SMALL_CLASSES),
+        _ => 0,
     }
 }
