@@ -40,7 +40,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 extern "C" fn calloc_missed(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
         Some(bytes) => or_enomem(api::alloc_zeroed_missed(bytes)),
-        None => or_enomem(core::ptr::null_mut()),
+        None => or_enomem(api::refuse(usize::MAX)),
     }
 }
 
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn reallocarray(ptr: *mut c_void, count: usize, size: usiz
     match count.checked_mul(size) {
         // SAFETY: the caller's promise.
         Some(bytes) => unsafe { realloc(ptr, bytes) },
-        None => or_enomem(core::ptr::null_mut()),
+        None => or_enomem(api::refuse(usize::MAX)),
     }
 }
 
@@ -193,7 +193,7 @@ pub extern "C" fn valloc(size: usize) -> *mut c_void {
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     match size.max(1).checked_next_multiple_of(page_size()) {
         Some(bytes) => valloc(bytes),
-        None => or_enomem(core::ptr::null_mut()),
+        None => or_enomem(api::refuse(usize::MAX)),
     }
 }
 

@@ -10,6 +10,7 @@ use jemoxide_core::api;
 /// Allocates, calling the new-handler as often as it helps; null when it does not.
 #[cold]
 fn retry(size: usize, align: usize) -> *mut c_void {
+    api::refuse_new();
     while let Some(handler) = unwinding::new_handler() {
         if !unwinding::call_handler(handler) {
             break;

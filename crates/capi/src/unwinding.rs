@@ -306,7 +306,9 @@ pub(crate) fn call_handler(handler: Handler) -> bool {
     unsafe { jemoxide_call_handler(handler) != 0 }
 }
 
+/// The first thing that is asked when memory is short.
 extern "C" fn handler_address() -> Option<Handler> {
+    api::refuse_new();
     new_handler()
 }
 

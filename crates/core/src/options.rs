@@ -88,19 +88,97 @@ pub enum HugifyStyle {
     Eager,
 }
 
+/// What new and freed memory is filled with, so that its misuse shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Junk {
+    /// Nothing.
+    Never,
+    /// New memory with 0xa5, freed memory with 0x5a.
+    Always,
+    /// New memory only.
+    Alloc,
+    /// Freed memory only.
+    Free,
+}
+
+/// Whether threads are bound to arenas by the processor they run on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PercpuArena {
+    /// They are not.
+    Disabled,
+    /// An arena for each processor.
+    Percpu,
+    /// An arena for each core.
+    Phycpu,
+}
+
+/// How fine the time stamps of heap profiles are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProfTimeResolution {
+    /// As fine as the system's coarse clock.
+    Default,
+    /// As fine as the system's clock.
+    High,
+}
+
 /// A number with 16 binary places; negative for "never".
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fixed(pub i64);
 
 impl Fixed {
     /// Stands for one.
-    pub const ONE: i64 = 1 << 16;
+    pub const ONE: i64 = 1 << Self::LG_ONE;
+    /// Binary places.
+    pub const LG_ONE: u32 = 16;
     /// Never.
     pub const NEVER: Self = Self(-Self::ONE);
 }
 
-/// Longest path that `report_dir` takes.
+/// Longest path, and other text, that an option takes.
 pub const PATH_MAX: usize = 200;
+
+/// The options of heap profiling, which is not built: they are read, and nothing more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prof {
+    /// `prof`.
+    pub is_on: bool,
+    /// `prof_accum`.
+    pub accum: bool,
+    /// `prof_active`.
+    pub active: bool,
+    /// `prof_bt_max`: frames.
+    pub bt_max: usize,
+    /// `prof_final`.
+    pub at_exit: bool,
+    /// `prof_gdump`.
+    pub gdump: bool,
+    /// `prof_leak`.
+    pub leak: bool,
+    /// `prof_leak_error`.
+    pub leak_error: bool,
+    /// `prof_log`.
+    pub log: bool,
+    /// `prof_pid_namespace`.
+    pub pid_namespace: bool,
+    /// `prof_prefix`; empty for the default.
+    pub prefix: &'static [u8],
+    /// `prof_recent_alloc_max`.
+    pub recent_alloc_max: isize,
+    /// `prof_stats`.
+    pub stats: bool,
+    /// `prof_sys_thread_name`.
+    pub sys_thread_name: bool,
+    /// `prof_thread_active_init`.
+    pub thread_active_init: bool,
+    /// `prof_time_resolution`.
+    pub time_resolution: ProfTimeResolution,
+    /// `prof_unbias`.
+    pub unbias: bool,
+    /// `lg_prof_interval`.
+    pub lg_interval: isize,
+    /// `lg_prof_sample`.
+    pub lg_sample: usize,
+}
 
 /// All settings. A line of each key's meaning is in `control::options::keys`, what it does for a user in docs/COMPAT.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,10 +273,57 @@ pub struct Options {
     pub count: bool,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
     pub report_dir: &'static [u8],
+    /// `abort`: what would be a warning ends the process.
+    pub abort: bool,
+    /// `xmalloc`: a request that fails ends the process.
+    pub xmalloc: bool,
+    /// `junk`.
+    pub junk: Junk,
+    /// `zero`: new memory reads zero.
+    pub zero: bool,
+    /// `experimental_infallible_new`: C++ `new` that fails ends the process.
+    pub experimental_infallible_new: bool,
+    /// `disable_large_size_classes`: requests above 32 KiB round to pages, not to classes.
+    pub disable_large_size_classes: bool,
+    /// `calloc_madvise_threshold`: bytes from which zeroed memory is had from the system; by default more than any object
+    /// has.
+    pub calloc_madvise_threshold: usize,
+    /// `mutex_max_spin`: looks at a lock before sleeping; -1 for any number.
+    pub mutex_max_spin: isize,
+    /// `narenas_ratio`: arenas for each processor.
+    pub narenas_ratio: Fixed,
+    /// `percpu_arena`.
+    pub percpu_arena: PercpuArena,
+    /// `cache_oblivious`: large objects start anywhere in their first page.
+    pub cache_oblivious: bool,
+    /// `bin_shards`: locks for each small class, by sizes.
+    pub bin_shards: &'static [u8],
+    /// `slab_sizes`: pages of slabs, by sizes; empty for the default.
+    pub slab_sizes: &'static [u8],
+    /// `lg_extent_max_active_fit`.
+    pub lg_extent_max_active_fit: usize,
+    /// `debug_double_free_max_scan`.
+    pub debug_double_free_max_scan: usize,
+    /// `lg_san_uaf_align`.
+    pub lg_san_uaf_align: isize,
+    /// `san_guard_small`.
+    pub san_guard_small: usize,
+    /// `san_guard_large`.
+    pub san_guard_large: usize,
+    /// `utrace`.
+    pub utrace: bool,
+    /// `log`: what is logged.
+    pub log: &'static [u8],
+    /// The options of heap profiling.
+    pub prof: Prof,
 }
 
 impl Options {
-    /// What holds where nothing is said.
+    /// One for every eight processors.
+    pub const DEFAULT_RATIO: Fixed = Fixed(Fixed::ONE / 8);
+
+    /// What holds where nothing is said. No text but empty ones: an address would be written by the loader at the start of
+    /// every process.
     pub const DEFAULT: Self = Self {
         preset: Preset::None,
         narenas: 0,
@@ -245,5 +370,46 @@ impl Options {
         confirm_conf: false,
         count: false,
         report_dir: &[],
+        abort: false,
+        xmalloc: false,
+        junk: Junk::Never,
+        zero: false,
+        experimental_infallible_new: false,
+        disable_large_size_classes: true,
+        calloc_madvise_threshold: 7 << 60,
+        mutex_max_spin: 100,
+        narenas_ratio: Self::DEFAULT_RATIO,
+        percpu_arena: PercpuArena::Disabled,
+        cache_oblivious: false,
+        bin_shards: &[],
+        slab_sizes: &[],
+        lg_extent_max_active_fit: 6,
+        debug_double_free_max_scan: 0,
+        lg_san_uaf_align: -1,
+        san_guard_small: 0,
+        san_guard_large: 0,
+        utrace: false,
+        log: &[],
+        prof: Prof {
+            is_on: false,
+            accum: false,
+            active: true,
+            bt_max: 128,
+            at_exit: false,
+            gdump: false,
+            leak: false,
+            leak_error: false,
+            log: false,
+            pid_namespace: false,
+            prefix: &[],
+            recent_alloc_max: 0,
+            stats: false,
+            sys_thread_name: false,
+            thread_active_init: true,
+            time_resolution: ProfTimeResolution::Default,
+            unbias: true,
+            lg_interval: -1,
+            lg_sample: 19,
+        },
     };
 }

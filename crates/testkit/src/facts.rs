@@ -30,6 +30,19 @@ pub fn mallctl() -> Table {
     Table::parse(include_str!("../facts/mallctl.tsv"))
 }
 
+/// Every option: its type, what it takes, and its default.
+pub fn options() -> Table {
+    Table::parse(include_str!("../facts/options.tsv"))
+}
+
+/// Keys of options that are not there yet.
+pub fn options_absent() -> Vec<&'static str> {
+    let lines = include_str!("../facts/options_absent.txt").lines();
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
+}
+
 /// Macros, types and fields of the C header.
 pub fn header() -> Table {
     Table::parse(include_str!("../facts/header.tsv"))

@@ -9,14 +9,14 @@
 use super::block;
 use super::slow::{self, Operation};
 use crate::arena::{ArenaIndex, large};
-use crate::control::{limit, report};
-use crate::extent::Purpose;
+use crate::control::{limit, modes, report};
+use crate::extent::{HEAP, Purpose};
 use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
     SizeClass, aligned_size, class_of, round_up, usable_size,
 };
 use crate::thread::{self, CacheRef, Current, cache, registry};
-use core::ptr;
+use core::ptr::NonNull;
 
 /// No process can have more.
 const ADDRESS_SPACE: usize = 1 << 47;
@@ -147,7 +147,7 @@ fn alloc_extent(size: usize) -> *mut u8 {
     }
     match usable_size(size) {
         Some(bytes) => get(bytes, PAGE, false),
-        None => ptr::null_mut(),
+        None => refuse(size),
     }
 }
 
@@ -159,15 +159,29 @@ fn get_cached(class: SizeClass) -> *mut u8 {
                 limit::relieve(class.size(), cache);
                 take_cached(cache, class)
             })
-            .unwrap_or_else(|| failed(cache))
+            .map_or_else(
+                || failed(cache, class.size()),
+                |object| {
+                    // SAFETY: an object of that class, the caller's from now on.
+                    unsafe { modes::fill_new(object, class.size(), false) };
+                    object
+                },
+            )
     })
 }
 
 /// Null, for a request that was counted and is none.
 #[cold]
-fn failed(cache: Option<CacheRef>) -> *mut u8 {
+fn failed(cache: Option<CacheRef>, bytes: usize) -> *mut u8 {
     registry::uncount_allocation(cache);
-    ptr::null_mut()
+    modes::refuse(bytes)
+}
+
+/// Null, for a request that nothing can satisfy; the end of the process where the option `xmalloc` asks for it.
+#[cold]
+#[inline(never)]
+pub fn refuse(size: usize) -> *mut u8 {
+    slow::enter(Operation::Other, |_| modes::refuse(size))
 }
 
 /// The rest of [`alloc_zeroed`].
@@ -176,7 +190,7 @@ fn failed(cache: Option<CacheRef>) -> *mut u8 {
 pub fn alloc_zeroed_missed(size: usize) -> *mut u8 {
     match usable_size(size) {
         Some(bytes) => get(bytes, PAGE, true),
-        None => ptr::null_mut(),
+        None => refuse(size),
     }
 }
 
@@ -185,7 +199,7 @@ pub fn alloc_zeroed_missed(size: usize) -> *mut u8 {
 fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     match aligned_size(size, align) {
         Some(bytes) => get(bytes, align, zeroed),
-        None => ptr::null_mut(),
+        None => refuse(size),
     }
 }
 
@@ -193,9 +207,10 @@ fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
     if bytes > ADDRESS_SPACE || align > ADDRESS_SPACE {
         // Nothing that could be given back would help.
-        return ptr::null_mut();
+        return refuse(bytes);
     }
     slow::enter(Operation::Alloc, |cache| {
+        let (bytes, zeroed) = (modes::rounded(bytes), zeroed || modes::zero());
         let object = take(cache, bytes, align, zeroed).or_else(|| {
             if !limit::relieve(bytes, cache) {
                 return None;
@@ -205,7 +220,7 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
         if bytes >= report::NOTED_BYTES {
             report::update(false);
         }
-        object.unwrap_or_else(|| failed(cache))
+        object.unwrap_or_else(|| failed(cache, bytes))
     })
 }
 
@@ -219,6 +234,8 @@ fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Op
                 // SAFETY: an object of that class, the caller's from now on.
                 unsafe { object.write_bytes(0, class.size()) };
             }
+            // SAFETY: as above.
+            unsafe { modes::fill_new(object, class.size(), zeroed) };
             Some(object)
         }
         None => {
@@ -226,9 +243,24 @@ fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Op
             let fresh = large::alloc(bytes, align, arena, Purpose::of_request(zeroed))?;
             if zeroed && !fresh.zeroed {
                 // SAFETY: an object of that many bytes, the caller's from now on.
-                unsafe { fresh.addr.write_bytes(0, bytes) };
+                unsafe { clear_large(fresh.addr, bytes) };
             }
+            // SAFETY: as above.
+            unsafe { modes::fill_new(fresh.addr.as_ptr(), bytes, zeroed) };
             Some(fresh.addr.as_ptr())
+        }
+    }
+}
+
+/// Zeroes a large object: by hand, or by taking its memory anew where that is asked for.
+///
+/// # Safety
+/// The object has `bytes`, whole pages, and is the caller's.
+unsafe fn clear_large(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !(modes::is_had_anew(bytes) && HEAP.renew(start, Pages::holding(bytes))) {
+            start.write_bytes(0, bytes);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::slow::{self, Operation};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, large};
+use crate::control::modes;
 use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
 use crate::thread::{self, CacheRef, Current, cache};
@@ -104,6 +105,7 @@ fn dealloc_entered(ptr: *mut u8, byte: u8) {
 
 /// Takes the object at `ptr`, whose page has class byte `byte`.
 fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
+    modes::fill_freed_object(ptr, byte);
     let result = match SizeClass::from_byte(byte) {
         // What is wrong with the pointer is seen when it goes back to its slab.
         Some(class) => {

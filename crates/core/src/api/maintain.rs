@@ -2,7 +2,7 @@
 
 use super::slow::{self, Operation};
 use crate::control::options::keys::DECAY_MAX;
-use crate::control::{boot, upkeep};
+use crate::control::{boot, modes, upkeep};
 use crate::options::ZeroRealloc;
 use crate::stats::report::Snapshot;
 use crate::stats::rss::RssReport;
@@ -113,4 +113,9 @@ pub fn rss() -> RssReport {
 /// What the option `zero_realloc` says.
 pub fn zero_realloc() -> ZeroRealloc {
     boot::zero_realloc()
+}
+
+/// A C++ `new` has failed: ends the process where the option `experimental_infallible_new` asks for that.
+pub fn refuse_new() {
+    modes::refuse_new();
 }

@@ -21,7 +21,7 @@ mod allocator;
 
 pub use alloc::{
     alloc, alloc_aligned, alloc_hit, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
-    alloc_zeroed_hit, alloc_zeroed_missed,
+    alloc_zeroed_hit, alloc_zeroed_missed, refuse,
 };
 pub use container::{Container, Pressure, container};
 pub use flags::Flags;
@@ -32,7 +32,8 @@ pub use limits::{
     set_soft_limit_callback,
 };
 pub use maintain::{
-    Footprint, flush_thread_cache, footprint, idle, purge, rss, set_decay_ms, trim, zero_realloc,
+    Footprint, flush_thread_cache, footprint, idle, purge, refuse_new, rss, set_decay_ms, trim,
+    zero_realloc,
 };
 pub use query::{request_size, usable_size};
 pub use resize::{

@@ -1,8 +1,11 @@
 //! Ask.
 
+use super::slow::{self, Operation};
 use crate::arena::{large, misuse};
+use crate::control::modes;
 use crate::extent::page_map;
-use crate::size::{SIZES, aligned_size, usable_size as usable_for};
+use crate::size::{COARSE_MAX, SIZES, aligned_size, usable_size as usable_for};
+use crate::thread::{self, Current};
 
 /// Bytes that the object at `ptr` holds, all of which may be used; null gives 0. A pointer that is recognised as
 /// wrong ends the process with a message.
@@ -31,9 +34,22 @@ fn usable_size_missed(ptr: *const u8) -> usize {
 /// Usable size that a request of `size` bytes at `align`, a power of two, gets; `None` out of range.
 #[inline]
 pub fn request_size(size: usize, align: usize) -> Option<usize> {
-    if align <= 1 {
-        usable_for(size)
+    let bytes = if align <= 1 {
+        usable_for(size)?
     } else {
-        aligned_size(size, align)
+        aligned_size(size, align)?
+    };
+    Some(if bytes > COARSE_MAX {
+        rounded(bytes)
+    } else {
+        bytes
+    })
+}
+
+/// `bytes`, rounded as the options say, which are read first if that was not done yet.
+fn rounded(bytes: usize) -> usize {
+    match thread::current() {
+        Current::Unstarted => slow::enter(Operation::Other, |_| modes::rounded(bytes)),
+        _ => modes::rounded(bytes),
     }
 }

@@ -7,13 +7,14 @@
 //! else                       allocate, copy, free
 //! ```
 
-use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte};
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte, refuse};
 use super::block;
 use super::free::{dealloc, small_class};
 use super::query::{request_size, usable_size};
 use super::slow::{self, Operation};
 use crate::arena::large::{self, RELOCATE_MIN};
 use crate::arena::{ArenaIndex, misuse};
+use crate::control::modes;
 use crate::extent::{Purpose, page_map};
 use crate::size::{LARGE_MIN, LOOKUP_MAX, Pages, SIZES};
 use crate::thread::{self, CacheRef};
@@ -139,7 +140,7 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
     // SAFETY: the caller's promise.
     let old = unsafe { usable_size(ptr) };
     let Some(new) = request_size(size, align) else {
-        return ptr::null_mut();
+        return refuse(size);
     };
     let aligned = ptr.addr() & (align - 1) == 0;
     if old == new && aligned {
@@ -151,7 +152,7 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
             return ptr;
         }
     }
-    if old >= RELOCATE_MIN && new > old && !zeroed {
+    if old >= RELOCATE_MIN && new > old && !zeroed && !modes::fill() {
         // SAFETY: a large object of the caller's.
         if let Some(object) = unsafe { move_large(ptr, old, new, align) } {
             return object;
@@ -204,7 +205,12 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
     let Some(start) = NonNull::new(ptr) else {
         return false;
     };
+    let zeroed = zeroed || modes::zero();
     let purpose = Purpose::of_request(zeroed);
+    if new < old {
+        // SAFETY: what is given away, which always succeeds, and is the caller's until then.
+        unsafe { modes::fill_freed(ptr.add(new), old - new) };
+    }
     // SAFETY: the caller's promise.
     let grown = slow::enter(Operation::Other, |_| unsafe {
         large::resize(start, new, purpose)
@@ -212,6 +218,10 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
     if grown == Some(false) && zeroed && new > old {
         // SAFETY: the object now holds `new` bytes.
         unsafe { start.add(old).write_bytes(0, new - old) };
+    }
+    if grown.is_some() && new > old {
+        // SAFETY: as above.
+        unsafe { modes::fill_new(ptr.add(old), new - old, zeroed) };
     }
     grown.is_some()
 }

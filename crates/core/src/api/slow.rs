@@ -47,8 +47,8 @@ pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>)
 #[cold]
 fn start(operation: Operation) -> Option<CacheRef> {
     let cache = boot::start_thread()?;
-    // The first operation of a thread that starts on its shadow bins counts too.
-    if operation != Operation::Other && matches!(thread::current(), Current::Started(_, true)) {
+    // The first operation of a thread counts too.
+    if operation != Operation::Other && registry::is_counting() {
         cache.count(operation == Operation::Alloc);
     }
     Some(cache)

@@ -12,11 +12,12 @@
 //! B2  A call that comes from within the boot is served without a cache.
 
 use super::options::{self, News, Origin};
-use super::{container, fork, limit, purger, report, upkeep};
+use super::{container, fork, limit, modes, purger, report, upkeep};
 use crate::arena::depot;
 use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
+use crate::sync::mutex;
 use crate::sys::{clock, process, thread as system};
 use crate::thread::{CacheRef, passage::Passage, registry};
 use core::cell::UnsafeCell;
@@ -56,6 +57,28 @@ static OPTIONS: Kept = Kept(UnsafeCell::new(Options::DEFAULT));
 pub(super) fn options() -> &'static Options {
     // SAFETY: written before the boot was over.
     unsafe { &*OPTIONS.0.get() }
+}
+
+/// Texts of the sources that have one, as far as programs may ask for them.
+struct Texts(UnsafeCell<[Option<&'static [u8]>; ASKED.len()]>);
+
+// SAFETY: as for `Kept`.
+unsafe impl Sync for Texts {}
+
+static TEXTS: Texts = Texts(UnsafeCell::new([None; ASKED.len()]));
+/// The sources that programs may ask for.
+const ASKED: [Origin; 4] = [
+    Origin::Variable,
+    Origin::Link,
+    Origin::MallocConf,
+    Origin::Harder,
+];
+
+/// What the source `origin` said, with a zero byte behind it. Called in a slow path: the boot is over.
+pub(super) fn text_of(origin: Origin) -> Option<&'static [u8]> {
+    let at = ASKED.iter().position(|&asked| asked == origin)?;
+    // SAFETY: written before the boot was over.
+    unsafe { *(*TEXTS.0.get()).get(at)? }
 }
 
 /// Boots, or waits until another thread has. `false`: the calling thread is in the middle of it (B2).
@@ -113,17 +136,24 @@ fn boot() -> bool {
         prepare(&Options::DEFAULT);
         return false;
     }
+    // SAFETY: the boot, which there is one of; nobody reads before it is over.
+    let texts = unsafe { &mut *TEXTS.0.get() };
+    for (place, asked) in texts.iter_mut().zip(ASKED) {
+        let source = sources.iter().find(|(origin, _)| *origin == asked);
+        *place = source.and_then(|&(_, text)| text);
+    }
     let mut options = Options::DEFAULT;
     let wrong = read_options(&mut options, &sources);
     if options != Options::DEFAULT {
         // SAFETY: the boot, which there is one of; nobody reads before it is over.
         unsafe { *OPTIONS.0.get() = options };
     }
-    prepare(&options);
-    wrong && options.abort_conf
+    let warned = prepare(&options);
+    wrong && options.abort_conf || warned && options.abort
 }
 
-fn prepare(options: &Options) {
+/// Has everybody take over the options. `true`: there was something to warn of.
+fn prepare(options: &Options) -> bool {
     BOOTED_NS.store(clock::now_ns(), Ordering::Relaxed);
     let orphans = container::prepare(options);
     HEAP.prepare(options.dss, options.dirty_decay_ms, options.muzzy_decay_ms);
@@ -135,10 +165,13 @@ fn prepare(options: &Options) {
     depot::set_floor(options.cache_max);
     upkeep::set_decay_ms(options.dirty_decay_ms);
     purger::prepare(options);
-    limit::prepare(options, process::write_error);
+    let warned = limit::prepare(options, process::write_error);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
-    registry::prepare(orphans, options.count);
+    modes::prepare(options);
+    mutex::set_spins(options.mutex_max_spin);
+    registry::prepare(orphans, options.count, modes::watch_all(options));
     report::prepare(options);
+    warned
 }
 
 /// Reads the options. `true`: something in them is wrong.

@@ -52,11 +52,13 @@ pub type SoftLimitCallback = fn(used: usize, limit: usize);
 /// The same for C.
 type CSoftLimitCallback = extern "C" fn(used: usize, limit: usize);
 
-/// Sets what the options say; `complain` gets a line for what cannot be as they say. Called once, by the boot.
-pub(super) fn prepare(options: &Options, complain: impl Fn(&[u8])) {
+/// Sets what the options say; `complain` gets a line for what cannot be as they say, and the answer is whether it did.
+/// Called once, by the boot.
+pub(super) fn prepare(options: &Options, complain: impl Fn(&[u8])) -> bool {
     let (soft, hard) = (options.heap_limit_soft, options.heap_limit_hard);
+    let mut complained = false;
     if soft | hard == 0 {
-        return;
+        return complained;
     }
     for (name, bytes) in [("heap_limit_soft", soft), ("heap_limit_hard", hard)] {
         if (1..limit::FLOOR).contains(&bytes) {
@@ -68,15 +70,18 @@ pub(super) fn prepare(options: &Options, complain: impl Fn(&[u8])) {
             line.text(" is less than the allocator works in; ");
             line.decimal(limit::FLOOR).text(" is in force\n");
             complain(line.as_bytes());
+            complained = true;
         }
     }
     if hard != 0 && soft >= hard {
         let mut line = Line::new();
         line.text("<jemoxide>: heap_limit_soft is not below heap_limit_hard: it has no effect\n");
         complain(line.as_bytes());
+        complained = true;
     }
     limit::set_hard(hard);
     limit::set_soft(soft);
+    complained
 }
 
 /// Sees to it that little is used above the soft limit. Called inside a passage, no lock held.

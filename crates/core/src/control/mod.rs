@@ -5,6 +5,7 @@ pub(crate) mod container;
 mod fork;
 pub(crate) mod limit;
 pub(crate) mod mallctl;
+pub(crate) mod modes;
 pub(crate) mod options;
 pub(crate) mod purger;
 pub(crate) mod report;

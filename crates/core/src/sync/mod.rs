@@ -23,7 +23,7 @@ pub mod errand;
 mod futex_word;
 pub mod gate;
 #[cfg(not(loom))]
-mod mutex;
+pub(crate) mod mutex;
 pub mod stack;
 #[cfg(not(loom))]
 mod tally;

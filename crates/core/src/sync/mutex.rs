@@ -13,12 +13,21 @@ use super::futex_word::{sleep_while, wake_one};
 use super::tally::{Contended, Contention, Figures, Tally};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const CONTENDED: u32 = 2;
-const SPINS: u32 = 100;
+/// Looks at a lock that is held, before its waiter sleeps. Source: option `mutex_max_spin`.
+static SPINS: AtomicUsize = AtomicUsize::new(100);
+
+/// Sets how often a lock is looked at before its waiter sleeps; negative for always.
+pub(crate) fn set_spins(spins: isize) {
+    let spins = usize::try_from(spins).unwrap_or(usize::MAX);
+    if spins != SPINS.load(Ordering::Relaxed) {
+        SPINS.store(spins, Ordering::Relaxed);
+    }
+}
 
 /// A value that one thread at a time may use; `RANK` is its place in the order (L1).
 pub(crate) struct Mutex<T, const RANK: u32, C = Contention> {
@@ -95,7 +104,7 @@ impl<T, const RANK: u32, C: Contended> Mutex<T, RANK, C> {
 
     #[cold]
     fn lock_contended(&self) {
-        for _ in 0..SPINS {
+        for _ in 0..SPINS.load(Ordering::Relaxed) {
             if self.state.load(Ordering::Relaxed) == FREE
                 && self
                     .state

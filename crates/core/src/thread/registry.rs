@@ -49,6 +49,9 @@ static LIVING: AtomicUsize = AtomicUsize::new(0);
 /// Whether new threads start on their shadow bins.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SHADOWED: AtomicBool = AtomicBool::new(false);
+/// Whether operations are counted there.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static COUNTING: AtomicBool = AtomicBool::new(false);
 /// Counted operations of caches that are no more.
 static DEAD_ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static DEAD_FREES: AtomicU64 = AtomicU64::new(0);
@@ -71,10 +74,12 @@ impl Links for OrphanLinks {
     }
 }
 
-/// Prepares for threads: `orphans` caches at most wait for adoption. Called once, by the boot.
-pub(crate) fn prepare(orphans: usize, shadowed: bool) {
+/// Prepares for threads: `orphans` caches at most wait for adoption; operations are counted, or all go slow for another
+/// reason. Called once, by the boot.
+pub(crate) fn prepare(orphans: usize, counting: bool, shadowed: bool) {
     ORPHANS_MAX.store(orphans, Ordering::Relaxed);
-    SHADOWED.store(shadowed, Ordering::Relaxed);
+    COUNTING.store(counting, Ordering::Relaxed);
+    SHADOWED.store(counting || shadowed, Ordering::Relaxed);
     if let Some(key) = ExitKey::create(at_exit) {
         KEY.store(key.number() + 1, Ordering::Relaxed);
     }
@@ -91,7 +96,7 @@ pub(crate) fn start() -> Option<CacheRef> {
     let cache = adopt().or_else(register)?;
     cache.claim();
     // SAFETY: the cache is this thread's until its exit function.
-    unsafe { system::set_word(cache.word(is_counting())) };
+    unsafe { system::set_word(cache.word(is_shadowed())) };
     cache.vacate();
     HEAP.set_crowded(LIVING.fetch_add(1, Ordering::Relaxed) > 0);
     Some(cache)
@@ -104,12 +109,17 @@ pub(crate) fn set_enabled(cache: CacheRef, enabled: bool) {
     }
     cache.enable(enabled);
     // SAFETY: the cache is this thread's until its exit function.
-    unsafe { system::set_word(cache.word(!enabled || is_counting())) };
+    unsafe { system::set_word(cache.word(!enabled || is_shadowed())) };
 }
 
-/// Whether operations are counted, so that threads stay on their shadow bins.
-pub(crate) fn is_counting() -> bool {
+/// Whether threads stay on their shadow bins: all operations go slow.
+fn is_shadowed() -> bool {
     SHADOWED.load(Ordering::Relaxed)
+}
+
+/// Whether operations are counted.
+pub(crate) fn is_counting() -> bool {
+    COUNTING.load(Ordering::Relaxed)
 }
 
 /// Has the thread's end noticed. May allocate from us.
@@ -245,7 +255,7 @@ pub(crate) fn begin_look() {
 /// Looks at some caches; those that look as they did at the last look are parked. `true`: there are more. Inside the
 /// fork gate, no lock held.
 pub(crate) fn park_idle() -> bool {
-    if is_counting() {
+    if is_shadowed() {
         return false;
     }
     let mut batch = [None; BATCH];
@@ -311,7 +321,7 @@ pub(crate) fn threads_of(arena: ArenaIndex) -> usize {
 
 /// Counts the operations of a thread without a cache, where operations are counted.
 pub(crate) fn count_uncached(allocation: bool, free: bool) {
-    if SHADOWED.load(Ordering::Relaxed) {
+    if is_counting() {
         DEAD_ALLOCATIONS.fetch_add(u64::from(allocation), Ordering::Relaxed);
         DEAD_FREES.fetch_add(u64::from(free), Ordering::Relaxed);
     }

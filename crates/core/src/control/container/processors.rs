@@ -6,7 +6,8 @@
 //! give more than one arena, and afterwards at a slow pace with all the rest (C1).
 
 use super::{STATE, State, WANTED, limits};
-use crate::arena;
+use crate::arena::{self, ARENAS_MAX};
+use crate::options::{Fixed, Options};
 use crate::sys::cpu;
 use crate::thread::registry;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,14 +27,20 @@ static STARTS: AtomicUsize = AtomicUsize::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static QUOTA: AtomicUsize = AtomicUsize::new(0);
 
-/// Settles the number of arenas by `narenas`, 0 for as many as the processors want. Called once, by the boot.
-pub(super) fn prepare(narenas: usize) -> usize {
+/// Settles the number of arenas by `narenas`, 0 for as many as the processors want, which is `ratio` of them where that
+/// is not the default. Called once, by the boot.
+pub(super) fn prepare(narenas: usize, ratio: Fixed) -> usize {
     let cpus = cpu::usable();
-    FOLLOWED.store(narenas == 0, Ordering::Relaxed);
-    arena::set_automatic(match narenas {
-        0 => cpus.div_ceil(CPUS_PER_ARENA),
-        count => count,
-    });
+    let wanted = match (narenas, ratio) {
+        (0, Options::DEFAULT_RATIO) => None,
+        (0, Fixed(ratio)) => {
+            let count = cpus.saturating_mul(ratio.max(0) as usize) >> Fixed::LG_ONE;
+            Some(count.clamp(1, ARENAS_MAX))
+        }
+        (count, _) => Some(count),
+    };
+    FOLLOWED.store(wanted.is_none(), Ordering::Relaxed);
+    arena::set_automatic(wanted.unwrap_or(cpus.div_ceil(CPUS_PER_ARENA)));
     ORPHANS_PER_CPU * cpus
 }
 

@@ -136,6 +136,10 @@ mod tests {
         assert_eq!(of("muzzy_decay_ms"), ("0", None));
         assert_eq!(of("report_dir").0, "/");
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(!settings.iter().any(|(name, ..)| name.ends_with("_ratio")));
+        assert!(
+            !settings
+                .iter()
+                .any(|(name, ..)| name.ends_with("threshold_ratio"))
+        );
     }
 }

@@ -9,7 +9,7 @@
 #![deny(unsafe_code)]
 
 use super::label::Label;
-use super::slot::{Slot, cut_to, within};
+use super::slot::{Slot, cut_to, signed_cut_to, within};
 use crate::options::Options;
 
 /// One key.
@@ -20,18 +20,18 @@ pub(crate) struct Key {
     /// Why it has no effect; empty where it has one.
     pub(super) unheard: Label<48>,
     /// A value besides the default that describes what is done anyway; empty for none.
-    pub(super) fits_too: Label<5>,
+    pub(super) fits_too: Label<6>,
 }
 
 /// Largest request, and so the largest number of bytes that means anything.
 const BYTES_MAX: u64 = 8_070_450_532_247_928_832;
-/// The longest decay time: milliseconds in 2^63 nanoseconds.
-pub(crate) const DECAY_MAX: i64 = 9_223_372_036_854;
+/// The longest decay time: whole seconds in 2^64 nanoseconds, as milliseconds.
+pub(crate) const DECAY_MAX: i64 = 18_446_744_072_000;
 const HUGE: u64 = 2 << 20;
 const ANY: u64 = u64::MAX;
 
 /// Keys of which the beginning is enough, in the order in which they are tried. Source: jemalloc's parser.
-const COMPLETED: &str = "metadata_thp|dss|hpa_hugify_style";
+const COMPLETED: &str = "metadata_thp|dss|percpu_arena|hpa_hugify_style";
 
 /// Whether `value` is a decay time.
 pub(crate) fn is_decay_ms(value: i64) -> bool {
@@ -39,7 +39,7 @@ pub(crate) fn is_decay_ms(value: i64) -> bool {
 }
 
 macro_rules! rows {
-    ($($key:ident: $kind:ident($field:ident $(, $range:expr)?) $meaning:literal
+    ($($key:ident: $kind:ident($($field:ident).+ $(, $range:expr)?) $meaning:literal
        $(without $why:literal $(, $fits:literal)?)?;)*) => {
         /// All keys, in the order in which they are explained.
         pub(crate) static KEYS: [Key; PLACES.len()] = [$(Key {
@@ -51,7 +51,7 @@ macro_rules! rows {
 
         /// The places, in the same order (K2).
         static PLACES: [fn(&mut Options) -> Slot<'_>; [$(stringify!($key)),*].len()] =
-            [$(|options| Slot::$kind(&mut options.$field $(, $range)?)),*];
+            [$(|options| Slot::$kind(&mut options.$($field).+ $(, $range)?)),*];
     };
 }
 
@@ -124,6 +124,75 @@ rows! {
     confirm_conf: Switch(confirm_conf) "each source and option is told on standard error";
     count: Switch(count) "every operation is counted, at a few nanoseconds each";
     report_dir: Path(report_dir) "where the process keeps its report for jemoxide run";
+    abort: Switch(abort) "what would be a warning ends the process";
+    xmalloc: Switch(xmalloc) "a request that fails ends the process";
+    junk: Junk(junk) "new memory is filled with 0xa5, freed memory with 0x5a";
+    zero: Switch(zero) "new memory reads zero";
+    experimental_infallible_new: Switch(experimental_infallible_new) "C++ new that fails ends the process";
+    disable_large_size_classes: Switch(disable_large_size_classes) "sizes above 32 KiB round to pages, not to classes";
+    calloc_madvise_threshold: Bytes(calloc_madvise_threshold, within(0, BYTES_MAX)) "calloc has memory cleared by the system from here on";
+    mutex_max_spin: Count(mutex_max_spin, within(-1, i64::MAX)) "looks at a lock before a thread sleeps";
+    narenas_ratio: Fraction(narenas_ratio) "arenas for each processor, where narenas is not said";
+    percpu_arena: PercpuArena(percpu_arena) "threads use the arena of their processor"
+        without "threads keep their arena";
+    cache_oblivious: Switch(cache_oblivious) "large objects start anywhere in their first page"
+        without "large objects start on a page";
+    bin_shards: Spans(bin_shards, within(1, 64)) "locks for each small class: SIZE-SIZE:N|..."
+        without "a bin has one lock, taken once a magazine";
+    slab_sizes: SlabSizes(slab_sizes) "pages of slabs: SIZE-SIZE:PAGES|..."
+        without "slabs are cut as they fit huge pages best";
+    lg_extent_max_active_fit: Number(lg_extent_max_active_fit, within(0, 64)) "most that a run may be larger than a request, log2"
+        without "runs are taken where huge pages are fullest";
+    debug_double_free_max_scan: Number(debug_double_free_max_scan, within(0, ANY)) "cached objects looked through for a double free"
+        without "slow paths look in the slab's own bits";
+    lg_san_uaf_align: Count(lg_san_uaf_align, signed_cut_to(12, 63)) "which freed objects are watched for use"
+        without "freed objects are not watched; junk:free is";
+    san_guard_small: Number(san_guard_small, within(0, ANY)) "every Nth slab gets guard pages; 0: none"
+        without "there are no guard pages yet";
+    san_guard_large: Number(san_guard_large, within(0, ANY)) "every Nth large object gets guard pages; 0: none"
+        without "there are no guard pages yet";
+    utrace: Switch(utrace) "calls are told to utrace"
+        without "Linux has no utrace";
+    log: Text(log) "points of the code that write a log"
+        without "nothing is logged";
+    prof: Switch(prof.is_on) "heap profiles by sampling"
+        without "heap profiling is not built";
+    prof_accum: Switch(prof.accum) "profiles also count what is freed"
+        without "heap profiling is not built";
+    prof_active: Switch(prof.active) "sampling begins at the start"
+        without "heap profiling is not built";
+    prof_bt_max: Number(prof.bt_max, cut_to(1, u32::MAX as u64)) "most frames of a recorded stack"
+        without "heap profiling is not built";
+    prof_final: Switch(prof.at_exit) "a profile is written at the end"
+        without "heap profiling is not built";
+    prof_gdump: Switch(prof.gdump) "a profile is written at each new peak"
+        without "heap profiling is not built";
+    prof_leak: Switch(prof.leak) "leaks are told at the end"
+        without "heap profiling is not built";
+    prof_leak_error: Switch(prof.leak_error) "leaks make the process fail"
+        without "heap profiling is not built";
+    prof_log: Switch(prof.log) "lives of samples are logged from the start"
+        without "heap profiling is not built";
+    prof_pid_namespace: Switch(prof.pid_namespace) "names of profiles have the namespace of the process"
+        without "heap profiling is not built";
+    prof_prefix: Text(prof.prefix) "beginning of the names of profiles"
+        without "heap profiling is not built", "jeprof";
+    prof_recent_alloc_max: Count(prof.recent_alloc_max, within(-1, i64::MAX)) "last samples that are kept"
+        without "heap profiling is not built";
+    prof_stats: Switch(prof.stats) "samples are counted by class"
+        without "heap profiling is not built";
+    prof_sys_thread_name: Switch(prof.sys_thread_name) "profiles have the system's names of threads"
+        without "heap profiling is not built";
+    prof_thread_active_init: Switch(prof.thread_active_init) "new threads are sampled"
+        without "heap profiling is not built";
+    prof_time_resolution: ProfTimeResolution(prof.time_resolution) "clock of the samples"
+        without "heap profiling is not built";
+    prof_unbias: Switch(prof.unbias) "counts are corrected for the sizes in a stack"
+        without "heap profiling is not built";
+    lg_prof_interval: Count(prof.lg_interval, within(-1, 63)) "bytes from one profile to the next, log2"
+        without "heap profiling is not built";
+    lg_prof_sample: Number(prof.lg_sample, cut_to(0, 63)) "bytes from one sample to the next, log2"
+        without "heap profiling is not built";
 }
 
 impl Key {
@@ -133,7 +202,8 @@ impl Key {
 
     /// A second way to write another key's value: that other key's name.
     pub(super) fn alias_of(&self) -> Option<&[u8]> {
-        self.name.as_bytes().strip_suffix(b"_ratio")
+        let name = self.name.as_bytes().strip_suffix(b"_ratio")?;
+        name.starts_with(b"hpa_").then_some(name)
     }
 }
 

@@ -19,6 +19,7 @@ mod numbers;
 mod presets;
 mod slot;
 mod sources;
+mod spans;
 mod words;
 
 use crate::ds::text::Line;

@@ -5,10 +5,12 @@
 #![deny(unsafe_code)]
 
 use super::numbers;
+use super::spans;
 use super::words::Word;
 use crate::ds::text::Line;
 use crate::options::{
-    BackgroundThread, Dss, Fixed, HugifyStyle, MetadataThp, PATH_MAX, Preset, Thp, ZeroRealloc,
+    BackgroundThread, Dss, Fixed, HugifyStyle, Junk, MetadataThp, PATH_MAX, PercpuArena, Preset,
+    ProfTimeResolution, Thp, ZeroRealloc,
 };
 
 /// Bytes of a huge page.
@@ -44,8 +46,20 @@ pub(crate) const fn cut_to(least: u64, most: u64) -> Range<u64> {
     }
 }
 
+/// -1, or numbers that are cut to `least` to `most`.
+pub(crate) const fn signed_cut_to(least: i64, most: i64) -> Range<i64> {
+    Range {
+        least,
+        most,
+        cut: true,
+    }
+}
+
+/// Any number.
+const ANY: Range<u64> = within(0, u64::MAX);
+
 impl<N: Ord + Copy> Range<N> {
-    fn admit(self, number: N) -> Option<N> {
+    pub(super) fn admit(self, number: N) -> Option<N> {
         match self.cut {
             true => Some(number.max(self.least).min(self.most)),
             false => (self.least..=self.most).contains(&number).then_some(number),
@@ -69,6 +83,15 @@ pub(crate) enum Slot<'a> {
     /// Bytes, written as their share of a huge page.
     Ratio(&'a mut usize),
     Path(&'a mut &'static [u8]),
+    /// Any text, cut to a length.
+    Text(&'a mut &'static [u8]),
+    /// Numbers for sizes, `SIZE-SIZE:N|...`; what is before a wrong part counts.
+    Spans(&'a mut &'static [u8], Range<u64>),
+    /// The same, or `default`; any number of pages.
+    SlabSizes(&'a mut &'static [u8]),
+    Junk(&'a mut Junk),
+    PercpuArena(&'a mut PercpuArena),
+    ProfTimeResolution(&'a mut ProfTimeResolution),
     Preset(&'a mut Preset),
     Background(&'a mut BackgroundThread),
     Dss(&'a mut Dss),
@@ -98,7 +121,13 @@ impl Slot<'_> {
                 *place = range.admit(numbers::bytes(text)?)? as usize;
             }
             Slot::Decay(place, range) | Slot::Count(place, range) => {
-                *place = range.admit(numbers::signed(text)?)? as isize;
+                let number = numbers::signed(text)?;
+                *place = match (range.cut, number) {
+                    // What is cut has "none" beside its range.
+                    (true, -1) => -1,
+                    (true, ..-1) => return None,
+                    _ => range.admit(number)? as isize,
+                };
             }
             Slot::Arenas(place) => {
                 *place = match text {
@@ -120,6 +149,28 @@ impl Slot<'_> {
                 let fits = !text.is_empty() && text.len() <= PATH_MAX;
                 *place = fits.then_some(text)?;
             }
+            Slot::Text(place) => *place = text.get(..PATH_MAX).unwrap_or(text),
+            Slot::Spans(place, range) => {
+                let good = spans::good_part(text, range);
+                if good > 0 {
+                    *place = text.get(..good)?;
+                }
+                (good == text.len() && good > 0 && good <= PATH_MAX).then_some(())?;
+            }
+            Slot::SlabSizes(place) => {
+                if text == b"default" {
+                    *place = &[];
+                    return Some(());
+                }
+                let good = spans::good_part(text, ANY);
+                if good > 0 {
+                    *place = text.get(..good)?;
+                }
+                (good == text.len() && good > 0 && good <= PATH_MAX).then_some(())?;
+            }
+            Slot::Junk(place) => *place = Word::find(text)?,
+            Slot::PercpuArena(place) => *place = Word::find(text)?,
+            Slot::ProfTimeResolution(place) => *place = Word::find(text)?,
             Slot::Preset(place) => *place = Word::find(text)?,
             Slot::Background(place) => *place = Word::find(text)?,
             Slot::Dss(place) => *place = Word::find(text)?,
@@ -150,7 +201,14 @@ impl Slot<'_> {
                 let share = (*place as i64 * Fixed::ONE + HUGE - 1) / HUGE;
                 show_fraction(Fixed(share), line)
             }
-            Slot::Path(place) => line.bytes(place),
+            Slot::SlabSizes(&mut []) => line.text("default"),
+            Slot::Path(place)
+            | Slot::Text(place)
+            | Slot::Spans(place, _)
+            | Slot::SlabSizes(place) => line.bytes(place),
+            Slot::Junk(place) => line.text(place.name()),
+            Slot::PercpuArena(place) => line.text(place.name()),
+            Slot::ProfTimeResolution(place) => line.text(place.name()),
             Slot::Preset(place) => line.text(place.name()),
             Slot::Background(place) => line.text(place.name()),
             Slot::Dss(place) => line.text(place.name()),
@@ -181,6 +239,15 @@ impl Slot<'_> {
                 .text("a path of at most ")
                 .decimal(PATH_MAX)
                 .text(" bytes"),
+            Slot::Text(_) => line.text("text"),
+            Slot::Spans(_, range) => {
+                line.text("SIZE-SIZE:N, more of them after a |, with N as ");
+                span("a number", range, line)
+            }
+            Slot::SlabSizes(_) => line.text("default, or SIZE-SIZE:PAGES, more of them after a |"),
+            Slot::Junk(_) => one_of(Junk::WORDS, line),
+            Slot::PercpuArena(_) => one_of(PercpuArena::WORDS, line),
+            Slot::ProfTimeResolution(_) => one_of(ProfTimeResolution::WORDS, line),
             Slot::Preset(_) => one_of(Preset::WORDS, line),
             Slot::Background(_) => one_of(BackgroundThread::WORDS, line),
             Slot::Dss(_) => one_of(Dss::WORDS, line),

@@ -4,7 +4,10 @@
 //! that fits counts.
 #![deny(unsafe_code)]
 
-use crate::options::{BackgroundThread, Dss, HugifyStyle, MetadataThp, Preset, Thp, ZeroRealloc};
+use crate::options::{
+    BackgroundThread, Dss, HugifyStyle, Junk, MetadataThp, PercpuArena, Preset, ProfTimeResolution,
+    Thp, ZeroRealloc,
+};
 
 /// A choice among words.
 pub(crate) trait Word: Copy + PartialEq + 'static {
@@ -91,6 +94,22 @@ impl Word for HugifyStyle {
     const COMPLETED: bool = true;
 }
 
+impl Word for Junk {
+    const WORDS: &'static str = "true|false|alloc|free";
+    const MEANINGS: &'static [Self] = &[Self::Always, Self::Never, Self::Alloc, Self::Free];
+}
+
+impl Word for PercpuArena {
+    const WORDS: &'static str = "percpu|phycpu|disabled";
+    const MEANINGS: &'static [Self] = &[Self::Percpu, Self::Phycpu, Self::Disabled];
+    const COMPLETED: bool = true;
+}
+
+impl Word for ProfTimeResolution {
+    const WORDS: &'static str = "default|high";
+    const MEANINGS: &'static [Self] = &[Self::Default, Self::High];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +133,9 @@ mod tests {
         round_trip::<Thp>();
         round_trip::<MetadataThp>();
         round_trip::<HugifyStyle>();
+        round_trip::<Junk>();
+        round_trip::<PercpuArena>();
+        round_trip::<ProfTimeResolution>();
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::extent::earn::Earner;
 use crate::extent::pressure;
 use crate::extent::purge::{Batch, DirtyBound, STEP_PAGES, STEP_VISITS};
 use crate::extent::state::{Idle, LG_STAMP_NS, State};
-use crate::size::{HUGE_PAGES, PAGE};
+use crate::size::{HUGE_PAGES, PAGE, Pages};
 use crate::sys::{clock, memory};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
@@ -279,6 +279,17 @@ impl PageHeap {
         let zeroes = matches!(verdict, Trust::Zeroes);
         self.trust.store(verdict as u8, Ordering::Relaxed);
         zeroes
+    }
+
+    /// Takes the memory of pages in use anew, so that they read zero. `false`: it cannot be, nothing changed.
+    ///
+    /// # Safety
+    /// The pages are the caller's, and what they hold is of no use.
+    pub(crate) unsafe fn renew(&self, addr: NonNull<u8>, pages: Pages) -> bool {
+        let system = self.grain() * PAGE;
+        let whole = addr.addr().get() % system == 0 && pages.bytes() % system == 0;
+        // SAFETY: the caller's promise; whole pages of the system.
+        whole && self.purging_zeroes() && unsafe { memory::purge(addr, pages.bytes()) }
     }
 
     /// Sets the decay times in milliseconds: -1 never, 0 at once. A kind that keeps its time goes on as it was.

@@ -47,7 +47,7 @@ fn capabilities(id: usize) -> Option<[u32; 4]> {
     Some([sets[0][0], sets[0][1], sets[1][0], sets[1][1]])
 }
 
-/// The value of an environment variable; `None` also in a process with raised rights.
+/// The value of an environment variable, with a zero byte behind it; `None` also in a process with raised rights.
 pub(crate) fn environment(name: &[u8]) -> Option<&'static [u8]> {
     if has_raised_rights() {
         return None;
@@ -98,7 +98,7 @@ macro_rules! linked {
     }};
 }
 
-/// The texts of the variables `malloc_conf` and `malloc_conf_2_conf_harder`.
+/// The texts of the variables `malloc_conf` and `malloc_conf_2_conf_harder`, with a zero byte behind each.
 pub(crate) fn linked_options() -> [Option<&'static [u8]>; 2] {
     let text = |text: *const c_char| {
         // SAFETY: a C string by the variable's contract, which lives as long as the program.
@@ -113,10 +113,11 @@ pub(crate) fn linked_options() -> [Option<&'static [u8]>; 2] {
     ]
 }
 
-/// The text of the symbolic link at `path`, up to 4 KiB of it, in memory that is kept for good; `None` where there is no
-/// link, which takes no memory.
+/// The text of the symbolic link at `path`, up to 4 KiB of it, with a zero byte behind it in memory that is kept for
+/// good; `None` where there is no link, which takes no memory.
 pub(crate) fn link_text(path: &CStr) -> Option<&'static [u8]> {
-    const LONGEST: usize = 4096;
+    const ROOM: usize = 4096;
+    const LONGEST: usize = ROOM - 1;
     let read = |buffer: *mut u8, len: usize| {
         let (at, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
         let arguments = [at, path, buffer.expose_provenance(), len, 0, 0];
@@ -125,7 +126,7 @@ pub(crate) fn link_text(path: &CStr) -> Option<&'static [u8]> {
     };
     let mut first = 0;
     read(&raw mut first, 1)?;
-    let page = memory::map(LONGEST)?.as_ptr();
+    let page = memory::map(ROOM)?.as_ptr();
     let len = read(page, LONGEST)?;
     // SAFETY: `len` bytes of a mapping of our own, which nobody writes or unmaps.
     Some(unsafe { slice::from_raw_parts(page, len.min(LONGEST)) })

@@ -37,7 +37,7 @@ const fn conf() -> &'static [u8] {
 pub(super) const ROWS: &[Row] = &[
     is("config.cache_oblivious", Key::No),
     is("config.debug", Key::Debug),
-    is("config.fill", Key::No),
+    is("config.fill", Key::Yes),
     is("config.lazy_lock", Key::No),
     read(
         "config.malloc_conf",
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
     is("config.prof_frameptr", Key::No),
     is("config.stats", Key::Yes),
     is("config.utrace", Key::No),
-    is("config.xmalloc", Key::No),
+    is("config.xmalloc", Key::Yes),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {

@@ -1,5 +1,4 @@
-//! What a build without heap profiling, filling and tracing knows by name only: `config.prof`, `config.fill`,
-//! `config.utrace` and `config.xmalloc` say no. Such keys have a mib, and answer that they are absent.
+//! What a build without heap profiling and tracing knows by name only: `config.prof` and `config.utrace` say no. Such keys have a mib, and answer that they are absent.
 
 use super::super::row::{Access, Kind, Row, row};
 
@@ -10,10 +9,7 @@ const fn absent(name: &'static str) -> Row {
 pub(super) const ROWS: &[Row] = &[
     absent("thread.prof.name"),
     absent("thread.prof.active"),
-    absent("opt.junk"),
-    absent("opt.zero"),
     absent("opt.utrace"),
-    absent("opt.xmalloc"),
     absent("opt.prof"),
     absent("opt.prof_prefix"),
     absent("opt.prof_active"),

@@ -4,7 +4,11 @@ use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal, arena};
 use crate::arena::automatic;
 use crate::control::boot;
-use crate::options::{BackgroundThread, HugifyStyle, MetadataThp, Thp, ZeroRealloc};
+use crate::control::options::Origin;
+use crate::options::{
+    BackgroundThread, HugifyStyle, Junk, MetadataThp, PercpuArena, Thp, ZeroRealloc,
+};
+use core::ffi::c_char;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -13,8 +17,6 @@ pub(in super::super) enum Key {
     No,
     NoText,
     Never,
-    Zero32,
-    PercpuArena,
     TcacheMax,
     AbortConf,
     Dss,
@@ -50,6 +52,19 @@ pub(in super::super) enum Key {
     HpaHugifyStyle,
     Thp,
     MetadataThp,
+    Abort,
+    Xmalloc,
+    Junk,
+    Zero,
+    ExperimentalInfallibleNew,
+    CacheOblivious,
+    DisableLargeSizeClasses,
+    DebugDoubleFreeMaxScan,
+    MutexMaxSpin,
+    LgExtentMaxActiveFit,
+    PercpuArena,
+    /// What was said where; absent where nothing was.
+    TextOf(Origin),
 }
 
 const fn opt(name: &'static str, kind: Kind, key: Key) -> Row {
@@ -58,7 +73,7 @@ const fn opt(name: &'static str, kind: Kind, key: Key) -> Row {
 
 pub(super) const ROWS: &[Row] = &[
     opt("opt.abort_conf", Kind::Bool, Key::AbortConf),
-    opt("opt.cache_oblivious", Kind::Bool, Key::No),
+    opt("opt.cache_oblivious", Kind::Bool, Key::CacheOblivious),
     opt("opt.dss", Kind::Text, Key::Dss),
     opt("opt.narenas", Kind::U32, Key::Narenas),
     opt("opt.percpu_arena", Kind::Text, Key::PercpuArena),
@@ -74,12 +89,24 @@ pub(super) const ROWS: &[Row] = &[
     opt("opt.stats_print_opts", Kind::Text, Key::NoText),
     opt("opt.stats_interval", Kind::I64, Key::Never),
     opt("opt.stats_interval_opts", Kind::Text, Key::NoText),
-    opt("opt.experimental_infallible_new", Kind::Bool, Key::No),
+    opt(
+        "opt.experimental_infallible_new",
+        Kind::Bool,
+        Key::ExperimentalInfallibleNew,
+    ),
     opt("opt.tcache", Kind::Bool, Key::Yes),
     opt("opt.tcache_max", Kind::Size, Key::TcacheMax),
     opt("opt.zero_realloc", Kind::Text, Key::ZeroRealloc),
-    opt("opt.debug_double_free_max_scan", Kind::U32, Key::Zero32),
-    opt("opt.disable_large_size_classes", Kind::Bool, Key::Yes),
+    opt(
+        "opt.debug_double_free_max_scan",
+        Kind::U32,
+        Key::DebugDoubleFreeMaxScan,
+    ),
+    opt(
+        "opt.disable_large_size_classes",
+        Kind::Bool,
+        Key::DisableLargeSizeClasses,
+    ),
     opt("opt.trust_madvise", Kind::Bool, Key::TrustMadvise),
     opt("opt.confirm_conf", Kind::Bool, Key::ConfirmConf),
     opt("opt.hpa", Kind::Bool, Key::Hpa),
@@ -146,6 +173,36 @@ pub(super) const ROWS: &[Row] = &[
     opt("opt.hpa_hugify_style", Kind::Text, Key::HpaHugifyStyle),
     opt("opt.thp", Kind::Text, Key::Thp),
     opt("opt.metadata_thp", Kind::Text, Key::MetadataThp),
+    opt("opt.abort", Kind::Bool, Key::Abort),
+    opt("opt.xmalloc", Kind::Bool, Key::Xmalloc),
+    opt("opt.junk", Kind::Text, Key::Junk),
+    opt("opt.zero", Kind::Bool, Key::Zero),
+    opt("opt.mutex_max_spin", Kind::I64, Key::MutexMaxSpin),
+    opt(
+        "opt.lg_extent_max_active_fit",
+        Kind::Size,
+        Key::LgExtentMaxActiveFit,
+    ),
+    opt(
+        "opt.malloc_conf.symlink",
+        Kind::Text,
+        Key::TextOf(Origin::Link),
+    ),
+    opt(
+        "opt.malloc_conf.env_var",
+        Kind::Text,
+        Key::TextOf(Origin::MallocConf),
+    ),
+    opt(
+        "opt.malloc_conf.global_var",
+        Kind::Text,
+        Key::TextOf(Origin::Variable),
+    ),
+    opt(
+        "opt.malloc_conf.global_var_2_conf_harder",
+        Kind::Text,
+        Key::TextOf(Origin::Harder),
+    ),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -155,8 +212,6 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::No => request.give_bool(false),
         Key::NoText => request.give_text(c""),
         Key::Never => request.give(-1i64),
-        Key::Zero32 => request.give(0u32),
-        Key::PercpuArena => request.give_text(c"disabled"),
         Key::TcacheMax => request.give(crate::size::COARSE_MAX),
         Key::AbortConf => request.give_bool(options.abort_conf),
         Key::Dss => request.give_text(arena::dss_name(options.dss)),
@@ -212,6 +267,30 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             MetadataThp::Disabled => c"disabled",
             MetadataThp::Auto => c"auto",
             MetadataThp::Always => c"always",
+        }),
+        Key::Abort => request.give_bool(options.abort),
+        Key::Xmalloc => request.give_bool(options.xmalloc),
+        Key::Zero => request.give_bool(options.zero),
+        Key::ExperimentalInfallibleNew => request.give_bool(options.experimental_infallible_new),
+        Key::CacheOblivious => request.give_bool(options.cache_oblivious),
+        Key::DisableLargeSizeClasses => request.give_bool(options.disable_large_size_classes),
+        Key::DebugDoubleFreeMaxScan => request.give(options.debug_double_free_max_scan as u32),
+        Key::MutexMaxSpin => request.give(options.mutex_max_spin as i64),
+        Key::LgExtentMaxActiveFit => request.give(options.lg_extent_max_active_fit),
+        Key::TextOf(origin) => match boot::text_of(origin) {
+            Some(text) => request.give(text.as_ptr().cast::<c_char>()),
+            None => Err(Refusal::Absent),
+        },
+        Key::Junk => request.give_text(match options.junk {
+            Junk::Never => c"false",
+            Junk::Always => c"true",
+            Junk::Alloc => c"alloc",
+            Junk::Free => c"free",
+        }),
+        Key::PercpuArena => request.give_text(match options.percpu_arena {
+            PercpuArena::Disabled => c"disabled",
+            PercpuArena::Percpu => c"percpu",
+            PercpuArena::Phycpu => c"phycpu",
         }),
         Key::ZeroRealloc => request.give_text(match options.zero_realloc {
             ZeroRealloc::Alloc => c"alloc",

@@ -1,0 +1,36 @@
+//! Any text as options: nothing breaks, every complaint is one line, and what is shown reads back as it is.
+#![no_main]
+
+use jemoxide::settings::{Origin, explain};
+use libfuzzer_sys::fuzz_target;
+
+/// Key and value of each option after `text`, and what was complained of.
+fn read(text: &[u8]) -> (Vec<(String, String)>, Vec<String>) {
+    let text: &'static [u8] = text.to_vec().leak();
+    let (mut values, mut lines) = (Vec::new(), Vec::new());
+    explain(
+        &[(Origin::MallocConf, text)],
+        &mut |it| values.push((it.name.to_owned(), it.value.to_owned())),
+        &mut |line| lines.push(line.to_owned()),
+    );
+    (values, lines)
+}
+
+fuzz_target!(|text: &[u8]| {
+    let (values, lines) = read(text);
+    for line in &lines {
+        assert!(line.starts_with("<jemoxide>: "), "{line}");
+    }
+    // Long and odd paths are shown as far as they are text.
+    let shown: Vec<String> = values
+        .iter()
+        .filter(|(name, value)| !value.is_empty() && name != "report_dir" && name != "preset")
+        .map(|(name, value)| format!("{name}:{value}"))
+        .collect();
+    let (again, lines) = read(shown.join(",").as_bytes());
+    assert!(lines.iter().all(|line| line.contains("without effect")), "{lines:?}");
+    for ((name, value), (_, back)) in values.iter().zip(&again) {
+        let is_text = ["report_dir", "preset", "log", "prof_prefix"].contains(&name.as_str());
+        assert!(is_text || value == back, "{name}: {value} reads back as {back}");
+    }
+});
