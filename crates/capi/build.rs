@@ -6,7 +6,8 @@ fn main() {
     for argument in [
         // Exactly the public symbols, those defined in assembly included.
         format!("--version-script={dir}/exports.map"),
-        "-soname,libjemoxide.so".into(),
+        // One name for all versions with this interface. `cargo xtask install` writes libjemalloc.so.2 over it in a copy.
+        "-soname,libjemoxide.so.0".into(),
         // Threads end after a dlclose, and their exit function is ours.
         "-z,nodelete".into(),
         // What is not found at link time would be found missing in somebody's production.

@@ -97,6 +97,11 @@ fn built() -> &'static Path {
             "building the library failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        target.join("release")
+        let folder = target.join("release");
+        // What is linked with the library looks for it under its own name, as after an installation.
+        let name = folder.join("libjemoxide.so.0");
+        let _ = std::os::unix::fs::symlink("libjemoxide.so", &name);
+        assert!(name.is_file(), "{}", name.display());
+        folder
     })
 }
