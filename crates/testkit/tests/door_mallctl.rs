@@ -264,13 +264,19 @@ fn walk(control: &Control, row: Row<'_>) {
             assert_eq!(both_ways(Some(8), None).code, EPERM, "{name}");
             assert_eq!(both_ways(None, Some(&[0; 8])).code, EPERM, "{name}");
         }
+        ("-w", _) => {
+            assert_eq!(both_ways(Some(8), None).code, EPERM, "{name}");
+            assert_eq!(both_ways(Some(8), Some(&[0; 8])).code, EPERM, "{name}");
+        }
         ("r-", Some(size)) => {
-            readable(name, size, both_ways);
+            let value = readable(name, size, both_ways);
+            check_value(row, &value);
             assert_eq!(both_ways(Some(size), Some(&[0; 8])).code, EPERM, "{name}");
             assert_eq!(both_ways(None, Some(&[0; 8])).code, EPERM, "{name}");
         }
         ("rw", Some(size)) => {
             let value = readable(name, size, both_ways);
+            check_value(row, &value);
             let longer = [value.clone(), vec![0]].concat();
             for new in [&longer[..], &value[..size - 1]] {
                 assert_eq!(both_ways(None, Some(new)).code, EINVAL, "{name}");
@@ -282,6 +288,81 @@ fn walk(control: &Control, row: Row<'_>) {
         ("rw", None) => assert_eq!(name, "arenas.lookup", "a row without a check"),
         other => panic!("{name}: {other:?}: a row without a check"),
     }
+}
+
+/// Whole numbers that are the same in every process.
+const CONSTANTS: [(&str, u64); 9] = [
+    ("arenas.quantum", 16),
+    ("arenas.page", 4096),
+    ("arenas.hugepage", 2 << 20),
+    ("arenas.tcache_max", 32 << 10),
+    ("arenas.nbins", 36),
+    ("arenas.nhbins", 41),
+    ("arenas.nlextents", 196),
+    ("arenas.bin.<i>.size", 8),
+    ("arenas.lextent.<i>.size", 16 << 10),
+];
+
+/// Numbers of a process that has not run for long stay below this.
+const SANE: u64 = 1 << 47;
+
+/// Checks a value: what is constant is known, a switch is 0 or 1, a text is one, and a number is no accident.
+fn check_value(row: Row<'_>, value: &[u8]) {
+    let name = row.get("name");
+    let mut word = [0; 8];
+    word[..value.len()].copy_from_slice(value);
+    let number = u64::from_ne_bytes(word);
+    if let Some((_, constant)) = CONSTANTS.iter().find(|(constant, _)| *constant == name) {
+        assert_eq!(number, *constant, "{name}");
+    }
+    match row.get("type") {
+        "bool" => assert!(number <= 1, "{name}: {number}"),
+        "ssize_t" | "int64_t" => assert!(number as i64 >= -1, "{name}: {number}"),
+        "const char *" => {
+            let text = std::ptr::with_exposed_provenance::<c_char>(number as usize);
+            assert!(!text.is_null(), "{name}");
+            // SAFETY: the key gives a text that stays.
+            let text = unsafe { std::ffi::CStr::from_ptr(text) }.to_str();
+            assert!(text.is_ok_and(|text| text.len() < 4096), "{name}");
+        }
+        // Addresses have tests of their own, and some options are as large as numbers are.
+        kind if kind.ends_with('*') || name.starts_with("opt.") => {}
+        _ => assert!(number < SANE, "{name}: {number}"),
+    }
+}
+
+#[test]
+fn classes_are_told_one_by_one() {
+    in_child("classes_are_told_one_by_one", || {
+        let control = Control::find();
+        let read = |name: String, len: usize| {
+            let answer = control.call(&name, Some(len), None);
+            assert_eq!(answer.code, 0, "{name}");
+            let mut word = [0; 8];
+            word[..len].copy_from_slice(&answer.bytes[..len]);
+            usize::from_ne_bytes(word)
+        };
+        let table = facts::size_classes();
+        let (mut bins, mut lextents) = (0, 0);
+        for row in table.rows() {
+            let size = row.number("size").expect("every class has one");
+            if size <= 14_336 {
+                assert_eq!(read(format!("arenas.bin.{bins}.size"), 8), size);
+                let slab = read(format!("arenas.bin.{bins}.slab_size"), 8);
+                let regions = read(format!("arenas.bin.{bins}.nregs"), 4);
+                assert_eq!((slab % 4096, slab / size), (0, regions), "{size}");
+                assert!(read(format!("arenas.bin.{bins}.nshards"), 4) >= 1);
+                bins += 1;
+            } else {
+                assert_eq!(read(format!("arenas.lextent.{lextents}.size"), 8), size);
+                lextents += 1;
+            }
+        }
+        assert_eq!((bins, lextents), (36, 196));
+        for beyond in ["arenas.bin.36.size", "arenas.lextent.196.size"] {
+            assert_eq!(control.call(beyond, Some(8), None).code, ENOENT);
+        }
+    });
 }
 
 /// Checks rule 3 of reads; answers the value.

@@ -3,6 +3,7 @@
 //! All of them report "out of memory" as null, keep `errno`, and never panic.
 
 mod alloc;
+mod arenas;
 mod block;
 mod container;
 mod flags;
@@ -23,6 +24,7 @@ pub use alloc::{
     alloc, alloc_aligned, alloc_hit, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
     alloc_zeroed_hit, alloc_zeroed_missed, refuse,
 };
+pub use arenas::{Arena, Decay, Stats, arenas, stats};
 pub use container::{Container, Pressure, container};
 pub use flags::Flags;
 pub use free::{dealloc, dealloc_known, dealloc_sized};
