@@ -132,6 +132,35 @@ fn a_double_free_under_junk_is_told_before_the_memory_is_touched() {
 }
 
 #[test]
+fn a_double_free_of_a_cached_object_is_found_where_that_is_asked_for() {
+    const TEST: &str = "a_double_free_of_a_cached_object_is_found_where_that_is_asked_for";
+    match child::rerun(TEST) {
+        None => {
+            for size in SIZES {
+                // SAFETY: plain calls on blocks of our own.
+                unsafe {
+                    let blocks: Vec<_> = (0..40).map(|_| libc::malloc(size)).collect();
+                    blocks.into_iter().for_each(|block| libc::free(block));
+                }
+            }
+            // SAFETY: misuse on purpose: the child is to die of it.
+            unsafe {
+                let [first, second] = [100, 100].map(|size| libc::malloc(size));
+                libc::free(black_box(first));
+                libc::free(black_box(second));
+                libc::free(black_box(first));
+            }
+        }
+        Some(run) => {
+            let run = run.preload(artifacts::library());
+            run.env("MALLOC_CONF", "debug_double_free_max_scan:2")
+                .run()
+                .expect_death("double free");
+        }
+    }
+}
+
+#[test]
 fn a_failed_request_ends_the_process_where_that_is_asked_for() {
     const TEST: &str = "a_failed_request_ends_the_process_where_that_is_asked_for";
     let Some(_) = child::rerun(TEST) else {

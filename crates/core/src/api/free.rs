@@ -105,6 +105,9 @@ fn dealloc_entered(ptr: *mut u8, byte: u8) {
 
 /// Takes the object at `ptr`, whose page has class byte `byte`.
 fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
+    if let Some(cache) = cache {
+        modes::scan_for_double_free(ptr, byte, cache);
+    }
     modes::fill_freed_object(ptr, byte);
     let result = match SizeClass::from_byte(byte) {
         // What is wrong with the pointer is seen when it goes back to its slab.

@@ -1,7 +1,7 @@
 //! Modes: what the options ask of every allocation and free, looked at in slow paths only.
 //!
 //! ```text
-//! junk, zero             threads start on their shadow bins, so that every operation comes by
+//! junk, zero, scan       threads start on their shadow bins, so that every operation comes by
 //! xmalloc, large classes what has no memory, and what is large, goes slow anyway
 //! ```
 //! O1  Set by the boot, before it is over: slow paths look behind `slow::enter`, when it is.
@@ -9,11 +9,13 @@
 //! O3  Freed memory is filled before anybody else can have it, and only when its address is an object's.
 //! Source: jemalloc(3) `opt.junk`, `opt.zero`, `opt.xmalloc`, `opt.disable_large_size_classes`.
 
-use crate::arena::{bin, large, misuse};
+use crate::arena::misuse::{self, Misuse};
+use crate::arena::{bin, large};
 use crate::ds::text::Line;
 use crate::options::{Junk, Options};
 use crate::size::{COARSE_MAX, SizeClass, class_of};
 use crate::sys::process;
+use crate::thread::CacheRef;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 const JUNK_ALLOC: u8 = 1;
@@ -32,6 +34,9 @@ static MODES: AtomicU8 = AtomicU8::new(0);
 /// Bytes from which memory that is to read zero is had from the system anew.
 static ANEW_FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
 
+/// Cached objects that a free is compared with.
+static SCANNED: AtomicUsize = AtomicUsize::new(0);
+
 /// Takes over what the options say. Called once, by the boot.
 pub(super) fn prepare(options: &Options) {
     let set = |is_on: bool, mode: u8| if is_on { mode } else { 0 };
@@ -46,6 +51,9 @@ pub(super) fn prepare(options: &Options) {
     if modes != 0 {
         MODES.store(modes, Ordering::Relaxed);
     }
+    if options.debug_double_free_max_scan != 0 {
+        SCANNED.store(options.debug_double_free_max_scan, Ordering::Relaxed);
+    }
     if options.calloc_madvise_threshold != Options::DEFAULT.calloc_madvise_threshold {
         ANEW_FROM.store(options.calloc_madvise_threshold, Ordering::Relaxed);
     }
@@ -57,7 +65,7 @@ fn are(modes: u8) -> bool {
 
 /// Whether every operation is to come by.
 pub(super) fn watch_all(options: &Options) -> bool {
-    options.zero || options.junk != Junk::Never
+    options.zero || options.junk != Junk::Never || options.debug_double_free_max_scan != 0
 }
 
 /// Whether memory is filled as it changes hands.
@@ -117,6 +125,20 @@ pub(crate) fn fill_freed_object(ptr: *mut u8, byte: u8) {
             // SAFETY: an object that is out; who frees it is its owner.
             Ok(bytes) => unsafe { fill_freed(ptr, bytes) },
             Err(error) => misuse::report(error, ptr),
+        }
+    }
+}
+
+/// Looks for `ptr`, which `cache`'s thread is about to free, among what it freed last. A second free ends the process with
+/// a message.
+#[inline]
+pub(crate) fn scan_for_double_free(ptr: *mut u8, byte: u8, cache: CacheRef) {
+    let most = SCANNED.load(Ordering::Relaxed);
+    if most > 0 {
+        if let Some(class) = SizeClass::from_byte(byte) {
+            if cache.holds(class, ptr, most) {
+                misuse::report(Misuse::DoubleFree, ptr);
+            }
         }
     }
 }

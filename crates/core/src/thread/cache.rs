@@ -323,6 +323,19 @@ impl CacheRef {
         unsafe { *bin.head = object };
     }
 
+    /// Whether `object` is among the `most` objects of `class` that came in last. Called by the owner.
+    pub(crate) fn holds(mut self, class: SizeClass, object: *mut u8, most: usize) -> bool {
+        let bin = *self.bin(class);
+        // SAFETY: the active magazine of this thread's bin; only looked at.
+        let Some(end) = (unsafe { Magazine::from_number(bin.active) }).map(|active| active.end())
+        else {
+            return false;
+        };
+        let count = distance(bin.head, end).min(most);
+        // SAFETY: from the head to the end the slots are filled.
+        (0..count).any(|at| unsafe { *bin.head.add(at) } == object)
+    }
+
     /// Objects of `class` that the active magazine may hold (H4).
     fn limit(&mut self, class: SizeClass) -> usize {
         let least = LIMITS[class.index() % LIMITS.len()];

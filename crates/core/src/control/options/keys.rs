@@ -143,10 +143,9 @@ rows! {
         without "slabs are cut as they fit huge pages best";
     lg_extent_max_active_fit: Number(lg_extent_max_active_fit, within(0, 64)) "most that a run may be larger than a request, log2"
         without "runs are taken where huge pages are fullest";
-    debug_double_free_max_scan: Number(debug_double_free_max_scan, within(0, ANY)) "cached objects looked through for a double free"
-        without "slow paths look in the slab's own bits";
+    debug_double_free_max_scan: Number(debug_double_free_max_scan, within(0, ANY)) "cached objects looked through for a double free";
     lg_san_uaf_align: Count(lg_san_uaf_align, signed_cut_to(12, 63)) "which freed objects are watched for use"
-        without "freed objects are not watched; junk:free is";
+        without "freed objects are not watched; see junk";
     san_guard_small: Number(san_guard_small, within(0, ANY)) "every Nth slab gets guard pages; 0: none"
         without "there are no guard pages yet";
     san_guard_large: Number(san_guard_large, within(0, ANY)) "every Nth large object gets guard pages; 0: none"
