@@ -1,5 +1,6 @@
 //! What `cargo xtask` does, for its command and for the tests.
 
+pub mod compat;
 pub mod headers;
 pub mod install;
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! headers   facts/header.tsv, facts/symbols.tsv, tables/header.tsv ──> crates/capi/include
+//! compat    docs/compat, facts, the options of this build ──> docs/COMPAT.md
 //! install   target/release, include ──> PREFIX: libraries, headers, pkg-config, scripts
 //! ```
 //! Nothing here is part of the allocator; what is made is checked in or installed, and tests compare it with the build.
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use jemoxide_xtask::{headers, install};
+use jemoxide_xtask::{compat, headers, install};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -23,6 +24,8 @@ struct Arguments {
 enum Task {
     /// Write jemalloc/jemalloc.h and jemoxide.h.
     Headers,
+    /// Write docs/COMPAT.md.
+    Compat,
     /// Build the libraries and install them with headers, pkg-config files and scripts.
     Install {
         /// Folder that the files are to be used from.
@@ -40,6 +43,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Headers => headers::write(),
+        Task::Compat => compat::write(),
         Task::Install {
             prefix,
             destdir,
