@@ -6,11 +6,20 @@
 use core::ffi::{c_int, c_void};
 use jemoxide_core::api::{self, Flags};
 
+/// Whether flags name an arena or a cache.
+#[inline(always)]
+const fn places(flags: c_int) -> bool {
+    flags as u32 >> 8 != 0
+}
+
 /// Allocates `size` bytes as `flags` say. Null: out of memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
     if flags == 0 {
         return api::alloc(size).cast();
+    }
+    if places(flags) {
+        return api::alloc_with(size, Flags::new(flags)).cast();
     }
     let flags = Flags::new(flags);
     let ptr = match (flags.zero, flags.align) {
@@ -31,6 +40,10 @@ pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
 pub unsafe extern "C" fn rallocx(ptr: *mut c_void, size: usize, flags: c_int) -> *mut c_void {
     if ptr.is_null() {
         return mallocx(size, flags);
+    }
+    if places(flags) {
+        // SAFETY: the caller's promise; not null.
+        return unsafe { api::realloc_with(ptr.cast(), size.max(1), Flags::new(flags)) }.cast();
     }
     let flags = Flags::new(flags);
     // SAFETY: the caller's promise; not null.
@@ -71,9 +84,15 @@ pub unsafe extern "C" fn sallocx(ptr: *const c_void, _flags: c_int) -> usize {
 /// # Safety
 /// `ptr` is null or a live object that nobody uses from now on.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dallocx(ptr: *mut c_void, _flags: c_int) {
+pub unsafe extern "C" fn dallocx(ptr: *mut c_void, flags: c_int) {
     // SAFETY: the caller's promise.
-    unsafe { api::dealloc(ptr.cast()) }
+    unsafe {
+        if places(flags) {
+            api::dealloc_with(ptr.cast(), Flags::new(flags));
+        } else {
+            api::dealloc(ptr.cast());
+        }
+    }
 }
 
 /// Frees `ptr`, which holds `size` bytes allocated with the alignment in `flags`; null is ignored.
@@ -82,6 +101,10 @@ pub unsafe extern "C" fn dallocx(ptr: *mut c_void, _flags: c_int) {
 /// As for [`dallocx`]; `size` lies between what was asked for and the usable size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sdallocx(ptr: *mut c_void, size: usize, flags: c_int) {
+    if places(flags) {
+        // SAFETY: the caller's promise.
+        return unsafe { api::dealloc_sized_with(ptr.cast(), size, Flags::new(flags)) };
+    }
     let flags = Flags::new(flags);
     // SAFETY: the caller's promise.
     unsafe { api::dealloc_sized(ptr.cast(), size, flags.align) }

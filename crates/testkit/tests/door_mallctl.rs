@@ -248,6 +248,44 @@ fn walk(control: &Control, row: Row<'_>) {
         assert_eq!(both_ways(Some(size), None).code, ENOENT, "{name}");
         return;
     }
+    match name {
+        "tcache.create" | "arenas.create" | "experimental.arenas_create_ext" => {
+            return makes(name, both_ways);
+        }
+        "experimental.arenas.<i>.pactivep" => {
+            for (old, code) in [
+                (None, EINVAL),
+                (Some(7), EINVAL),
+                (Some(8), 0),
+                (Some(9), EINVAL),
+            ] {
+                assert_eq!(both_ways(old, None).code, code, "{name}");
+            }
+            return;
+        }
+        "experimental.batch_alloc" => {
+            // None of size 1 at no address.
+            let none = [[0; 16], [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+            let answer = both_ways(Some(8), Some(&none));
+            assert_eq!(
+                (answer.code, &answer.bytes[..8]),
+                (0, &[0; 8][..]),
+                "{name}"
+            );
+            for (old, new) in [
+                (None, Some(32)),
+                (Some(8), None),
+                (Some(7), Some(32)),
+                (Some(8), Some(31)),
+            ] {
+                let code = both_ways(old, new.map(|len| &none[..len])).code;
+                assert_eq!(code, EINVAL, "{name}");
+            }
+            return;
+        }
+        "arena.<i>.name" => return named(name, both_ways),
+        _ => {}
+    }
     match (row.get("access"), size_of_type(row.get("type"))) {
         ("--", _) if name == "stats.mutexes.reset" => {
             for (old, new) in [(None, None), (Some(8), Some(&[0; 8][..]))] {
@@ -263,6 +301,20 @@ fn walk(control: &Control, row: Row<'_>) {
             assert_eq!(both_ways(None, None).code, done, "{name}");
             assert_eq!(both_ways(Some(8), None).code, EPERM, "{name}");
             assert_eq!(both_ways(None, Some(&[0; 8])).code, EPERM, "{name}");
+        }
+        ("-w", Some(size)) if name.starts_with("tcache.") => {
+            assert_eq!(both_ways(None, None).code, EINVAL, "{name}");
+            assert_eq!(both_ways(Some(size), None).code, EPERM, "{name}");
+            let longer = vec![0xff; size + 1];
+            for new in [&longer[..], &longer[..size - 1]] {
+                assert_eq!(both_ways(None, Some(new)).code, EINVAL, "{name}");
+            }
+            // There is no such cache.
+            assert_eq!(
+                both_ways(None, Some(&longer[..size])).code,
+                EFAULT,
+                "{name}"
+            );
         }
         ("-w", _) => {
             assert_eq!(both_ways(Some(8), None).code, EPERM, "{name}");
@@ -291,7 +343,8 @@ fn walk(control: &Control, row: Row<'_>) {
 }
 
 /// Whole numbers that are the same in every process.
-const CONSTANTS: [(&str, u64); 9] = [
+const CONSTANTS: [(&str, u64); 10] = [
+    ("arena.<i>.retain_grow_limit", 7 << 60),
     ("arenas.quantum", 16),
     ("arenas.page", 4096),
     ("arenas.hugepage", 2 << 20),
@@ -314,6 +367,7 @@ fn check_value(row: Row<'_>, value: &[u8]) {
     let number = u64::from_ne_bytes(word);
     if let Some((_, constant)) = CONSTANTS.iter().find(|(constant, _)| *constant == name) {
         assert_eq!(number, *constant, "{name}");
+        return;
     }
     match row.get("type") {
         "bool" => assert!(number <= 1, "{name}: {number}"),
@@ -363,6 +417,42 @@ fn classes_are_told_one_by_one() {
             assert_eq!(control.call(beyond, Some(8), None).code, ENOENT);
         }
     });
+}
+
+/// Checks a row whose reading makes something: the index must be wanted, with its exact length.
+fn makes(name: &str, call: impl Fn(Option<usize>, Option<&[u8]>) -> Answer) {
+    assert_eq!(call(None, None).code, EINVAL, "{name}");
+    for len in [0, 3, 5, 64] {
+        let odd = call(Some(len), None);
+        assert_eq!((odd.code, odd.len), (EINVAL, 0), "{name}: {len}");
+        assert!(odd.bytes.iter().all(|&byte| byte == UNTOUCHED), "{name}");
+    }
+    let index = |answer: Answer| {
+        assert_eq!((answer.code, answer.len), (0, 4), "{name}");
+        u32::from_ne_bytes(answer.bytes[..4].try_into().unwrap())
+    };
+    let first = index(call(Some(4), None));
+    // By name and by mib.
+    assert_eq!(index(call(Some(4), None)), first + 2, "{name}");
+    let odd = call(Some(4), Some(&[0; 3])).code;
+    assert_eq!(
+        odd,
+        if name == "tcache.create" {
+            EPERM
+        } else {
+            EINVAL
+        },
+        "{name}"
+    );
+}
+
+/// Checks the row whose values are in rooms of the caller's.
+fn named(name: &str, call: impl Fn(Option<usize>, Option<&[u8]>) -> Answer) {
+    let given = c"mine".as_ptr().expose_provenance().to_ne_bytes();
+    assert_eq!(call(None, None).code, 0, "{name}");
+    assert_eq!(call(None, Some(&given)).code, 0, "{name}");
+    assert_eq!(call(None, Some(&given[..7])).code, EINVAL, "{name}");
+    assert_eq!(call(Some(7), None).code, EINVAL, "{name}");
 }
 
 /// Checks rule 3 of reads; answers the value.
@@ -486,8 +576,7 @@ fn the_same_calls_get_the_same_codes() {
             let (name, kind) = (row.get("name"), row.get("type"));
             let is_old = row.get("since") == "5.3.0" && row.get("last_in") != "5.3.0";
             // What Debian's build has and this one has not, and lets a thread without a cache come after it.
-            // 5.3.0 dies of a pointer that is not its own.
-            let is_deadly = name == "arenas.lookup";
+            let is_deadly = DEADLY.contains(&name);
             if !is_old || is_deadly || absent.contains(name) || condition(row).is_some() {
                 continue;
             }
@@ -573,6 +662,18 @@ fn the_same_calls_get_the_same_codes() {
         text
     });
 }
+
+/// What 5.3.0 dies of: a pointer that is not its own, hooks that are null, a cache that there is not, nothing at all.
+const DEADLY: [&str; 8] = [
+    "arenas.lookup",
+    "arenas.create",
+    "experimental.arenas_create_ext",
+    "experimental.batch_alloc",
+    "arena.<i>.extent_hooks",
+    "tcache.create",
+    "tcache.flush",
+    "tcache.destroy",
+];
 
 /// Differences that docs/COMPAT.md has a note for, as beginnings of lines.
 const KNOWN: [&str; 0] = [];

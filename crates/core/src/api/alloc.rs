@@ -8,14 +8,14 @@
 
 use super::block;
 use super::slow::{self, Operation};
-use crate::arena::{ArenaIndex, large};
+use crate::arena::{ArenaIndex, large, manual};
 use crate::control::{limit, modes, report};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
     SizeClass, aligned_size, class_of, round_up, usable_size,
 };
-use crate::thread::{self, CacheRef, Current, cache, registry};
+use crate::thread::{self, CacheRef, Current, Inside, cache, registry};
 use core::ptr::NonNull;
 
 /// No process can have more.
@@ -116,6 +116,26 @@ pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
     alloc_aligned_missed(size, align, true)
 }
 
+/// As [`alloc_aligned`], or [`alloc_zeroed_aligned`], for an object that [`super::dealloc_known`] frees: it comes from an
+/// automatic arena, whatever the thread is bound to.
+#[inline(always)]
+pub fn alloc_known(size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
+        let rounded = looked_up(size, align);
+        if rounded <= LOOKUP_MAX {
+            let byte = class_byte(rounded);
+            if let Some(object) = thread::pop(byte) {
+                if zeroed {
+                    // SAFETY: an object of that class, ours alone.
+                    unsafe { clear(object, byte) };
+                }
+                return object;
+            }
+        }
+    }
+    alloc_known_missed(size, align, zeroed)
+}
+
 /// The rest of [`alloc`]: a size above the table, an empty bin, or a thread whose word says "look closer".
 #[cold]
 #[inline(never)]
@@ -168,6 +188,25 @@ fn get_cached(class: SizeClass) -> *mut u8 {
                 },
             )
     })
+}
+
+/// The rest of [`alloc_known`].
+#[cold]
+#[inline(never)]
+fn alloc_known_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    unbound(|| match (zeroed, align) {
+        (false, ..=8) => alloc_missed(size),
+        (false, _) => alloc_aligned(size, align),
+        (true, _) => alloc_zeroed_aligned(size, align),
+    })
+}
+
+/// Has what `body` allocates come from an automatic arena, whatever the thread is bound to.
+pub(super) fn unbound<R>(body: impl FnOnce() -> R) -> R {
+    match thread::current() {
+        Current::Started(cache, true) => cache.unbound(body),
+        _ => body(),
+    }
 }
 
 /// Null, for a request that was counted and is none.
@@ -225,6 +264,12 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
 }
 
 fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Option<*mut u8> {
+    if let Some(arena) = cache.and_then(CacheRef::bound) {
+        let object = manual::alloc(arena, bytes, align, zeroed, Inside(cache))?;
+        // SAFETY: an object of that many bytes, the caller's from now on.
+        unsafe { modes::fill_new(object, bytes, zeroed) };
+        return Some(object);
+    }
     let class =
         class_of(bytes).filter(|class| class.is_cached() && (align <= PAGE || class.is_small()));
     match class {
@@ -267,7 +312,10 @@ unsafe fn clear_large(start: NonNull<u8>, bytes: usize) {
 
 fn take_cached(cache: Option<CacheRef>, class: SizeClass) -> Option<*mut u8> {
     match cache {
-        Some(cache) => cache.pop(class),
+        Some(cache) => match cache.bound() {
+            None => cache.pop(class),
+            Some(arena) => manual::alloc(arena, class.size(), 1, false, Inside(Some(cache))),
+        },
         None => cache::alloc_uncached(class, ArenaIndex::FIRST),
     }
 }

@@ -8,11 +8,11 @@ use super::alloc::looked_up;
 use super::slow::{self, Operation};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
-use crate::arena::{ArenaIndex, large};
+use crate::arena::{ArenaIndex, large, manual};
 use crate::control::modes;
 use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
-use crate::thread::{self, CacheRef, Current, cache};
+use crate::thread::{self, CacheRef, Current, Inside, cache};
 
 /// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
 /// message.
@@ -118,7 +118,9 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
             }
             Ok(())
         }
-        None => large::dealloc(ptr, cache.map_or(ArenaIndex::FIRST, CacheRef::arena)),
+        None => manual::dealloc(ptr, Inside(cache)).unwrap_or_else(|| {
+            large::dealloc(ptr, cache.map_or(ArenaIndex::FIRST, CacheRef::arena))
+        }),
     };
     if let Err(error) = result {
         misuse::report(error, ptr);
@@ -131,19 +133,35 @@ fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize) {
     if ptr.is_null() {
         return;
     }
-    let byte = page_map::class_byte(ptr);
-    let fits = match SizeClass::from_byte(byte) {
-        None => large::inspect(ptr).map(|usable| fits_large(size, align, usable)),
-        Some(class) if class.is_small() => Ok(aligned_size(size, align) == Some(class.size())),
-        Some(class) => Ok(fits_large(size, align, class.size())),
-    };
-    match fits {
-        Ok(true) => {}
-        Ok(false) => misuse::report(Misuse::WrongSize, ptr),
-        Err(error) => misuse::report(error, ptr),
+    if let Err(error) = is_size_of(ptr, size, align) {
+        misuse::report(error, ptr);
     }
     // SAFETY: the caller's promise, as far as it can be checked.
     unsafe { dealloc(ptr) };
+}
+
+/// Whether the object at `ptr` may have been asked for with these.
+pub(super) fn is_size_of(ptr: *mut u8, size: usize, align: usize) -> Result<(), Misuse> {
+    let byte = page_map::class_byte(ptr);
+    let fits = match SizeClass::from_byte(byte) {
+        None => large::inspect(ptr).map(|usable| fits_closer(size, align, usable)),
+        Some(class) if class.is_small() => Ok(aligned_size(size, align) == Some(class.size())),
+        Some(class) => Ok(fits_large(size, align, class.size())),
+    };
+    match fits? {
+        true => Ok(()),
+        false => Err(Misuse::WrongSize),
+    }
+}
+
+/// Whether an object of `usable` bytes whose pages read class 0 may have been asked for with these: arenas made by request
+/// have small ones too.
+fn fits_closer(size: usize, align: usize, usable: usize) -> bool {
+    if usable <= SMALL_MAX {
+        aligned_size(size, align) == Some(usable)
+    } else {
+        fits_large(size, align, usable)
+    }
 }
 
 /// Whether a large object of `usable` bytes may have been asked for with these: in-place growth leaves objects

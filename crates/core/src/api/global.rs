@@ -1,6 +1,6 @@
 //! The Rust face.
 
-use super::{alloc_aligned, alloc_zeroed_aligned, dealloc_known, realloc_known};
+use super::{alloc_known, dealloc_known, realloc_known};
 use core::alloc::{GlobalAlloc, Layout};
 
 /// The allocator as a value, for `#[global_allocator]`.
@@ -20,12 +20,12 @@ pub struct Jemoxide;
 unsafe impl GlobalAlloc for Jemoxide {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        alloc_aligned(layout.size(), layout.align())
+        alloc_known(layout.size(), layout.align(), false)
     }
 
     #[inline(always)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        alloc_zeroed_aligned(layout.size(), layout.align())
+        alloc_known(layout.size(), layout.align(), true)
     }
 
     #[inline(always)]

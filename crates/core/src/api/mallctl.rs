@@ -22,7 +22,8 @@
 //! docs/COMPAT.md lists the names. The C door has the same by `mallctl`, `mallctlnametomib` and `mallctlbymib`.
 
 use super::slow::{self, Operation};
-use crate::control::mallctl::{self as tree, Access, Due, Found, Kind, Refusal, Request};
+use super::{Flags, alloc_with};
+use crate::control::mallctl::{self as tree, Access, Batch, Due, Found, Kind, Refusal, Request};
 use crate::control::purger;
 use core::ffi::{CStr, c_char, c_int};
 use core::{fmt, ptr, slice};
@@ -38,6 +39,8 @@ pub enum Error {
     Forbidden,
     /// It could not be done (`EFAULT`).
     Failed,
+    /// There is no more of it (`EAGAIN`).
+    Exhausted,
 }
 
 impl fmt::Display for Error {
@@ -47,6 +50,7 @@ impl fmt::Display for Error {
             Self::Invalid => "wrong value, or wrong type of value",
             Self::Forbidden => "this name does not let its value be read, or not be written",
             Self::Failed => "could not be done",
+            Self::Exhausted => "there is no more of it",
         })
     }
 }
@@ -60,6 +64,7 @@ impl From<Refusal> for Error {
             Refusal::Invalid => Self::Invalid,
             Refusal::Forbidden => Self::Forbidden,
             Refusal::Failed => Self::Failed,
+            Refusal::Exhausted => Self::Exhausted,
         }
     }
 }
@@ -206,8 +211,31 @@ fn serve(found: Found, request: Request) -> Result<(), Refusal> {
         Due::Nothing => {}
         Due::Start => purger::start(),
         Due::Leave => purger::wait_until_gone(),
+        // SAFETY: the promise of whoever made the request.
+        Due::Batch(batch) if result.is_ok() => unsafe { alloc_batch(batch) },
+        Due::Batch(_) => {}
     }
     result
+}
+
+/// Makes many objects of one size, and tells how many.
+///
+/// # Safety
+/// The batch's places may be written.
+unsafe fn alloc_batch(batch: Batch) {
+    let flags = Flags::new(batch.flags);
+    let mut filled = 0;
+    while filled < batch.count {
+        let object = alloc_with(batch.size, flags);
+        if object.is_null() {
+            break;
+        }
+        // SAFETY: the caller's promise; below the count.
+        unsafe { batch.objects.add(filled).write_unaligned(object) };
+        filled += 1;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { batch.filled.write_unaligned(filled) };
 }
 
 fn code(result: Result<(), Refusal>) -> c_int {

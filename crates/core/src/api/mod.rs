@@ -6,6 +6,7 @@ mod alloc;
 mod arenas;
 mod block;
 mod container;
+mod extended;
 mod flags;
 mod free;
 mod global;
@@ -21,11 +22,12 @@ mod slow;
 mod allocator;
 
 pub use alloc::{
-    alloc, alloc_aligned, alloc_hit, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
+    alloc, alloc_aligned, alloc_hit, alloc_known, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
     alloc_zeroed_hit, alloc_zeroed_missed, refuse,
 };
 pub use arenas::{Arena, Decay, Stats, arenas, stats};
 pub use container::{Container, Pressure, container};
+pub use extended::{alloc_with, dealloc_sized_with, dealloc_with, realloc_with};
 pub use flags::Flags;
 pub use free::{dealloc, dealloc_known, dealloc_sized};
 pub use global::Jemoxide;

@@ -7,17 +7,17 @@
 //! else                       allocate, copy, free
 //! ```
 
-use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte, refuse};
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte, refuse, unbound};
 use super::block;
 use super::free::{dealloc, small_class};
 use super::query::{request_size, usable_size};
 use super::slow::{self, Operation};
 use crate::arena::large::{self, RELOCATE_MIN};
-use crate::arena::{ArenaIndex, misuse};
+use crate::arena::{ArenaIndex, manual, misuse};
 use crate::control::modes;
 use crate::extent::{Purpose, page_map};
 use crate::size::{LARGE_MIN, LOOKUP_MAX, Pages, SIZES};
-use crate::thread::{self, CacheRef};
+use crate::thread::{self, CacheRef, Inside};
 use core::ptr::{self, NonNull};
 
 /// Makes the object at `ptr` hold `size` bytes at `align`, a power of two, moving it if need be; the answer is where
@@ -63,7 +63,18 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { realloc_missed(ptr, new_size, align, false) }
+    unsafe { realloc_known_missed(ptr, new_size, align) }
+}
+
+/// The rest of [`realloc_known`]: as [`super::alloc::alloc_known`] it stays with automatic arenas.
+///
+/// # Safety
+/// As for [`realloc`].
+#[cold]
+#[inline(never)]
+unsafe fn realloc_known_missed(ptr: *mut u8, size: usize, align: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unbound(|| unsafe { realloc_missed(ptr, size, align, false) })
 }
 
 /// What a resize means for an object's class.
@@ -181,6 +192,10 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
 unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Option<*mut u8> {
     let from = NonNull::new(ptr)?;
     slow::enter(Operation::Other, |cache| {
+        if cache.is_some_and(|cache| cache.bound().is_some()) || manual::arena_of(ptr).is_some() {
+            // Its own arena's, and not to be moved by the system.
+            return None;
+        }
         let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
         let purpose = Purpose::Written(Pages::holding(old).0);
         let fresh = large::alloc(new, align, arena, purpose)?;
@@ -207,13 +222,15 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
     };
     let zeroed = zeroed || modes::zero();
     let purpose = Purpose::of_request(zeroed);
-    if new < old {
+    if new < old && manual::arena_of(ptr).is_none() {
         // SAFETY: what is given away, which always succeeds, and is the caller's until then.
         unsafe { modes::fill_freed(ptr.add(new), old - new) };
     }
-    // SAFETY: the caller's promise.
-    let grown = slow::enter(Operation::Other, |_| unsafe {
-        large::resize(start, new, purpose)
+    let grown = slow::enter(Operation::Other, |cache| {
+        manual::resize(ptr, new, zeroed, Inside(cache)).unwrap_or_else(|| {
+            // SAFETY: the caller's promise; of an automatic arena.
+            unsafe { large::resize(start, new, purpose) }
+        })
     });
     if grown == Some(false) && zeroed && new > old {
         // SAFETY: the object now holds `new` bytes.

@@ -11,6 +11,7 @@
 //!     slots. Both together tell what the application has, by class.
 
 use super::ArenaIndex;
+use super::manual;
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
 use super::run_cache;
@@ -123,8 +124,9 @@ pub(crate) fn alloc_idle(pages: Pages, arena: ArenaIndex) -> Option<NonNull<u8>>
     NonNull::new(object.base)
 }
 
+/// A large object past the run cache; as [`alloc`].
 #[cold]
-fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Option<Fresh> {
+pub(crate) fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Option<Fresh> {
     let record = meta::allocate(1)?;
     let Some(run) = HEAP.alloc(pages, align, purpose) else {
         // SAFETY: just allocated; nobody knows it.
@@ -162,7 +164,7 @@ fn set_class_byte(addr: NonNull<u8>, bytes: usize) {
     page_map::set_class_byte(addr.as_ptr(), byte);
 }
 
-/// Bytes of the large object at `ptr`, or what is wrong with the pointer.
+/// Bytes of the large object at `ptr`, or of any object of an arena made by request; or what is wrong with the pointer.
 #[inline]
 pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     let Some(record) = page_map::record(ptr) else {
@@ -178,6 +180,9 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
         Kind::Large if object.base == ptr => Ok(object.pages * PAGE),
         Kind::Idle if object.base == ptr => Err(Misuse::DoubleFree),
         Kind::Large | Kind::Idle | Kind::Slab => Err(Misuse::Interior),
+        Kind::ManualSlab | Kind::ManualLarge | Kind::ManualPages => {
+            manual::inspect(ptr).unwrap_or(Err(Misuse::Foreign))
+        }
         Kind::Free => Err(Misuse::Foreign),
     }
 }
@@ -228,17 +233,21 @@ pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
     match dealloc_idle(ptr, arena) {
         Offer::Taken(Some(displaced)) => displaced.release(),
         Offer::Taken(None) => {}
-        Offer::Refused => {
-            inspect(ptr)?;
-            let record = page_map::record(ptr).ok_or(Misuse::Foreign)?;
-            // SAFETY: `inspect` found the record of this object.
-            let object = unsafe { large(record).as_ref() };
-            if !object.kind.change(Kind::Large, Kind::Idle) {
-                return Err(Misuse::DoubleFree);
-            }
-            release(record);
-        }
+        Offer::Refused => return dealloc_past(ptr),
     }
+    Ok(())
+}
+
+/// Frees the large object at `ptr`, past the run cache. Called inside a passage.
+pub(crate) fn dealloc_past(ptr: *mut u8) -> Result<(), Misuse> {
+    inspect(ptr)?;
+    let record = page_map::record(ptr).ok_or(Misuse::Foreign)?;
+    // SAFETY: `inspect` found the record of this object.
+    let object = unsafe { large(record).as_ref() };
+    if !object.kind.change(Kind::Large, Kind::Idle) {
+        return Err(Misuse::DoubleFree);
+    }
+    release(record);
     Ok(())
 }
 

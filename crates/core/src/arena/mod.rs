@@ -12,9 +12,11 @@
 
 pub(crate) mod bin;
 pub(crate) mod depot;
+pub(crate) mod explicit;
 pub(crate) mod hollow;
 pub(crate) mod large;
 pub(crate) mod magazine;
+pub(crate) mod manual;
 pub(crate) mod misuse;
 pub(crate) mod record;
 pub(crate) mod run_cache;
@@ -37,6 +39,9 @@ static AUTOMATIC: AtomicUsize = AtomicUsize::new(0);
 static USED: AtomicUsize = AtomicUsize::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Automatic arenas there will ever be; 0: that is open.
+static FROZEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Index of an automatic arena and of its depot shard; below [`ARENAS_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +66,14 @@ impl ArenaIndex {
 
 /// Sets how many automatic arenas new threads are spread over; 1 to [`ARENAS_MAX`]. Who has another one keeps it.
 pub(crate) fn set_automatic(count: usize) {
-    AUTOMATIC.store(count.clamp(1, ARENAS_MAX), Ordering::Relaxed);
+    let frozen = FROZEN.load(Ordering::Relaxed);
+    let most = if frozen == 0 { ARENAS_MAX } else { frozen };
+    AUTOMATIC.store(count.clamp(1, most), Ordering::Relaxed);
+}
+
+/// Lets there be no more automatic arenas than there are now: the indexes from there on are for those made by request.
+fn freeze() {
+    FROZEN.store(automatic(), Ordering::Relaxed);
 }
 
 /// How many automatic arenas there are.

@@ -17,6 +17,12 @@ pub(crate) enum Kind {
     Large = 2,
     /// A large object that was freed and waits in the run cache.
     Idle = 3,
+    /// A slab of an arena made by request.
+    ManualSlab = 4,
+    /// A large object of an arena made by request.
+    ManualLarge = 5,
+    /// Pages of an arena made by request that hold no object, or that are on their way.
+    ManualPages = 6,
 }
 
 /// The first byte of every record.
@@ -32,6 +38,9 @@ impl KindCell {
             1 => Kind::Slab,
             2 => Kind::Large,
             3 => Kind::Idle,
+            4 => Kind::ManualSlab,
+            5 => Kind::ManualLarge,
+            6 => Kind::ManualPages,
             _ => Kind::Free,
         }
     }

@@ -13,7 +13,7 @@
 
 use super::options::{self, News, Origin};
 use super::{container, fork, limit, modes, purger, report, upkeep};
-use crate::arena::depot;
+use crate::arena::{depot, manual};
 use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
 use crate::options::{Dss, Options, ZeroRealloc};
@@ -160,6 +160,9 @@ fn prepare(options: &Options) -> bool {
     HEAP.set_adaptive(options.decay_adaptive);
     HEAP.set_dirty_bound(DirtyBound::of(options.dirty_max, options.dirty_share));
     HEAP.prepare_huge(options);
+    if !options.retain {
+        manual::set_retain(false);
+    }
     meta::allow_break(options.dss != Dss::Disabled);
     meta::set_huge(options.metadata_thp);
     depot::set_floor(options.cache_max);

@@ -16,13 +16,13 @@
 //! T5  A forked child has its parent's limits, callback and count, which is true of it, as it has a copy of all pages.
 
 use super::upkeep;
-use crate::arena::magazine;
+use crate::arena::{magazine, manual};
 use crate::ds::text::Line;
 use crate::extent::HEAP;
 use crate::meta::{self, limit};
 use crate::options::Options;
 use crate::sys::{clock, futex, process, thread as system};
-use crate::thread::CacheRef;
+use crate::thread::{CacheRef, Inside};
 use core::mem::transmute;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -135,6 +135,10 @@ fn shrink(goal: usize, own: Option<CacheRef>) {
         }
         magazine::release_empties();
         HEAP.purge_while(wanted);
+    }
+    if wanted() {
+        let present = own.is_some_and(|cache| !cache.is_away());
+        manual::purge_all(present, Inside(own));
     }
     if wanted() {
         meta::purge();

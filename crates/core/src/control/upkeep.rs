@@ -1,12 +1,12 @@
 //! Upkeep: what slow paths do now and then, and what can be asked for.
 
 use super::{container, limit, purger, report};
-use crate::arena::{bin, depot, large, magazine, run_cache, sweep};
+use crate::arena::{bin, depot, large, magazine, manual, run_cache, sweep};
 use crate::extent::{Earner, HEAP, Pressure};
 use crate::meta;
 use crate::options::Dss;
 use crate::sys::clock;
-use crate::thread::{CacheRef, cache, registry};
+use crate::thread::{CacheRef, Inside, cache, registry};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Nanoseconds that the run cache may sleep before it is emptied.
@@ -42,6 +42,10 @@ pub(crate) fn tick(own: Option<CacheRef>) -> bool {
     limit::heed(own);
     let now = clock::now_ns();
     heed_pressure(now);
+    if !own.is_some_and(CacheRef::is_away) {
+        // Hooks of an application are for its own threads.
+        manual::tick(now, true, Inside(own));
+    }
     if purger::takes_over() {
         return false;
     }
@@ -63,6 +67,7 @@ pub(crate) fn tick(own: Option<CacheRef>) -> bool {
 pub(super) fn age(now: u64, earner: Earner) -> bool {
     let more = !AGELESS.load(Ordering::Relaxed) && age_caches(now);
     HEAP.tick_as(now, earner);
+    manual::tick(now, false, Inside(None));
     more || HEAP.is_pressed()
 }
 
@@ -108,7 +113,11 @@ pub(super) fn age_threads(now: u64) -> bool {
 
 /// Bytes that could be given back in time.
 pub(super) fn surplus() -> usize {
-    HEAP.idle_bytes() + depot::kept_bytes() + run_cache::waiting_bytes() + bin::slack_bytes()
+    HEAP.idle_bytes()
+        + manual::idle_bytes()
+        + depot::kept_bytes()
+        + run_cache::waiting_bytes()
+        + bin::slack_bytes()
 }
 
 /// Says how long idle memory may stay, less than 0 for ever: without caches that give memory up as time passes, the
@@ -156,7 +165,7 @@ pub(super) fn tidy() {
 /// Gives all idle memory to the system, the calling thread's cache included. Bytes given back.
 pub(crate) fn trim(own: Option<CacheRef>) -> usize {
     flush(own);
-    let bytes = purge();
+    let bytes = purge(own);
     LAST_PURGED.store(bytes, Ordering::Relaxed);
     bytes
 }
@@ -176,10 +185,12 @@ pub(super) fn last_purged() -> usize {
 }
 
 /// Gives all idle memory that no thread holds to the system. Bytes given back.
-pub(super) fn purge() -> usize {
+pub(super) fn purge(own: Option<CacheRef>) -> usize {
     relieve();
     magazine::release_empties();
-    sweep::all() + HEAP.purge_all() + meta::purge()
+    let away = own.is_some_and(CacheRef::is_away);
+    let by_request = manual::purge_all(!away, Inside(own));
+    sweep::all() + HEAP.purge_all() + by_request + meta::purge()
 }
 
 /// The calling thread is about to sleep: empties its cache and gives back what is due. Bytes that were in the cache.
@@ -194,8 +205,21 @@ pub(crate) fn decay_ms() -> (isize, isize) {
     HEAP.decay_ms()
 }
 
+/// Gives back what idles of automatic arenas, all of it or all that is due by now. Called inside a passage, no lock held.
+pub(super) fn age_automatic(all: bool) {
+    if all {
+        relieve();
+        magazine::release_empties();
+        sweep::all();
+        HEAP.purge_all();
+        meta::purge();
+    } else {
+        age_all();
+    }
+}
+
 /// Gives back all that is due by now.
-pub(super) fn age_all() {
+fn age_all() {
     let now = clock::now_ns();
     // Others may be adding to it all the time.
     for _ in 0..STEPS_MAX {

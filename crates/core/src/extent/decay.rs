@@ -14,7 +14,8 @@
 //!     being used and freed once more.
 //! D4  A stretch doubles the length of the epochs, so that what is idle ages slower from then on; hastening halves the
 //!     time that is left to every page. Without either the curve is the documented one.
-//! Units: nanoseconds since boot, pages. Lock: the caller holds the page heap's lock. Pure arithmetic.
+//! Units: nanoseconds since boot, pages. Lock: the caller holds the page heap's lock, or that of an
+//! arena made by request. Pure arithmetic.
 //! Source: jemalloc(3) `opt.dirty_decay_ms`.
 
 /// Epochs in the decay time.
@@ -41,7 +42,7 @@ const CURVE: [u32; EPOCHS] = {
 const _: () = assert!(CURVE[EPOCHS - 1] == 1 << LG_ONE);
 
 /// The decay of one kind of idle pages.
-pub(super) struct Decay {
+pub(crate) struct Decay {
     decay_ms: isize,
     epoch_ns: u64,
     started: bool,
@@ -56,7 +57,7 @@ pub(super) struct Decay {
 }
 
 impl Decay {
-    pub(super) const fn new(decay_ms: isize) -> Self {
+    pub(crate) const fn new(decay_ms: isize) -> Self {
         Self {
             decay_ms,
             epoch_ns: 0,
@@ -73,12 +74,12 @@ impl Decay {
         self.decay_ms = decay_ms;
     }
 
-    pub(super) const fn decay_ms(&self) -> isize {
+    pub(crate) const fn decay_ms(&self) -> isize {
         self.decay_ms
     }
 
     /// Starts over with another decay time: what is idle now counts as added in the next epoch.
-    pub(super) fn set_decay_ms(&mut self, decay_ms: isize) {
+    pub(crate) fn set_decay_ms(&mut self, decay_ms: isize) {
         *self = Self::new(decay_ms);
     }
 
@@ -108,7 +109,7 @@ impl Decay {
     }
 
     /// When the next epoch begins. `None`: never.
-    pub(super) fn next_epoch_ns(&self) -> Option<u64> {
+    pub(crate) fn next_epoch_ns(&self) -> Option<u64> {
         match self.interval_ns() {
             0 => None,
             _ if !self.started => Some(0),
@@ -117,7 +118,7 @@ impl Decay {
     }
 
     /// Passes the epochs that ended by `now_ns`, `current` pages being idle.
-    pub(super) fn advance(&mut self, now_ns: u64, current: usize) {
+    pub(crate) fn advance(&mut self, now_ns: u64, current: usize) {
         let interval = self.interval_ns();
         if interval == 0 {
             return;
@@ -160,7 +161,7 @@ impl Decay {
     }
 
     /// Pages to purge now, `current` being idle (D1, D2).
-    pub(super) fn excess(&self, current: usize) -> usize {
+    pub(crate) fn excess(&self, current: usize) -> usize {
         match self.decay_ms {
             0 => current,
             ..0 => 0,
@@ -169,7 +170,7 @@ impl Decay {
     }
 
     /// `pages` have been purged.
-    pub(super) fn purged(&mut self, pages: usize) {
+    pub(crate) fn purged(&mut self, pages: usize) {
         self.settled = self.settled.saturating_sub(pages).max(self.limit);
     }
 }

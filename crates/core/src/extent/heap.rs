@@ -17,6 +17,7 @@ use super::descriptor::{self, HugeRef, Kind};
 use super::giant::GIANT_PAGES;
 use super::huge::HugeFigures;
 use super::moving::{Gaps, PIECE_PAGES};
+use super::page_map;
 use super::state::{Idle, Place, State, Want, all_used};
 use crate::meta::{UNIT, limit};
 use crate::options::Dss;
@@ -370,6 +371,18 @@ impl PageHeap {
         self.note_held(&mut state);
         let filled = self.fill(state, gaps);
         Some(zeroed && !filled)
+    }
+
+    /// Pages in use, at an address that stays; only ever looked at.
+    pub(crate) fn active_pages(&self) -> *const usize {
+        let state = self.state.lock();
+        &raw const state.active
+    }
+
+    /// Makes the page map cover a range that is not this heap's. `None`: out of memory.
+    pub(crate) fn cover(&self, addr: NonNull<u8>, bytes: usize) -> Option<()> {
+        let _state = self.state.lock();
+        page_map::cover(addr.addr().get(), bytes)
     }
 
     /// Whether `addr` lies in a page that the heap has handed out.

@@ -22,6 +22,7 @@ mod free_runs;
 mod giant;
 mod grow;
 mod heap;
+pub(crate) mod hooks;
 mod huge;
 mod inventory;
 mod moving;
@@ -38,6 +39,7 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decay::Decay;
 pub(crate) use earn::Earner;
 pub(crate) use heap::{Figures, HEAP, Purpose};
 pub(crate) use inventory::{Hugepages, Inventory, RUN_CLASSES, RunState};

@@ -3,9 +3,13 @@
 //! | rank | lock | guards |
 //! |---|---|---|
 //! | 0 | report | the report's file |
+//! | 0 | ids | ids of explicit caches |
 //! | 1 | registry | the list of thread caches |
+//! | 1 | table | indexes of arenas made by request |
+//! | 1 | explicit cache | what is in it |
 //! | 1 | sweep | how far the sweep of the slabs has come; only tried |
 //! | 2 | bin | the slabs of one class in one arena |
+//! | 2 | arena made by request | its extents, slabs and figures |
 //! | 3 | page heap | descriptors, runs, decay |
 //! | 4 | metadata | bump and free lists of our own records |
 //! | 5 | data segment | moving its end |

@@ -18,6 +18,7 @@
 //!     frees of a class below a line's size before it ever allocated of it lies on lines of others: such objects
 //!     go under a line's worth of own ones, until the starter is full (who frees that much is a consumer).
 
+use super::binding::Binding;
 use super::bins::{BINS, Bin, LIVE, SHADOW, mark};
 use super::park::Parking;
 use crate::arena::depot;
@@ -102,6 +103,8 @@ pub(crate) struct Cache {
     arena: u8,
     /// Its thread does without it: everything comes from slabs and goes to slabs, by way of the shadow bins.
     disabled: bool,
+    /// Where its thread's allocations go instead, and whether it is away.
+    pub(super) binding: Binding,
     pub(super) parking: Parking,
     /// Allocations counted so far.
     pub(super) allocations: AtomicU64,
@@ -146,6 +149,7 @@ impl CacheRef {
                 gc_class: 0,
                 arena: arena::assign().index() as u8,
                 disabled: false,
+                binding: Binding::NEW,
                 parking: Parking::new(),
                 allocations: AtomicU64::new(0),
                 frees: AtomicU64::new(0),
@@ -460,6 +464,17 @@ fn flush_one(class: SizeClass, object: *mut u8) -> bool {
     depot::note_flushed(class, 1);
     flush_objects(class, &mut [object]);
     true
+}
+
+/// Takes up to `out.len()` objects of `class` straight from the arena, for an explicit cache; the answer is how many.
+pub(super) fn fill_past(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usize {
+    fill_objects(class, arena, out)
+}
+
+/// Gives objects of `class` straight back, from an explicit cache.
+pub(super) fn flush_past(class: SizeClass, objects: &mut [*mut u8]) {
+    depot::note_flushed(class, objects.len());
+    flush_objects(class, objects);
 }
 
 /// One object of `class` straight from the arena, for a thread without a cache. `None`: out of memory.

@@ -8,12 +8,15 @@
 //!   GONE       after the thread's exit function     every operation goes slow, without a cache
 //! ```
 
+mod binding;
 pub(crate) mod bins;
 pub(crate) mod cache;
+pub(crate) mod explicit;
 mod park;
 pub(crate) mod passage;
 pub(crate) mod registry;
 
+pub(crate) use binding::Inside;
 pub(crate) use bins::{pop, push};
 pub(crate) use cache::CacheRef;
 

@@ -75,7 +75,7 @@ impl CacheRef {
     pub(super) fn occupy(self) {
         if self.claim() {
             // SAFETY: the cache is this thread's until its exit function.
-            unsafe { system::set_word(self.word(!self.is_enabled())) };
+            unsafe { system::set_word(self.word(self.is_shadowed())) };
         }
     }
 

@@ -68,6 +68,28 @@ impl Drop for Passage {
     }
 }
 
+/// Runs the application's code from within a passage: outside the gate, so that it may wait for whom it likes, a forking
+/// thread among them. No lock is held.
+pub(super) fn leave<R>(cache: Option<CacheRef>, body: impl FnOnce() -> R) -> R {
+    let shard = shard_of(cache);
+    // A thread that has closed the gate, and passes all the same, was not counted.
+    let counted = !is_closer();
+    if let Some(cache) = cache {
+        cache.vacate();
+    }
+    if counted {
+        GATE.leave(shard);
+    }
+    let result = body();
+    if counted {
+        GATE.enter(shard, is_closer);
+    }
+    if let Some(cache) = cache {
+        cache.occupy();
+    }
+    result
+}
+
 fn own_shard(cache: Option<CacheRef>) -> Option<usize> {
     cache
         .filter(|cache| cache.is_inside())

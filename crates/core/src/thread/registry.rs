@@ -14,6 +14,7 @@ use super::CacheRef;
 use super::park::{BATCH, park};
 use super::passage::Passage;
 use crate::arena::ArenaIndex;
+use crate::arena::manual::ArenaRef;
 use crate::extent::HEAP;
 use crate::sync::stack::{Links, Stack};
 use crate::sync::{LockFigures, Mutex};
@@ -109,7 +110,14 @@ pub(crate) fn set_enabled(cache: CacheRef, enabled: bool) {
     }
     cache.enable(enabled);
     // SAFETY: the cache is this thread's until its exit function.
-    unsafe { system::set_word(cache.word(!enabled || is_shadowed())) };
+    unsafe { system::set_word(cache.word(cache.is_shadowed() || is_shadowed())) };
+}
+
+/// Has the calling thread's allocations come from an arena made by request, or, with `None`, from automatic ones again.
+pub(crate) fn bind(cache: CacheRef, arena: Option<ArenaRef>) {
+    cache.rebind(arena);
+    // SAFETY: the cache is this thread's until its exit function.
+    unsafe { system::set_word(cache.word(cache.is_shadowed() || is_shadowed())) };
 }
 
 /// Whether threads stay on their shadow bins: all operations go slow.
@@ -176,6 +184,7 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     let _passage = Passage::enter(None);
     cache.claim();
     cache.set_place(false);
+    cache.rebind(None);
     // SAFETY: GONE is static.
     unsafe { system::set_word(ptr::from_ref(&system::GONE).cast_mut().cast()) };
     if LIVING.fetch_sub(1, Ordering::Relaxed) == 2 {
@@ -209,6 +218,7 @@ pub(crate) fn orphan_others(own: Option<CacheRef>) {
     for_each(|cache| {
         if Some(cache) != own && cache.get().orphaned.load(Ordering::Relaxed) == 0 {
             cache.set_place(false);
+            cache.rebind(None);
             ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
             orphan(cache);
         }
@@ -314,7 +324,7 @@ pub(crate) fn threads_of(arena: ArenaIndex) -> usize {
     let mut threads = 0;
     for_each(|cache| {
         let lives = cache.get().orphaned.load(Ordering::Relaxed) == 0;
-        threads += usize::from(lives && cache.arena() == arena);
+        threads += usize::from(lives && !cache.is_bound() && cache.arena() == arena);
     });
     threads
 }

@@ -8,7 +8,7 @@
 use crate::arena::bin::{self, BinFigures};
 use crate::arena::large::{self, LargeFigures};
 use crate::arena::run_cache::{self, RunFigures};
-use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, sweep};
+use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, explicit, manual, sweep};
 use crate::control::{boot, purger};
 use crate::extent::{self, HEAP, Inventory, RunState};
 use crate::meta;
@@ -26,6 +26,8 @@ pub(super) struct Figures {
     pub(super) books: Snapshot,
     pub(super) heap: extent::Figures,
     pub(super) purger: purger::Figures,
+    /// Sums over the arenas made by request.
+    pub(super) by_request: manual::Figures,
     /// By arena and small class.
     pub(super) bins: [[BinFigures; SMALL_CLASSES]; ARENAS_MAX],
     /// By large class.
@@ -55,6 +57,7 @@ impl Figures {
         books: Snapshot::ZERO,
         heap: extent::Figures::ZERO,
         purger: purger::Figures::ZERO,
+        by_request: manual::Figures::NONE,
         bins: [[BinFigures::ZERO; SMALL_CLASSES]; ARENAS_MAX],
         large: [LargeFigures::ZERO; LARGE_CLASSES],
         runs: RunFigures::ZERO,
@@ -75,6 +78,7 @@ impl Figures {
         self.heap = HEAP.figures();
         snapshot::take(&mut self.books);
         self.purger = purger::figures();
+        self.by_request = manual::note_all();
         for (index, bins) in self.bins.iter_mut().enumerate().take(automatic()) {
             for (class, figures) in bins.iter_mut().enumerate() {
                 *figures = bin::figures(class, ArenaIndex::new(index));
@@ -91,7 +95,7 @@ impl Figures {
         self.record_bytes =
             slabs.sum::<usize>() + large::record_bytes() + self.heap.descriptor_bytes;
         for (class, cached) in self.cached.iter_mut().enumerate() {
-            *cached = depot::kept(class) + registry::held(class);
+            *cached = depot::kept(class) + registry::held(class) + explicit::held(class);
         }
         self.locks = Locks {
             mallctl: EPOCH.figures(),

@@ -1,7 +1,8 @@
 //! Indexes: components of a name that are numbers, and which numbers they may be.
 #![deny(unsafe_code)]
 
-use crate::arena;
+use crate::arena::automatic;
+use crate::arena::manual::{self, ArenaRef};
 use crate::extent::RUN_CLASSES;
 use crate::size::{CLASSES, PAGE_CLASSES, SMALL_CLASSES};
 
@@ -18,8 +19,10 @@ pub(super) const ARENAS_DESTROYED: usize = 4097;
 pub(super) enum Index {
     /// Arenas there may be, all of them, and those that are no more.
     Arena,
-    /// Arenas there are, and all of them.
+    /// Arenas there are, all of them, and those that are no more, if any.
     StatsArena,
+    /// Arenas there are.
+    OneArena,
     /// Small classes.
     Small,
     /// Large classes.
@@ -42,6 +45,8 @@ pub(super) const fn of_prefix(name: &[u8], len: usize) -> Index {
         || ends_with(name, len, b"prof.stats.lextents.")
     {
         Index::Never
+    } else if ends_with(name, len, b"experimental.arenas.") {
+        Index::OneArena
     } else if ends_with(name, len, b"lextent.") || ends_with(name, len, b"lextents.") {
         Index::Large
     } else if ends_with(name, len, b"bin.") || ends_with(name, len, b"bins.") {
@@ -77,9 +82,14 @@ impl Index {
     pub(super) fn holds(self, number: usize) -> bool {
         match self {
             Self::Arena => {
-                number <= arena::automatic() || matches!(number, ARENAS_ALL | ARENAS_DESTROYED)
+                number <= manual::end() || matches!(number, ARENAS_ALL | ARENAS_DESTROYED)
             }
-            Self::StatsArena => number <= arena::automatic() || number == ARENAS_ALL,
+            Self::StatsArena => match number {
+                ARENAS_ALL => true,
+                ARENAS_DESTROYED => manual::is_any_destroyed(),
+                _ => number == manual::end() || Self::OneArena.holds(number),
+            },
+            Self::OneArena => number < automatic() || manual::get(number).is_some(),
             Self::Small => number < SMALL_CLASSES,
             Self::Large => number < CLASSES - SMALL_CLASSES,
             Self::PageClass => number < PAGE_CLASSES,
@@ -93,7 +103,12 @@ impl Index {
 /// The arenas that an index stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Arenas {
+    /// An automatic one.
     One(usize),
+    /// One made by request.
+    Manual(ArenaRef),
+    /// One that was made by request and is no more, its index free.
+    Absent,
     All,
     Destroyed,
 }
@@ -109,7 +124,7 @@ impl Arenas {
         match self {
             Self::One(one) => one == index,
             Self::All => true,
-            Self::Destroyed => false,
+            Self::Manual(_) | Self::Absent | Self::Destroyed => false,
         }
     }
 
@@ -117,7 +132,8 @@ impl Arenas {
     pub(super) fn of(index: usize) -> Self {
         match index {
             ARENAS_DESTROYED => Self::Destroyed,
-            index if index < arena::automatic() => Self::One(index),
+            index if index < automatic() => Self::One(index),
+            index if index < manual::end() => manual::get(index).map_or(Self::Absent, Self::Manual),
             _ => Self::All,
         }
     }
@@ -148,6 +164,7 @@ pub(super) fn parse(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::child::alone;
 
     #[test]
     fn indexes_are_read_leniently() {
@@ -176,13 +193,19 @@ mod tests {
 
     #[test]
     fn an_index_stands_for_one_arena_for_all_or_for_none() {
-        let count = arena::automatic();
+        alone(|| {
+            // Other tests make arenas.
+            check_indexes();
+        });
+    }
+
+    fn check_indexes() {
+        let count = manual::end();
         assert_eq!(Arenas::of(0), Arenas::One(0));
         assert_eq!(Arenas::of(count), Arenas::All);
         assert_eq!(Arenas::of(ARENAS_ALL), Arenas::All);
         assert_eq!(Arenas::of(ARENAS_DESTROYED), Arenas::Destroyed);
         assert!(Index::Arena.holds(count) && !Index::Arena.holds(count + 1));
-        assert!(!Index::StatsArena.holds(ARENAS_DESTROYED));
         assert!(Index::Small.holds(35) && !Index::Small.holds(36));
         assert!(Index::Large.holds(195) && !Index::Large.holds(196));
         assert!(Index::PageClass.holds(198) && !Index::PageClass.holds(199));

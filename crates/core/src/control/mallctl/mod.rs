@@ -45,6 +45,21 @@ pub(crate) enum Due {
     Start,
     /// The purge thread was told to leave; the caller waits until it has.
     Leave,
+    /// Objects are to be made.
+    Batch(Batch),
+}
+
+/// Objects of one size that are to be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Batch {
+    /// Where their addresses go.
+    pub(crate) objects: *mut *mut u8,
+    pub(crate) count: usize,
+    pub(crate) size: usize,
+    /// As for `mallocx`.
+    pub(crate) flags: i32,
+    /// Where it goes how many there are.
+    pub(crate) filled: *mut usize,
 }
 
 /// A call on its way to its key.

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     Forbidden,
     /// It could not be done.
     Failed,
+    /// There is no more of it.
+    Exhausted,
 }
 
 impl Refusal {
@@ -33,6 +35,7 @@ impl Refusal {
             Self::Invalid => libc::EINVAL,
             Self::Forbidden => libc::EPERM,
             Self::Failed => libc::EFAULT,
+            Self::Exhausted => libc::EAGAIN,
         }
     }
 }
@@ -132,6 +135,58 @@ impl Request {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a call that does not want the old value, or has another length for it; the length says 0 then.
+    pub(super) fn must_read<T: Plain>(&mut self) -> Result<(), Refusal> {
+        if self.reads_exactly::<T>() {
+            return Ok(());
+        }
+        if !self.old_len.is_null() {
+            // SAFETY: `new`'s promise.
+            unsafe { self.old_len.write_unaligned(0) };
+        }
+        Err(Refusal::Invalid)
+    }
+
+    /// Whether the old value is wanted, with the length that it has.
+    pub(super) fn reads_exactly<T: Plain>(&self) -> bool {
+        // SAFETY: `new`'s promise.
+        self.reads() && unsafe { self.old_len.read_unaligned() } == size_of::<T>()
+    }
+
+    /// Where the old value points: the caller's own room, for a key that fills it. `None`: it is not wanted.
+    pub(super) fn take_place(&mut self) -> Result<Option<*mut u8>, Refusal> {
+        if !self.reads() {
+            return Ok(None);
+        }
+        self.must_read::<*const c_char>()?;
+        // SAFETY: `new`'s promise; a pointer's bytes.
+        let room = unsafe { self.old.cast::<*mut u8>().read_unaligned() };
+        if room.is_null() {
+            return Err(Refusal::Invalid);
+        }
+        Ok(Some(room))
+    }
+
+    /// Where the old value is wanted, for whoever gives it later.
+    pub(super) const fn old_place(&self) -> *mut u8 {
+        self.old
+    }
+
+    /// The structure to be written, if there is one (Q2).
+    ///
+    /// # Safety
+    /// The caller's bytes are such a structure.
+    pub(super) unsafe fn take_struct<T: Copy>(&self) -> Result<Option<T>, Refusal> {
+        if !self.writes() {
+            return Ok(None);
+        }
+        if self.new_len != size_of::<T>() {
+            return Err(Refusal::Invalid);
+        }
+        // SAFETY: `new`'s promise: so many bytes; the caller's.
+        Ok(Some(unsafe { self.new.cast::<T>().read_unaligned() }))
     }
 
     /// Gives a switch.

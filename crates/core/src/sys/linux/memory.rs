@@ -20,6 +20,29 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     NonNull::new(ptr::with_exposed_provenance_mut(ok(result)?))
 }
 
+/// Maps `len` bytes of zeroed memory at `addr` and nowhere else. `false`: refused, or something is there.
+pub(crate) fn map_at(addr: NonNull<u8>, len: usize) -> bool {
+    let place = ANONYMOUS | libc::MAP_FIXED_NOREPLACE as usize;
+    let addr = addr.as_ptr().expose_provenance();
+    // SAFETY: a new private mapping where nothing is mapped.
+    let result = unsafe {
+        syscall(
+            libc::SYS_mmap,
+            [addr, len, READ_WRITE, place, usize::MAX, 0],
+        )
+    };
+    match ok(result) {
+        Some(mapped) if mapped == addr => true,
+        Some(mapped) => {
+            // An old kernel took the address for a hint.
+            // SAFETY: the mapping just made.
+            unsafe { syscall(libc::SYS_munmap, [mapped, len, 0, 0, 0, 0]) };
+            false
+        }
+        None => false,
+    }
+}
+
 /// Gives `len` bytes at `addr` back, addresses and all.
 ///
 /// # Safety

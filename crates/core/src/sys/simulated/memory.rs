@@ -144,6 +144,10 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     }
 }
 
+pub(crate) fn map_at(addr: NonNull<u8>, len: usize) -> bool {
+    granted("map") && !NO_MAPS.get() && real::map_at(addr, len)
+}
+
 /// # Safety
 /// As for the real one.
 pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {

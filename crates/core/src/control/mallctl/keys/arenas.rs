@@ -2,7 +2,7 @@
 
 use super::super::row::{Access, Kind, Row, both, read, row};
 use super::{Call, Refusal, arena};
-use crate::arena::{arena_of, automatic};
+use crate::arena::{ArenaIndex, arena_of, manual};
 use crate::size::{
     CACHED_CLASSES, CLASSES, COARSE_MAX, HUGE, PAGE, QUANTUM, SMALL_CLASSES, size_of_class,
     slab_pages, slab_slots,
@@ -68,7 +68,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let class = call.indexes[0];
     let request = &mut call.request;
     match key {
-        Key::Narenas => request.give(automatic() as u32),
+        Key::Narenas => request.give(manual::end() as u32),
         // All automatic arenas are there from the start and share their pages: what holds for later ones holds for
         // these.
         Key::DirtyDecayMs => arena::decay_ms(call, true),
@@ -88,8 +88,9 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::LextentSize => request.give(size_of_class(SMALL_CLASSES + class)),
         Key::Lookup => {
             let address = request.take::<*const c_char>()?.ok_or(Refusal::Invalid)?;
-            let arena = arena_of(address.cast()).ok_or(Refusal::Invalid)?;
-            request.give(arena.index() as u32)
+            let by_request = manual::arena_of(address.cast());
+            let index = by_request.or_else(|| arena_of(address.cast()).map(ArenaIndex::index));
+            request.give(index.ok_or(Refusal::Invalid)? as u32)
         }
     }
 }

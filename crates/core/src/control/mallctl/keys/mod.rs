@@ -5,6 +5,7 @@
 
 mod arena;
 mod arenas;
+mod by_request;
 mod config;
 mod not_built;
 mod opt;
@@ -12,9 +13,11 @@ mod own;
 mod process;
 mod stats;
 mod stats_arena;
+mod stats_by_request;
 mod stats_classes;
 mod stats_huge;
 mod stats_locks;
+mod tcache;
 mod thread;
 
 use super::request::Refusal;
@@ -27,10 +30,12 @@ pub(super) enum Key {
     NotBuilt,
     Process(process::Key),
     Thread(thread::Key),
+    Tcache(tcache::Key),
     Config(config::Key),
     Opt(opt::Key),
     Arena(arena::Key),
     Arenas(arenas::Key),
+    ByRequest(by_request::Key),
     Stats(stats::Key),
     StatsArena(stats_arena::Key),
     StatsClasses(stats_classes::Key),
@@ -43,10 +48,12 @@ pub(super) enum Key {
 pub(super) const SUBTREES: &[&[Row]] = &[
     process::ROWS,
     thread::ROWS,
+    tcache::ROWS,
     config::ROWS,
     opt::ROWS,
     arena::ROWS,
     arenas::ROWS,
+    by_request::ROWS,
     not_built::ROWS,
     stats::ROWS,
     stats_arena::ROWS,
@@ -62,10 +69,12 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::NotBuilt => Err(Refusal::Absent),
         Key::Process(key) => process::answer(key, call),
         Key::Thread(key) => thread::answer(key, call),
+        Key::Tcache(key) => tcache::answer(key, call),
         Key::Config(key) => config::answer(key, call),
         Key::Opt(key) => opt::answer(key, call),
         Key::Arena(key) => arena::answer(key, call),
         Key::Arenas(key) => arenas::answer(key, call),
+        Key::ByRequest(key) => by_request::answer(key, call),
         Key::Stats(key) => stats::answer(key, call),
         Key::StatsArena(key) => stats_arena::answer(key, call),
         Key::StatsClasses(key) => stats_classes::answer(key, call),

@@ -3,9 +3,11 @@
 use super::super::epoch::figure;
 use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal};
+use crate::arena::manual;
 use crate::control::boot;
 use crate::extent::{HEAP, page_map};
 use crate::meta;
+use crate::size::PAGE;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -66,6 +68,17 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
+    let by_request =
+        |part: fn(&manual::Figures) -> u64| figure(|figures| part(&figures.by_request)) as usize;
+    let more = match key {
+        Key::Allocated => by_request(|sums| sums.small_bytes + sums.large_bytes),
+        Key::Active => by_request(|sums| sums.active_pages) * PAGE,
+        Key::Resident => by_request(|sums| sums.resident_bytes),
+        Key::Mapped => by_request(manual::Figures::mapped_bytes),
+        Key::Retained => by_request(|sums| sums.retained_bytes),
+        Key::ActiveAtOnce => manual::active_bytes(),
+        _ => 0,
+    };
     let bytes = match key {
         Key::NumRuns => return call.request.give(figure(|figures| figures.purger.runs)),
         Key::RunInterval => {
@@ -89,5 +102,5 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::Mapped => figure(|figures| figures.heap.mapped + figures.books.metadata as usize),
         Key::Retained => figure(|figures| figures.books.retained as usize),
     };
-    call.request.give(bytes)
+    call.request.give(bytes + more)
 }

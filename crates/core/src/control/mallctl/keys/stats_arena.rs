@@ -7,7 +7,7 @@ use super::super::epoch::{Figures, LARGE_CLASSES, figure};
 use super::super::index::Arenas;
 use super::super::row::{Kind, Row, read};
 use super::stats_classes::bin;
-use super::{Call, Refusal, arena};
+use super::{Call, Refusal, arena, stats_by_request};
 use crate::arena::bin::BinFigures;
 use crate::arena::large::LargeFigures;
 use crate::arena::{ArenaIndex, automatic};
@@ -28,6 +28,7 @@ pub(in super::super) enum Key {
     Pmuzzy,
     Mapped,
     Retained,
+    Pinned,
     Resident,
     Metadata,
     MetadataRtree,
@@ -84,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
     size("stats.arenas.<i>.pmuzzy", Key::Pmuzzy),
     size("stats.arenas.<i>.mapped", Key::Mapped),
     size("stats.arenas.<i>.retained", Key::Retained),
-    size("stats.arenas.<i>.pinned", Key::Zero),
+    size("stats.arenas.<i>.pinned", Key::Pinned),
     count("stats.arenas.<i>.dirty_npurge", Key::DirtyNpurge),
     count("stats.arenas.<i>.dirty_nmadvise", Key::DirtyNmadvise),
     count("stats.arenas.<i>.dirty_purged", Key::DirtyPurged),
@@ -118,13 +119,20 @@ pub(super) const ROWS: &[Row] = &[
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let arenas = Arenas::of(call.indexes[0]);
+    match arenas {
+        Arenas::Manual(_) | Arenas::Destroyed => {
+            return stats_by_request::answer(key, arenas, call);
+        }
+        Arenas::Absent => return Err(Refusal::Absent),
+        Arenas::One(_) | Arenas::All => {}
+    }
     let request = &mut call.request;
     match key {
         Key::Nthreads => {
             let of = |index| registry::threads_of(ArenaIndex::new(index));
             let threads: usize = match arenas {
                 Arenas::One(index) => of(index),
-                _ => (0..automatic()).map(of).sum(),
+                _ => (0..automatic()).map(of).sum::<usize>() + stats_by_request::threads(),
             };
             return request.give(threads as u32);
         }
@@ -133,7 +141,11 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::MuzzyDecayMs => return request.give(HEAP.decay_ms().1),
         _ => {}
     }
-    let number = figure(|figures| total(key, figures, arenas));
+    let more = match arenas {
+        Arenas::All => figure(|figures| stats_by_request::number(key, &figures.by_request)),
+        _ => 0,
+    };
+    let number = figure(|figures| total(key, figures, arenas)) + more as usize;
     // A size or a count: of one length here.
     call.request.give(number)
 }
@@ -154,7 +166,7 @@ fn total(key: Key, figures: &Figures, arenas: Arenas) -> usize {
             let of = |index: usize| own(key, figures, index);
             let others = || (1..automatic()).map(of).sum();
             match arenas {
-                Arenas::Destroyed => 0,
+                Arenas::Manual(_) | Arenas::Absent | Arenas::Destroyed => 0,
                 Arenas::One(0) => shared(key, figures).saturating_sub(others()),
                 Arenas::One(index) => of(index),
                 Arenas::All => shared(key, figures),

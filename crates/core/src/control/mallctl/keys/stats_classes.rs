@@ -1,13 +1,13 @@
 //! `stats.arenas.<i>.bins.<j>`, `.lextents.<j>` and `.extents.<j>`, as of the epoch.
 //!
 //! Bins are each arena's own. Large objects and runs of pages are shared by all automatic arenas, and stand with the
-//! first. Regions count as out of their bin while caches or the depot hold them; `nrequests` tells what the application
+//! first. Those made by request have all of their own. Regions count as out of their bin while caches or the depot hold them; `nrequests` tells what the application
 //! asked for.
 
 use super::super::epoch::{Figures, figure, inventory};
 use super::super::index::Arenas;
 use super::super::row::{Kind, Row, read};
-use super::{Call, Refusal};
+use super::{Call, Refusal, stats_by_request};
 use crate::arena::automatic;
 use crate::arena::bin::BinFigures;
 use crate::arena::large::LargeFigures;
@@ -34,8 +34,8 @@ pub(in super::super) enum Key {
     DirtyBytes,
     MuzzyBytes,
     RetainedBytes,
-    /// No hooks of the program's, so nothing of theirs that must stay.
-    Pinned,
+    Npinned,
+    PinnedBytes,
 }
 
 const fn size(name: &'static str, key: Key) -> Row {
@@ -65,18 +65,22 @@ pub(super) const ROWS: &[Row] = &[
     size("stats.arenas.<i>.extents.<j>.ndirty", Key::Ndirty),
     size("stats.arenas.<i>.extents.<j>.nmuzzy", Key::Nmuzzy),
     size("stats.arenas.<i>.extents.<j>.nretained", Key::Nretained),
-    size("stats.arenas.<i>.extents.<j>.npinned", Key::Pinned),
+    size("stats.arenas.<i>.extents.<j>.npinned", Key::Npinned),
     size("stats.arenas.<i>.extents.<j>.dirty_bytes", Key::DirtyBytes),
     size("stats.arenas.<i>.extents.<j>.muzzy_bytes", Key::MuzzyBytes),
     size(
         "stats.arenas.<i>.extents.<j>.retained_bytes",
         Key::RetainedBytes,
     ),
-    size("stats.arenas.<i>.extents.<j>.pinned_bytes", Key::Pinned),
+    size(
+        "stats.arenas.<i>.extents.<j>.pinned_bytes",
+        Key::PinnedBytes,
+    ),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let (arenas, class) = (Arenas::of(call.indexes[0]), call.indexes[1]);
+    let by_request = stats_by_request::of_class(key, arenas, class)?;
     let number = match key {
         Key::Ndirty
         | Key::Nmuzzy
@@ -84,7 +88,8 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         | Key::DirtyBytes
         | Key::MuzzyBytes
         | Key::RetainedBytes
-        | Key::Pinned => runs(key, arenas, class) as u64,
+        | Key::Npinned
+        | Key::PinnedBytes => runs(key, arenas, class) as u64,
         Key::LargeNmalloc | Key::LargeNdalloc | Key::Curlextents => {
             let large = figure(|figures| large(figures, arenas, class));
             match key {
@@ -109,7 +114,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         }
     };
     // A size or a count: of one length here.
-    call.request.give(number)
+    call.request.give(number + by_request)
 }
 
 /// The bin of a small class, of one arena or all together.

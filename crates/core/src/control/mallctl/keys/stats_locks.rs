@@ -11,7 +11,7 @@
 //! | bins' `mutex` | bin |
 //! | all others | none: what they guard has no lock here, or is not built in |
 //!
-//! Those of arenas are shared by all automatic ones, and stand with the first.
+//! An arena made by request has one lock, which stands with `extents_dirty`. Those of automatic arenas are shared by all automatic ones, and stand with the first.
 
 use super::super::epoch::{Figures, figure, forget_lock_figures};
 use super::super::index::Arenas;
@@ -83,10 +83,24 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     }
     let (lock, count) = (key.0 / COUNTS as u8, key.0 % COUNTS as u8);
     let [arena, class] = call.indexes;
+    if lock >= GLOBAL as u8 {
+        match Arenas::of(arena) {
+            Arenas::Absent => return Err(Refusal::Absent),
+            // It has one lock for all that it has.
+            Arenas::Manual(arena) if lock == GLOBAL as u8 + 2 => {
+                return give(call, count, arena.lock_figures());
+            }
+            _ => {}
+        }
+    }
     let figures = figure(|figures| match lock {
         BIN => bin(figures, Arenas::of(arena), class).lock,
         _ => counted(lock, Arenas::of(arena), figures),
     });
+    give(call, count, figures)
+}
+
+fn give(call: &mut Call, count: u8, figures: LockFigures) -> Result<(), Refusal> {
     let number = match count {
         0 => figures.ops,
         1 => figures.waits,

@@ -1,10 +1,13 @@
 //! `thread.*`: the calling thread's own.
 
+use super::super::index::Arenas;
 use super::super::row::{Access, Kind, Row, both, deed, row};
 use super::{Call, Refusal};
-use crate::arena::{ArenaIndex, automatic};
+use crate::arena::ArenaIndex;
+use crate::arena::manual::ArenaRef;
 use crate::control::upkeep;
-use crate::thread::registry;
+use crate::sys::clock;
+use crate::thread::{CacheRef, Inside, registry};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -30,22 +33,39 @@ pub(super) const ROWS: &[Row] = &[
     deed("thread.idle", key(Key::Idle)),
 ];
 
+/// Has the allocations of the thread that has `cache` come from another arena.
+fn bind(cache: CacheRef, arenas: Arenas, index: usize) -> Result<(), Refusal> {
+    let arena = match arenas {
+        Arenas::One(_) => None,
+        Arenas::Manual(arena) => Some(arena),
+        _ => return Err(Refusal::Failed),
+    };
+    let before = cache.binding();
+    registry::bind(cache, arena);
+    if arena.is_none() {
+        cache.set_arena(ArenaIndex::new(index));
+    }
+    // Nobody may come by for a while: as in the original, what idles in an arena without threads goes.
+    if let Some(before) = before.filter(|before| before.threads() == 0) {
+        before.age(clock::now_ns(), true, Inside(Some(cache)));
+    }
+    Ok(())
+}
+
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let own = call.own;
     match key {
         Key::Arena => {
             let wanted = call.request.take::<u32>()?;
-            let before = own.map_or(ArenaIndex::FIRST, |cache| cache.arena());
-            call.request.give(before.index() as u32)?;
+            let automatic = own.map_or(ArenaIndex::FIRST, CacheRef::arena).index();
+            let before = own.and_then(CacheRef::binding);
+            let before = before.map_or(automatic, ArenaRef::index);
+            call.request.give(before as u32)?;
             match wanted {
-                Some(wanted) if wanted as usize != before.index() => {
-                    let wanted = wanted as usize;
+                Some(wanted) if wanted as usize != before => {
                     // A thread past its end is served by the first.
-                    let cache = own.filter(|_| wanted < automatic());
-                    cache
-                        .ok_or(Refusal::Failed)?
-                        .set_arena(ArenaIndex::new(wanted));
-                    Ok(())
+                    let cache = own.ok_or(Refusal::Failed)?;
+                    bind(cache, Arenas::of(wanted as usize), wanted as usize)
                 }
                 _ => Ok(()),
             }

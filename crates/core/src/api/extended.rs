@@ -1,0 +1,198 @@
+//! Calls with flags that say where an object comes from or goes to.
+//!
+//! ```text
+//! MALLOCX_ARENA(i)      automatic: its slabs, past all caches       made by request: that arena
+//! MALLOCX_TCACHE(i)     by way of an explicit cache              one that there is not: past all caches
+//! MALLOCX_TCACHE_NONE   past all caches, both ways: the fullest slab, its lowest slot
+//! none of both          as the calls without flags
+//! ```
+//! An arena that there is not gives null.
+
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, refuse};
+use super::flags::Flags;
+use super::free::{dealloc, dealloc_sized, is_size_of};
+use super::query::{request_size, usable_size};
+use super::resize::{self, realloc};
+use super::slow::{self, Operation};
+use crate::arena::manual;
+use crate::arena::misuse::{self, Misuse};
+use crate::arena::{ArenaIndex, automatic, large};
+use crate::control::{limit, modes};
+use crate::extent::{Purpose, page_map};
+use crate::size::{PAGE, Pages, SizeClass, class_of};
+use crate::thread::explicit::{self, Source};
+use crate::thread::{CacheRef, Inside, cache, registry};
+
+impl Flags {
+    /// Whether the calls without these flags do the same.
+    fn is_plain(self) -> bool {
+        !self.uncached && self.cache.is_none() && self.arena.is_none()
+    }
+
+    /// `None`: there is no such arena.
+    fn source(self, own: Option<CacheRef>) -> Option<Source> {
+        match self.arena {
+            Some(index) if (index as usize) < automatic() => {
+                Some(Source::Automatic(ArenaIndex::new(index as usize)))
+            }
+            Some(index) => manual::get(index as usize).map(Source::Manual),
+            None => Some(match own.and_then(CacheRef::bound) {
+                Some(arena) => Source::Manual(arena),
+                None => Source::Automatic(own.map_or(ArenaIndex::FIRST, CacheRef::arena)),
+            }),
+        }
+    }
+}
+
+/// Allocates `size` bytes as `flags` say. Null: out of memory, out of range, or there is no such arena.
+pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
+    if flags.is_plain() {
+        return if flags.zero {
+            alloc_zeroed_aligned(size, flags.align)
+        } else {
+            alloc_aligned(size, flags.align)
+        };
+    }
+    let Some(bytes) = request_size(size, flags.align) else {
+        return refuse(size);
+    };
+    slow::enter(Operation::Alloc, |own| {
+        let zero = flags.zero || modes::zero();
+        let flags = Flags { zero, ..flags };
+        let object = flags.source(own).and_then(|source| {
+            take(own, bytes, flags, source).or_else(|| {
+                limit::relieve(bytes, own);
+                take(own, bytes, flags, source)
+            })
+        });
+        match object {
+            Some(object) => {
+                // SAFETY: an object of that many bytes, the caller's from now on.
+                unsafe { modes::fill_new(object, bytes, zero) };
+                object
+            }
+            None => {
+                registry::uncount_allocation(own);
+                modes::refuse(bytes)
+            }
+        }
+    })
+}
+
+fn take(own: Option<CacheRef>, bytes: usize, flags: Flags, source: Source) -> Option<*mut u8> {
+    let explicit = flags.cache.and_then(|id| {
+        let class = class_of(bytes).filter(|class| class.is_cached())?;
+        (class.is_small() || flags.align <= PAGE).then_some((id as usize, class))
+    });
+    if let Some((id, class)) = explicit {
+        let object = explicit::alloc(id, class, source, Inside(own))?;
+        if flags.zero {
+            // SAFETY: an object of that class, ours alone.
+            unsafe { object.write_bytes(0, class.size()) };
+        }
+        return Some(object);
+    }
+    match source {
+        Source::Manual(arena) => manual::alloc(arena, bytes, flags.align, flags.zero, Inside(own)),
+        Source::Automatic(arena) => take_past(bytes, flags, arena),
+    }
+}
+
+/// An object past all caches.
+fn take_past(bytes: usize, flags: Flags, arena: ArenaIndex) -> Option<*mut u8> {
+    let (object, zeroed) = match class_of(bytes).filter(|class| class.is_small()) {
+        Some(class) => (cache::alloc_uncached(class, arena)?, false),
+        None => {
+            let purpose = Purpose::of_request(flags.zero);
+            let fresh = large::alloc_fresh(Pages(bytes / PAGE), flags.align.max(PAGE), purpose)?;
+            (fresh.addr.as_ptr(), fresh.zeroed)
+        }
+    };
+    if flags.zero && !zeroed {
+        // SAFETY: an object of that many bytes, ours alone.
+        unsafe { object.write_bytes(0, bytes) };
+    }
+    Some(object)
+}
+
+/// Frees the object at `ptr` as `flags` say; null is ignored.
+///
+/// # Safety
+/// As for [`dealloc`].
+pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
+    if flags.is_plain() || !flags.uncached && flags.cache.is_none() {
+        // SAFETY: the caller's promise.
+        return unsafe { dealloc(ptr) };
+    }
+    if ptr.is_null() {
+        return;
+    }
+    let result = slow::enter(Operation::Free, |own| {
+        modes::fill_freed_object(ptr, page_map::class_byte(ptr));
+        match flags.cache {
+            Some(id) => explicit::dealloc(id as usize, ptr, Inside(own)),
+            None => give(own, ptr),
+        }
+    });
+    if let Err(error) = result {
+        misuse::report(error, ptr);
+    }
+}
+
+/// Gives the object at `ptr` back past all caches.
+fn give(own: Option<CacheRef>, ptr: *mut u8) -> Result<(), Misuse> {
+    match SizeClass::from_byte(page_map::class_byte(ptr)) {
+        Some(class) if class.is_small() => {
+            cache::dealloc_uncached(class, ptr);
+            Ok(())
+        }
+        Some(_) => large::dealloc_past(ptr),
+        None => manual::dealloc(ptr, Inside(own)).unwrap_or_else(|| large::dealloc_past(ptr)),
+    }
+}
+
+/// Frees the object at `ptr`, allocated with `size` bytes and these `flags`; null is ignored.
+///
+/// # Safety
+/// As for [`dealloc_sized`].
+pub unsafe fn dealloc_sized_with(ptr: *mut u8, size: usize, flags: Flags) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !flags.uncached && flags.cache.is_none() {
+            dealloc_sized(ptr, size, flags.align);
+        } else if !ptr.is_null() {
+            if let Err(error) = is_size_of(ptr, size, flags.align) {
+                misuse::report(error, ptr);
+            }
+            dealloc_with(ptr, flags);
+        }
+    }
+}
+
+/// Makes the object at `ptr` hold `size` bytes as `flags` say, moving it if need be; as [`realloc`].
+///
+/// # Safety
+/// As for [`realloc`].
+pub unsafe fn realloc_with(ptr: *mut u8, size: usize, flags: Flags) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if flags.is_plain() {
+            return realloc(ptr, size, flags.align, flags.zero);
+        }
+        let Some(new) = request_size(size, flags.align) else {
+            return refuse(size);
+        };
+        let old = usable_size(ptr);
+        if resize::resize_in_place(ptr, size, 0, flags.align, flags.zero) == new
+            && ptr.addr() % flags.align == 0
+        {
+            return ptr;
+        }
+        let object = alloc_with(size, flags);
+        if !object.is_null() {
+            ptr.copy_to_nonoverlapping(object, old.min(new));
+            dealloc_with(ptr, flags);
+        }
+        object
+    }
+}

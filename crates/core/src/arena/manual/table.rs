@@ -1,0 +1,84 @@
+//! Table: the arenas made by request, by index.
+//!
+//! ```text
+//! index   0 .. automatic | made by request, in the order of their making; an index that is free again is used first
+//! ```
+//! T1  With the first arena made the number of automatic ones stands still.
+//! T2  The last index that became free is the first to be used again.
+//! T3  A record is named here for good once it was made.
+//! Lock: table, rank 1.
+
+use super::arena::ArenaRef;
+use crate::arena;
+use crate::sync::Mutex;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// Arenas there may be, automatic ones among them.
+pub(crate) const ARENAS_LIMIT: usize = 4095;
+
+struct Table {
+    /// Number of the record of the first free index; 0: there is none.
+    free: u32,
+}
+
+static TABLE: Mutex<Table, 1> = Mutex::new(Table { free: 0 });
+static RECORDS: [AtomicU32; ARENAS_LIMIT] = [const { AtomicU32::new(0) }; ARENAS_LIMIT];
+/// One past the highest index ever used; 0: none was made by request.
+static END: AtomicUsize = AtomicUsize::new(0);
+
+/// One past the highest index of all arenas.
+pub(crate) fn end() -> usize {
+    END.load(Ordering::Relaxed).max(arena::automatic())
+}
+
+/// Whether any arena was ever made.
+#[inline]
+pub(crate) fn is_used() -> bool {
+    END.load(Ordering::Relaxed) != 0
+}
+
+/// The arena with that index, if it was made by request and is still there.
+pub(crate) fn get(index: usize) -> Option<ArenaRef> {
+    // Acquire: pairs with the Release in `take`.
+    let number = RECORDS.get(index)?.load(Ordering::Acquire);
+    ArenaRef::from_number(number).filter(|arena| arena.is_alive())
+}
+
+/// A record for a new arena. `None`: there are as many as there may be, or memory is out.
+pub(super) fn take() -> Option<ArenaRef> {
+    let mut table = TABLE.lock();
+    if let Some(arena) = ArenaRef::from_number(table.free) {
+        table.free = arena.next_free.get();
+        return Some(arena);
+    }
+    if !is_used() {
+        arena::freeze();
+    }
+    let index = end();
+    let slot = RECORDS.get(index)?;
+    let (arena, record) = ArenaRef::create(index as u32)?;
+    // Release: pairs with the Acquire in `get`.
+    slot.store(record.number(), Ordering::Release);
+    END.store(index + 1, Ordering::Relaxed);
+    Some(arena)
+}
+
+/// Gives an index back, whose arena has ended.
+pub(super) fn give(arena: ArenaRef) {
+    let mut table = TABLE.lock();
+    if let Some(slot) = RECORDS.get(arena.index()) {
+        arena.next_free.set(table.free);
+        table.free = slot.load(Ordering::Relaxed);
+    }
+}
+
+/// All arenas made by request that are there, from index `from` on.
+pub(crate) fn all_from(from: usize) -> impl Iterator<Item = ArenaRef> {
+    let end = END.load(Ordering::Relaxed);
+    (from.max(arena::automatic())..end).filter_map(get)
+}
+
+/// All arenas made by request that are there.
+pub(crate) fn all() -> impl Iterator<Item = ArenaRef> {
+    all_from(0)
+}

@@ -1,0 +1,123 @@
+//! Objects by way of an explicit cache: from it, else from an arena; into it, else back to their arena.
+//!
+//! No lock is held while an arena is at work: its hooks may be the application's.
+
+use super::Inside;
+use super::cache;
+use crate::arena::explicit::{self, FILL, Offer, Owner};
+use crate::arena::manual::{self, ArenaRef};
+use crate::arena::misuse::{self, Misuse};
+use crate::arena::{ArenaIndex, large};
+use crate::extent::page_map;
+use crate::size::{PAGE, SizeClass, class_of, magazine_capacity};
+use core::ptr;
+
+/// Objects that leave a full cache together at most.
+const HALF: usize = 128;
+
+/// Where a cache that has no object of a class gets some.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    Automatic(ArenaIndex),
+    Manual(ArenaRef),
+}
+
+impl Source {
+    fn owner(self) -> Owner {
+        match self {
+            Self::Automatic(_) => Owner::AUTOMATIC,
+            Self::Manual(arena) => Owner::manual(arena.index()),
+        }
+    }
+}
+
+/// An object of `class`, which is cached. `None`: out of memory.
+pub(crate) fn alloc(
+    id: usize,
+    class: SizeClass,
+    source: Source,
+    inside: Inside,
+) -> Option<*mut u8> {
+    let owner = source.owner();
+    if let Some(object) = explicit::pop(id, owner, class) {
+        return Some(object);
+    }
+    let mut objects = [ptr::null_mut(); FILL];
+    let wanted = if class.is_small() {
+        (magazine_capacity(class.index()) / 2).clamp(1, FILL)
+    } else {
+        1
+    };
+    let wanted = &mut objects[..wanted];
+    let filled = match source {
+        Source::Automatic(arena) => cache::fill_past(class, arena, wanted),
+        Source::Manual(arena) if class.is_small() => manual::fill(arena, class, wanted, inside),
+        Source::Manual(arena) => {
+            wanted[0] = manual::alloc(arena, class.size(), PAGE, false, inside)?;
+            1
+        }
+    };
+    let (&mut first, rest) = objects[..filled].split_first_mut()?;
+    // The lowest comes out next.
+    for object in rest.iter_mut().rev() {
+        if !matches!(explicit::push(id, owner, class, *object), Offer::Taken) {
+            give_back(class, owner, core::slice::from_mut(object), inside);
+        }
+    }
+    Some(first)
+}
+
+/// Frees the object at `ptr` into a cache.
+pub(crate) fn dealloc(id: usize, ptr: *mut u8, inside: Inside) -> Result<(), Misuse> {
+    let (class, owner) = match SizeClass::from_byte(page_map::class_byte(ptr)) {
+        Some(class) => (Some(class), Owner::AUTOMATIC),
+        None => match manual::arena_of(ptr) {
+            Some(index) => (class_of(large::inspect(ptr)?), Owner::manual(index)),
+            None => (None, Owner::AUTOMATIC),
+        },
+    };
+    let Some(class) = class.filter(|class| class.is_cached()) else {
+        return free(ptr, inside);
+    };
+    match explicit::push(id, owner, class, ptr) {
+        Offer::Taken => {}
+        Offer::Refused => give_back(class, owner, &mut [ptr], inside),
+        Offer::Full => {
+            let mut objects = [ptr::null_mut(); HALF];
+            let taken = explicit::take_half(id, owner, class, &mut objects);
+            give_back(class, owner, &mut objects[..taken], inside);
+            if !matches!(explicit::push(id, owner, class, ptr), Offer::Taken) {
+                give_back(class, owner, &mut [ptr], inside);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Frees an object that no cache takes.
+fn free(ptr: *mut u8, inside: Inside) -> Result<(), Misuse> {
+    manual::dealloc(ptr, inside).unwrap_or_else(|| large::dealloc(ptr, ArenaIndex::FIRST))
+}
+
+/// Empties a cache. `false`: there is no such cache.
+pub(crate) fn flush(id: usize, inside: Inside) -> bool {
+    explicit::flush(id, &mut |class, owner, objects| {
+        give_back(class, owner, objects, inside);
+    })
+}
+
+/// Empties and ends a cache. `false`: there is no such cache.
+pub(crate) fn destroy(id: usize, inside: Inside) -> bool {
+    flush(id, inside) && explicit::destroy(id)
+}
+
+fn give_back(class: SizeClass, owner: Owner, objects: &mut [*mut u8], inside: Inside) {
+    if owner.is_automatic() {
+        return cache::flush_past(class, objects);
+    }
+    for &mut object in objects {
+        if let Err(error) = manual::dealloc(object, inside).unwrap_or(Err(Misuse::Foreign)) {
+            misuse::report(error, object);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Arenas made by request and their hooks, as programs use them.
+
+use jemoxide_testkit::{artifacts, child, compiler};
+
+fn run(case: &str) {
+    let flags = ["-pthread", "-fno-builtin"];
+    let Some(program) = compiler::c("process/arenas.c", "arenas", &flags) else {
+        return;
+    };
+    let outcome = child::Run::new(program)
+        .arg(case)
+        .preload(artifacts::library())
+        .env("MALLOC_CONF", "narenas:1")
+        .run()
+        .expect_success();
+    assert_eq!(outcome.stdout, "done\n", "{outcome}");
+    assert_eq!(outcome.stderr, "", "{outcome}");
+}
+
+#[test]
+fn an_arena_hands_out_its_own_in_every_way() {
+    run("objects");
+}
+
+#[test]
+fn reset_and_destruction_touch_nothing_of_others() {
+    run("life");
+}
+
+#[test]
+fn an_arena_has_settings_of_its_own() {
+    run("settings");
+}
+
+#[test]
+fn hooks_that_wrap_the_defaults_keep_pages_out_of_core_files() {
+    run("nodump");
+}
+
+#[test]
+fn an_arena_in_shared_memory_stays_there_and_a_child_sees_it() {
+    run("shared");
+}
+
+#[test]
+fn a_thousand_arenas_cost_little() {
+    run("thousand");
+}
+
+#[test]
+fn threads_are_bound_to_arenas() {
+    run("threads");
+}
+
+#[test]
+fn a_process_with_arenas_forks() {
+    run("fork");
+}
+
+#[test]
+fn hooks_may_call_the_allocator() {
+    run("nested");
+}
+
+#[test]
+fn without_a_cache_the_fullest_slab_serves_lowest_first() {
+    run("nocache");
+}
+
+#[test]
+fn data_can_be_moved_together() {
+    run("defrag");
+}
+
+#[test]
+fn many_objects_come_at_once() {
+    run("batch");
+}
+
+#[test]
+fn explicit_caches_serve_threads_in_turn() {
+    run("caches");
+}
