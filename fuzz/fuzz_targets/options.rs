@@ -28,9 +28,15 @@ fuzz_target!(|text: &[u8]| {
         .map(|(name, value)| format!("{name}:{value}"))
         .collect();
     let (again, lines) = read(shown.join(",").as_bytes());
-    assert!(lines.iter().all(|line| line.contains("without effect")), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line.contains("without effect")),
+        "{lines:?}"
+    );
     for ((name, value), (_, back)) in values.iter().zip(&again) {
         let is_text = ["report_dir", "preset", "log", "prof_prefix"].contains(&name.as_str());
-        assert!(is_text || value == back, "{name}: {value} reads back as {back}");
+        assert!(
+            is_text || value == back,
+            "{name}: {value} reads back as {back}"
+        );
     }
 });

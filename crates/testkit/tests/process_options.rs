@@ -1,5 +1,7 @@
 //! Options as a process reads them: sources and their order, messages, and what some of them do.
 
+use std::path::Path;
+
 use jemoxide_testkit::{artifacts, child, compiler};
 
 #[test]
@@ -66,6 +68,33 @@ fn a_program_carries_options_of_its_own() {
 }
 
 #[test]
+fn what_the_build_was_given_comes_first() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/process/build_conf");
+    let target = artifacts::target().join("build_conf");
+    let given = "narenas:3,dirty_max:1M,confirm_conf:true";
+    let output = artifacts::cargo()
+        .current_dir(package)
+        .args(["build", "--target-dir"])
+        .arg(&target)
+        .env("JEMOXIDE_BUILD_CONF", given)
+        .output()
+        .expect("cargo starts");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    let outcome = child::Run::new(target.join("debug/build-conf"))
+        .env("MALLOC_CONF", "dirty_max:2M")
+        .run()
+        .expect_success();
+    assert_eq!(outcome.stdout, format!("{given} 3\n"), "{outcome}");
+    let line = |wanted: &str| {
+        let at = outcome.stderr.lines().position(|line| line == wanted);
+        at.unwrap_or_else(|| panic!("no line {wanted}: {outcome}"))
+    };
+    assert!(line(&format!("<jemoxide>: build: {given}")) < line("<jemoxide>: -- dirty_max:1M"));
+    assert!(line("<jemoxide>: -- dirty_max:1M") < line("<jemoxide>: MALLOC_CONF: dirty_max:2M"));
+}
+
+#[test]
 fn a_wrong_option_ends_the_process_where_that_is_asked_for() {
     let run = |options: &str| {
         child::Run::new("/bin/cat")
@@ -95,7 +124,7 @@ fn records_are_advised_to_be_huge_only_when_asked() {
             .filter(|line| line.split(' ').any(|flag| flag == "hg"))
             .count()
     };
-    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+    if !Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
         compiler::announce_untested("the system has no transparent huge pages");
         return;
     }
