@@ -155,3 +155,30 @@ fn what_cannot_be_is_an_error() {
         HEAP.deallocate(object.cast(), layout(100, 8));
     }
 }
+
+#[test]
+fn collections_live_in_an_arena_of_their_own() {
+    let arena = jemoxide::Arena::new().unwrap();
+    let mut list: Vec<u64, jemoxide::Arena> = Vec::new_in(arena);
+    list.extend(0..1_000_000);
+    assert_eq!(list.iter().sum::<u64>(), 499_999_500_000);
+    list.truncate(10);
+    list.shrink_to_fit();
+    assert_eq!(*list, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let boxed = Box::new_in([9u8; 1000], arena);
+    assert_eq!(boxed.iter().map(|&byte| u32::from(byte)).sum::<u32>(), 9000);
+    let zeroed = arena.allocate_zeroed(layout(100_000, 4096)).unwrap();
+    // SAFETY: a live object, zeroed; then grown, and freed with the layout it has then.
+    unsafe {
+        assert!(bytes(zeroed).iter().all(|&byte| byte == 0));
+        bytes(zeroed)[..100_000].fill(1);
+        let (old, new) = (layout(100_000, 4096), layout(400_000, 4096));
+        let grown = arena.grow_zeroed(zeroed.cast(), old, new).unwrap();
+        assert!(bytes(grown)[..100_000].iter().all(|&byte| byte == 1));
+        assert!(bytes(grown)[100_000..].iter().all(|&byte| byte == 0));
+        arena.deallocate(grown.cast(), new);
+    }
+    drop((list, boxed));
+    // SAFETY: all of its objects are gone.
+    unsafe { arena.destroy().unwrap() };
+}

@@ -1,6 +1,7 @@
 //! The typed control face, in a process whose global allocator this is.
 #![cfg(not(loom))]
 
+use std::alloc::Layout;
 use std::thread;
 
 use jemoxide::{Arena, arenas, mallctl, stats};
@@ -56,4 +57,37 @@ fn decay_times_are_set_and_read() {
     assert_eq!(arena.decay(), Ok(before));
     arena.purge().unwrap();
     arena.give_back_due().unwrap();
+}
+
+#[test]
+fn an_arena_is_made_used_reset_and_destroyed() {
+    let layout = |size| Layout::from_size_align(size, 64).unwrap();
+    let arena = Arena::new().unwrap();
+    assert!(arenas().any(|other| other == arena));
+    let objects: Vec<_> = [10, 1000, 100_000, 5 << 20]
+        .into_iter()
+        .map(|size| {
+            let object = arena.alloc(layout(size));
+            assert!(!object.is_null() && object.addr() % 64 == 0);
+            // SAFETY: an object of that size, ours.
+            unsafe { object.write_bytes(7, size) };
+            let of = mallctl::read::<usize>(&format!("stats.arenas.{}.pactive", arena.index()));
+            assert!(of.is_ok());
+            (object, size)
+        })
+        .collect();
+    let (object, size) = objects[0];
+    // SAFETY: an object of the arena, used no more.
+    unsafe { arena.dealloc(object, layout(size)) };
+    let zeroed = arena.alloc_zeroed(layout(5000));
+    // SAFETY: an object of that size, ours.
+    let bytes = unsafe { std::slice::from_raw_parts(zeroed, 5000) };
+    assert!(bytes.iter().all(|&byte| byte == 0));
+    // SAFETY: nobody uses its objects from now on.
+    unsafe { arena.reset().unwrap() };
+    assert!(!arena.alloc(layout(100)).is_null());
+    // SAFETY: as above.
+    unsafe { arena.destroy().unwrap() };
+    // SAFETY: automatic arenas stay: nothing happens.
+    assert!(unsafe { Arena::current().destroy() }.is_err());
 }

@@ -1,5 +1,7 @@
 //! `Allocator` of the crate `allocator-api2`: collections that take an allocator, with excess and in-place growth.
 
+use super::flags::Flags;
+use super::{Arena, alloc_with, dealloc_sized_with, realloc_with};
 use super::{Jemoxide, alloc_aligned, alloc_zeroed_aligned, dealloc_sized, realloc, request_size};
 use allocator_api2::alloc::{AllocError, Allocator};
 use core::alloc::Layout;
@@ -72,5 +74,75 @@ unsafe impl Allocator for Jemoxide {
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         unsafe { resize(ptr, new) }
+    }
+}
+
+impl Arena {
+    /// As `resize` above, within the arena.
+    ///
+    /// # Safety
+    /// `ptr` is a live object of the arena; if this succeeds the answer counts.
+    unsafe fn resize(self, ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let flags = self.flags(new.align(), false);
+        // SAFETY: the caller's promise.
+        let resized = unsafe { realloc_with(ptr.as_ptr(), new.size(), flags) };
+        with_excess(resized, new)
+    }
+
+    fn allocate_as(self, layout: Layout, flags: Flags) -> Result<NonNull<[u8]>, AllocError> {
+        with_excess(alloc_with(layout.size(), flags), layout)
+    }
+}
+
+// SAFETY: objects are as large and aligned as the layout asks and stay until they are freed, or until the arena is reset or
+//         destroyed, which its caller answers for; copies of the handle mean the same arena.
+unsafe impl Allocator for Arena {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.allocate_as(layout, self.flags(layout.align(), false))
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.allocate_as(layout, self.flags(layout.align(), true))
+    }
+
+    unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {
+        let flags = self.flags(layout.align(), false);
+        // SAFETY: the caller's promise.
+        unsafe { dealloc_sized_with(ptr.as_ptr(), layout.size(), flags) }
+    }
+
+    unsafe fn grow(
+        &self,
+        ptr: NonNull<u8>,
+        _: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.resize(ptr, new) }
+    }
+
+    unsafe fn grow_zeroed(
+        &self,
+        ptr: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise; what lies between the two sizes is the object's.
+        unsafe {
+            let grown = self.resize(ptr, new)?;
+            let fresh = grown.cast::<u8>().add(old.size());
+            fresh.write_bytes(0, grown.len() - old.size());
+            Ok(grown)
+        }
+    }
+
+    unsafe fn shrink(
+        &self,
+        ptr: NonNull<u8>,
+        _: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.resize(ptr, new) }
     }
 }

@@ -7,6 +7,13 @@
 //! assert!(stats.allocated <= stats.active && stats.active <= stats.mapped);
 //! drop(list);
 //!
+//! // An arena of one's own: what it holds can be discarded as a whole.
+//! let arena = jemoxide::Arena::new()?;
+//! let object = arena.alloc(std::alloc::Layout::new::<[u64; 100]>());
+//! assert!(!object.is_null());
+//! // SAFETY: nobody uses its objects from now on.
+//! unsafe { arena.destroy()? };
+//!
 //! // Idle memory stays for a second from now on, and what is idle at this moment goes at once.
 //! for arena in jemoxide::arenas() {
 //!     arena.set_decay(Some(1_000), Some(0))?;
@@ -16,9 +23,12 @@
 //! # }
 //! ```
 
+use super::flags::Flags;
 use super::mallctl::{self, Error, Value};
+use super::{alloc_with, dealloc_sized_with};
 use crate::control::options::keys::DECAY_MAX;
 use crate::ds::text::Line;
+use core::alloc::Layout;
 
 /// Bytes by state, of all arenas together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +62,10 @@ pub fn stats() -> Stats {
     }
 }
 
-/// An arena: a set of slabs and pages. Automatic ones serve threads; they are never gone.
+/// An arena: a set of slabs and pages. Automatic ones serve threads, share their pages, and are never gone; those that
+/// [`Arena::new`] makes have pages of their own. Behind the feature `allocator-api2` it is an `Allocator`.
+///
+/// It is a number, not an owner: it may be copied, and an arena stays until it is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Arena(u32);
 
@@ -72,6 +85,69 @@ pub fn arenas() -> impl Iterator<Item = Arena> {
 }
 
 impl Arena {
+    /// A new one, with pages of its own. `Exhausted`: there are as many as there may be, or memory is out.
+    pub fn new() -> Result<Self, Error> {
+        let mut index = 0u32;
+        let mut len = size_of::<u32>();
+        // SAFETY: a name, and room for its value.
+        let code = unsafe {
+            let place = (&raw mut index).cast();
+            let name = c"arenas.create".as_ptr();
+            mallctl::by_name(name, place, &mut len, core::ptr::null(), 0)
+        };
+        match code {
+            0 => Ok(Self(index)),
+            libc::EAGAIN => Err(Error::Exhausted),
+            _ => Err(Error::Failed),
+        }
+    }
+
+    /// Discards all of its objects; its pages stay for the next ones. `Failed`: it is an automatic one.
+    ///
+    /// # Safety
+    /// - Nobody uses an object of the arena from now on.
+    pub unsafe fn reset(self) -> Result<(), Error> {
+        self.call("reset")
+    }
+
+    /// Discards all of its objects and the arena; its number may come again. `Failed`: it is an automatic one, or
+    /// threads are served by it.
+    ///
+    /// # Safety
+    /// - Nobody uses the arena, or an object of it, from now on.
+    pub unsafe fn destroy(self) -> Result<(), Error> {
+        self.call("destroy")
+    }
+
+    /// An object of the arena, past the caches of threads. Null: out of memory, or there is no such arena.
+    pub fn alloc(self, layout: Layout) -> *mut u8 {
+        alloc_with(layout.size(), self.flags(layout.align(), false))
+    }
+
+    /// As [`Arena::alloc`], and the object reads zero.
+    pub fn alloc_zeroed(self, layout: Layout) -> *mut u8 {
+        alloc_with(layout.size(), self.flags(layout.align(), true))
+    }
+
+    /// Frees an object of the arena; null is ignored.
+    ///
+    /// # Safety
+    /// - `ptr` came from this arena with this layout, is not free, and nobody uses it from now on.
+    pub unsafe fn dealloc(self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc_sized_with(ptr, layout.size(), self.flags(layout.align(), false)) }
+    }
+
+    pub(super) fn flags(self, align: usize, zero: bool) -> Flags {
+        Flags {
+            align,
+            zero,
+            uncached: true,
+            cache: None,
+            arena: Some(self.0),
+        }
+    }
+
     /// The one that serves the calling thread.
     pub fn current() -> Self {
         Self(mallctl::read("thread.arena").unwrap_or(0))
