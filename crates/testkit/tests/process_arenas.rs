@@ -81,3 +81,8 @@ fn many_objects_come_at_once() {
 fn explicit_caches_serve_threads_in_turn() {
     run("caches");
 }
+
+#[test]
+fn arenas_come_and_go_under_the_ticks_of_other_threads() {
+    run("churn");
+}

@@ -8,7 +8,7 @@
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
 use super::{limit, purger, report};
-use crate::arena::run_cache;
+use crate::arena::{manual, run_cache};
 use crate::extent::HEAP;
 use crate::sys::{clock, thread as system};
 use crate::thread::{self, passage, registry};
@@ -31,6 +31,7 @@ unsafe extern "C" fn child() {
     let own = thread::current().cache();
     registry::orphan_others(own);
     run_cache::recount();
+    manual::forget_visitors();
     report::detach();
     purger::forget();
     limit::forget_caller();

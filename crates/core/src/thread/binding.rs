@@ -71,11 +71,18 @@ impl CacheRef {
         self.get_mut().binding.arena = arena.map_or(0, |arena| arena.index() as u16);
     }
 
+    /// Ends the binding, and a stay in a hook that a thread did not come back from: the cache is about to be another's.
+    pub(super) fn release_binding(mut self) {
+        self.rebind(None);
+        self.get_mut().binding.away = 0;
+    }
+
     /// Has what `body` allocates come from an automatic arena.
     pub(crate) fn unbound<R>(mut self, body: impl FnOnce() -> R) -> R {
         self.get_mut().binding.away += 1;
         let result = body();
-        self.get_mut().binding.away -= 1;
+        let away = &mut self.get_mut().binding.away;
+        *away = away.saturating_sub(1);
         result
     }
 }

@@ -184,7 +184,7 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     let _passage = Passage::enter(None);
     cache.claim();
     cache.set_place(false);
-    cache.rebind(None);
+    cache.release_binding();
     // SAFETY: GONE is static.
     unsafe { system::set_word(ptr::from_ref(&system::GONE).cast_mut().cast()) };
     if LIVING.fetch_sub(1, Ordering::Relaxed) == 2 {
@@ -218,7 +218,7 @@ pub(crate) fn orphan_others(own: Option<CacheRef>) {
     for_each(|cache| {
         if Some(cache) != own && cache.get().orphaned.load(Ordering::Relaxed) == 0 {
             cache.set_place(false);
-            cache.rebind(None);
+            cache.release_binding();
             ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
             orphan(cache);
         }

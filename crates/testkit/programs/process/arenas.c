@@ -11,6 +11,7 @@
  *   nocache   MALLOCX_TCACHE_NONE: the fullest slab, its lowest slot, both ways past all caches
  *   defrag    what Redis does to move its data together
  *   batch     many objects at once
+ *   churn     arenas come and go, with hooks and without, while threads' ticks look for what is due; children too
  *   caches    explicit caches: of automatic arenas and of others, used by several threads in turn
  */
 #include "expect.h"
@@ -821,6 +822,76 @@ static void batch(void) {
     EXPECT(filled == 0);
 }
 
+static bool purge_counted(hooks_t *hooks, void *at, size_t size, size_t offset, size_t length,
+                          unsigned index) {
+    __atomic_add_fetch(&nested_calls, 1, __ATOMIC_RELAXED);
+    free(malloc(100000));
+    return original.purge_forced(hooks, at, size, offset, length, index);
+}
+
+static void *tick(void *argument) {
+    (void)argument;
+    static __thread void *live[200];
+    unsigned seed = (unsigned)(uintptr_t)live;
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        int at = rand_r(&seed) % 200;
+        free(live[at]);
+        live[at] = malloc(100 + rand_r(&seed) % 60000);
+    }
+    for (int at = 0; at < 200; at++) {
+        free(live[at]);
+    }
+    return NULL;
+}
+
+static void churn(void) {
+    hooks_t *hooks = NULL;
+    size_t length = sizeof hooks;
+    EXPECT(mallctl("arena.0.extent_hooks", &hooks, &length, NULL, 0) == 0);
+    original = wrapped = *hooks;
+    wrapped.purge_forced = purge_counted;
+    pthread_t ids[3];
+    for (int at = 0; at < 3; at++) {
+        EXPECT(pthread_create(&ids[at], NULL, tick, NULL) == 0);
+    }
+    ssize_t decay = 20;
+    for (int round = 0; round < 60; round++) {
+        unsigned made[8];
+        for (int at = 0; at < 8; at++) {
+            made[at] = create(at % 2 ? &wrapped : NULL);
+            EXPECT(mallctl(name_of("arena.%u.dirty_decay_ms", made[at]), NULL, NULL, &decay, sizeof decay) == 0);
+            static char *live[100];
+            for (int i = 0; i < 100; i++) {
+                live[i] = mallocx(1 + i * 997, ARENA(made[at]));
+                memset(live[i], 1, 1 + i * 997);
+            }
+            for (int i = 0; i < 100; i += 1 + at % 2) {
+                free(live[i]);
+            }
+        }
+        usleep(15000);
+        if (round % 10 == 0) {
+            pid_t child = fork();
+            if (child == 0) {
+                for (int at = 0; at < 8; at++) {
+                    EXPECT(deed("arena.%u.destroy", made[at]) == 0);
+                }
+                _exit(0);
+            }
+            int status;
+            EXPECT(waitpid(child, &status, 0) == child && status == 0);
+        }
+        for (int at = 0; at < 8; at++) {
+            EXPECT(deed("arena.%u.destroy", made[at]) == 0);
+        }
+    }
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    for (int at = 0; at < 3; at++) {
+        pthread_join(ids[at], NULL);
+    }
+    EXPECT(nested_calls > 0);
+}
+
 #define CACHE(c) ((int)(((unsigned)(c) + 2) << 8))
 
 static unsigned create_cache(void) {
@@ -976,7 +1047,7 @@ int main(int count, char **arguments) {
         {"objects", objects}, {"life", life},       {"settings", settings}, {"nodump", nodump},
         {"shared", shared},   {"thousand", thousand}, {"threads", threads}, {"fork", forking},
         {"nested", nested},   {"nocache", nocache}, {"defrag", defrag},     {"batch", batch},
-        {"caches", caches},
+        {"caches", caches},   {"churn", churn},
     };
     EXPECT(count == 2 && mallctl != NULL);
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

@@ -4,7 +4,9 @@
 //! thousand arenas that are hardly used cost little.
 //!
 //! A1  A record is of one arena after the other; `life` says whether there is one now.
-//! A2  The books are made once for an index, and begin anew with each arena.
+//! A2  Who works on an arena unasked, as time passes, is counted in `visitors` before it looks at `life`; who ends an arena
+//!     changes `life` before it looks at `visitors`. Both in one total order: one of the two sees the other.
+//! A3  The books are made once for an index, and begin anew with each arena.
 //! Lock: the arena's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
 
 use super::books::Books;
@@ -12,6 +14,7 @@ use super::cells::Number;
 use crate::extent::hooks::{Caller, Hooks, Outside};
 use crate::meta::{self, MetaRef};
 use crate::sync::{LockFigures, Mutex};
+use crate::sys::thread as system;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -22,12 +25,14 @@ pub(crate) const NAME: usize = 32;
 /// Whether there is an arena.
 const GONE: u32 = 0;
 const ALIVE: u32 = 1;
+/// It is about to end: nobody begins to work on it.
+const ENDING: u32 = 2;
 
 pub(super) struct Inner {
     pub(super) name: [u8; NAME],
     /// Number of the books' record; 0 before the first allocation ever.
     books: u32,
-    /// Whether the books are this arena's (A2).
+    /// Whether the books are this arena's (A3).
     begun: bool,
 }
 
@@ -41,6 +46,8 @@ pub(crate) struct Arena {
     pub(super) table: AtomicPtr<Hooks>,
     /// Threads whose allocations come here.
     pub(super) threads: AtomicUsize,
+    /// Who works on it unasked (A2).
+    visitors: AtomicUsize,
     /// Pages in use: the application may look at it at any time.
     pub(super) active_pages: AtomicUsize,
     /// Pages that wait for being purged.
@@ -82,6 +89,7 @@ impl ArenaRef {
                 next_free: Number::new(0),
                 table: AtomicPtr::new(ptr::null_mut()),
                 threads: AtomicUsize::new(0),
+                visitors: AtomicUsize::new(0),
                 active_pages: AtomicUsize::new(0),
                 idle_pages: AtomicUsize::new(0),
                 due_ns: AtomicU64::new(u64::MAX),
@@ -132,9 +140,52 @@ impl ArenaRef {
         self.life.store(ALIVE, Ordering::Release);
     }
 
-    /// Ends it. `false`: there is none.
-    pub(super) fn end(self) -> bool {
-        self.life.swap(GONE, Ordering::AcqRel) == ALIVE
+    /// Begins its end: from now on nobody finds it, and nobody works on it unasked. `false`: there is none, or threads
+    /// are bound to it.
+    pub(super) fn close(self) -> bool {
+        if self.threads.load(Ordering::SeqCst) != 0 {
+            return false;
+        }
+        let closed = self
+            .life
+            .compare_exchange(ALIVE, ENDING, Ordering::SeqCst, Ordering::Relaxed);
+        if closed.is_err() {
+            return false;
+        }
+        if self.threads.load(Ordering::SeqCst) != 0 {
+            self.life.store(ALIVE, Ordering::SeqCst);
+            return false;
+        }
+        while self.visitors.load(Ordering::SeqCst) != 0 {
+            system::relax();
+        }
+        true
+    }
+
+    /// Ends it.
+    pub(super) fn end(self) {
+        self.life.store(GONE, Ordering::Release);
+    }
+
+    /// Works on it unasked, if it is not about to end (A2).
+    pub(super) fn visit<R>(self, work: impl FnOnce() -> R) -> Option<R> {
+        self.visitors.fetch_add(1, Ordering::SeqCst);
+        let result = (self.life.load(Ordering::SeqCst) == ALIVE).then(work);
+        self.leave();
+        result
+    }
+
+    fn leave(self) {
+        // In a child forked from within a visit there is none.
+        let less = |visitors: usize| visitors.checked_sub(1);
+        let _ = self
+            .visitors
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, less);
+    }
+
+    /// In a forked child: who worked on it is gone.
+    pub(super) fn forget_visitors(self) {
+        self.visitors.store(0, Ordering::Relaxed);
     }
 
     /// Its hooks, ready to be called.

@@ -49,15 +49,14 @@ impl ArenaRef {
 
     /// Discards every object and the arena. `false`: threads are bound to it (E1).
     pub(crate) fn destroy(self, outside: impl Outside) -> bool {
-        if self.threads.load(Ordering::Relaxed) != 0 {
+        if !self.close() {
             return false;
         }
         self.reset(outside);
         Works::new(self, outside).destroy();
         self.bury();
-        if self.end() {
-            table::give(self);
-        }
+        self.end();
+        table::give(self);
         true
     }
 
@@ -145,9 +144,9 @@ impl ArenaRef {
     /// A thread's allocations come here from now on, or no more.
     pub(crate) fn bind(self, bound: bool) {
         if bound {
-            self.threads.fetch_add(1, Ordering::Relaxed);
+            self.threads.fetch_add(1, Ordering::SeqCst);
         } else {
-            self.threads.fetch_sub(1, Ordering::Relaxed);
+            self.threads.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
@@ -179,7 +178,7 @@ pub(crate) fn tick(now_ns: u64, own: bool, outside: impl Outside) {
         }
         let is_due = arena.due_ns.load(Ordering::Relaxed) <= now_ns;
         if is_due && (own || arena.hooks().is_null()) {
-            arena.age(now_ns, false, outside);
+            arena.visit(|| arena.age(now_ns, false, outside));
         }
     }
     CURSOR.store(next, Ordering::Relaxed);
@@ -192,25 +191,25 @@ pub(crate) fn purge_all(own: bool, outside: impl Outside) -> usize {
     }
     let now = clock::now_ns();
     let arenas = table::all().filter(|arena| own || arena.hooks().is_null());
-    arenas
-        .map(|arena| arena.age(now, true, outside) * crate::size::PAGE)
-        .sum()
+    let pages = arenas.filter_map(|arena| arena.visit(|| arena.age(now, true, outside)));
+    pages.sum::<usize>() * crate::size::PAGE
 }
 
 /// Gives up what is due, in all arenas.
 pub(crate) fn age_all(outside: impl Outside) {
     let now = clock::now_ns();
     for arena in table::all() {
-        arena.age(now, false, outside);
+        arena.visit(|| arena.age(now, false, outside));
     }
 }
 
-/// Bytes that wait for being purged in arenas with the default hooks.
+/// Bytes that wait for being purged in arenas with the default hooks, where time purges.
 pub(crate) fn idle_bytes() -> usize {
     if !table::is_used() {
         return 0;
     }
-    let arenas = table::all().filter(|arena| arena.hooks().is_null());
+    let is_due = |arena: &ArenaRef| arena.due_ns.load(Ordering::Relaxed) != u64::MAX;
+    let arenas = table::all().filter(|arena| arena.hooks().is_null() && is_due(arena));
     let pages: usize = arenas
         .map(|arena| arena.idle_pages.load(Ordering::Relaxed))
         .sum();
@@ -224,4 +223,13 @@ pub(crate) fn active_bytes() -> usize {
     }
     let pages = table::all().map(|arena| arena.active_pages.load(Ordering::Relaxed));
     pages.sum::<usize>() * crate::size::PAGE
+}
+
+/// In a forked child: nobody but the calling thread works on arenas.
+pub(crate) fn forget_visitors() {
+    if table::is_used() {
+        for arena in table::all() {
+            arena.forget_visitors();
+        }
+    }
 }

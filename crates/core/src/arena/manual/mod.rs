@@ -41,7 +41,9 @@ mod tree;
 
 pub(crate) use arena::{ArenaRef, NAME};
 pub(crate) use figures::{Figures, destroyed, is_any_destroyed, note_all};
-pub(crate) use life::{active_bytes, age_all, create, idle_bytes, purge_all, tick};
+pub(crate) use life::{
+    active_bytes, age_all, create, forget_visitors, idle_bytes, purge_all, tick,
+};
 pub(crate) use objects::{alloc, arena_of, dealloc, fill, inspect, resize};
 pub(crate) use pages::set_retain;
 pub(crate) use table::{ARENAS_LIMIT, all, end, get, is_used};
