@@ -3,6 +3,10 @@
 use jemoxide_testkit::{artifacts, child, compiler};
 
 fn run(case: &str) {
+    run_with(case, "narenas:1");
+}
+
+fn run_with(case: &str, options: &str) {
     let flags = ["-pthread", "-fno-builtin"];
     let Some(program) = compiler::c("process/arenas.c", "arenas", &flags) else {
         return;
@@ -10,7 +14,7 @@ fn run(case: &str) {
     let outcome = child::Run::new(program)
         .arg(case)
         .preload(artifacts::library())
-        .env("MALLOC_CONF", "narenas:1")
+        .env("MALLOC_CONF", options)
         .run()
         .expect_success();
     assert_eq!(outcome.stdout, "done\n", "{outcome}");
@@ -85,4 +89,9 @@ fn explicit_caches_serve_threads_in_turn() {
 #[test]
 fn arenas_come_and_go_under_the_ticks_of_other_threads() {
     run("churn");
+}
+
+#[test]
+fn threads_use_the_arena_of_their_processor() {
+    run_with("percpu", "percpu_arena:percpu");
 }

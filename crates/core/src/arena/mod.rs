@@ -11,6 +11,7 @@
 //! Few arenas and shards: one for every eight processors that we may use.
 
 pub(crate) mod bin;
+pub(crate) mod by_cpu;
 pub(crate) mod depot;
 pub(crate) mod explicit;
 pub(crate) mod hollow;

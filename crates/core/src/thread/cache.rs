@@ -23,7 +23,7 @@ use super::bins::{BINS, Bin, LIVE, SHADOW, mark};
 use super::park::Parking;
 use crate::arena::depot;
 use crate::arena::magazine::{FULL, Magazine, STARTER};
-use crate::arena::{self, ArenaIndex, bin, large, misuse};
+use crate::arena::{self, ArenaIndex, bin, by_cpu, large, misuse};
 use crate::extent::Purpose;
 use crate::meta::{self, MetaRef};
 use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
@@ -281,6 +281,9 @@ impl CacheRef {
         // It is empty then.
         if self.get().disabled {
             return alloc_uncached(class, self.arena());
+        }
+        if by_cpu::is_on() {
+            self.set_arena(by_cpu::here());
         }
         if self.draw(class) || self.fill(class) {
             let bin = self.bin(class);

@@ -11,11 +11,13 @@
  *   nocache   MALLOCX_TCACHE_NONE: the fullest slab, its lowest slot, both ways past all caches
  *   defrag    what Redis does to move its data together
  *   batch     many objects at once
+ *   percpu    threads use the arena of their processor (run with percpu_arena:percpu)
  *   churn     arenas come and go, with hooks and without, while threads' ticks look for what is due; children too
  *   caches    explicit caches: of automatic arenas and of others, used by several threads in turn
  */
 #include "expect.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -892,6 +894,58 @@ static void churn(void) {
     EXPECT(nested_calls > 0);
 }
 
+static void *pinned(void *argument) {
+    unsigned rank = *(unsigned *)argument, index;
+    cpu_set_t all, one;
+    EXPECT(sched_getaffinity(0, sizeof all, &all) == 0);
+    CPU_ZERO(&one);
+    unsigned seen = 0;
+    for (int number = 0; number < CPU_SETSIZE; number++) {
+        if (CPU_ISSET(number, &all) && seen++ == rank) {
+            CPU_SET(number, &one);
+        }
+    }
+    EXPECT(sched_setaffinity(0, sizeof one, &one) == 0);
+    size_t length = sizeof index;
+    EXPECT(mallctl("thread.arena", &index, &length, NULL, 0) == 0 && index == rank % 32);
+    /* Far more than any cache holds. */
+    static __thread void *live[20000];
+    for (int at = 0; at < 20000; at++) {
+        live[at] = malloc(1000);
+    }
+    EXPECT(owner(live[19999]) == index && owner(live[10000]) == index);
+    /* They stay: what was freed would serve the next thread, whatever arena it has. */
+    return NULL;
+}
+
+static void percpu(void) {
+    cpu_set_t all;
+    EXPECT(sched_getaffinity(0, sizeof all, &all) == 0);
+    unsigned processors = CPU_COUNT(&all), narenas = processors < 32 ? processors : 32;
+    EXPECT(count_of("arenas.narenas", 0) == narenas && count_of("opt.narenas", 0) == narenas);
+    const char *mode = NULL;
+    size_t length = sizeof mode;
+    EXPECT(mallctl("opt.percpu_arena", &mode, &length, NULL, 0) == 0 && strcmp(mode, "percpu") == 0);
+    for (unsigned rank = 0; rank < processors && rank < 40; rank++) {
+        pthread_t id;
+        EXPECT(pthread_create(&id, NULL, pinned, &rank) == 0 && pthread_join(id, NULL) == 0);
+    }
+    /* Threads go where their processors are, unless they are bound to an arena made by request. */
+    unsigned now, index = 0;
+    length = sizeof now;
+    EXPECT(mallctl("thread.arena", &now, &length, NULL, 0) == 0);
+    if (processors > 1) {
+        index = (now + 1) % narenas;
+        int code = mallctl("thread.arena", NULL, NULL, &index, sizeof index);
+        EXPECT(code == EPERM || code == 0);
+    }
+    index = create(NULL);
+    EXPECT(index == narenas && mallctl("thread.arena", NULL, NULL, &index, sizeof index) == 0);
+    void *p = malloc(100);
+    EXPECT(owner(p) == index);
+    free(p);
+}
+
 #define CACHE(c) ((int)(((unsigned)(c) + 2) << 8))
 
 static unsigned create_cache(void) {
@@ -1047,7 +1101,7 @@ int main(int count, char **arguments) {
         {"objects", objects}, {"life", life},       {"settings", settings}, {"nodump", nodump},
         {"shared", shared},   {"thousand", thousand}, {"threads", threads}, {"fork", forking},
         {"nested", nested},   {"nocache", nocache}, {"defrag", defrag},     {"batch", batch},
-        {"caches", caches},   {"churn", churn},
+        {"caches", caches},   {"churn", churn},   {"percpu", percpu},
     };
     EXPECT(count == 2 && mallctl != NULL);
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

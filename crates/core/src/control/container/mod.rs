@@ -88,7 +88,7 @@ pub(super) fn prepare(options: &Options) -> usize {
     if !options.cgroup {
         pressure::set_ceiling(usize::MAX);
     }
-    processors::prepare(options.narenas, options.narenas_ratio)
+    processors::prepare(options.percpu_arena, options.narenas, options.narenas_ratio)
 }
 
 /// Whether somebody should call [`look`]. Cheap.

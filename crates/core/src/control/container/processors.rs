@@ -7,7 +7,7 @@
 
 use super::{STATE, State, WANTED, limits};
 use crate::arena::{self, ARENAS_MAX};
-use crate::options::{Fixed, Options};
+use crate::options::{Fixed, Options, PercpuArena};
 use crate::sys::cpu;
 use crate::thread::registry;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,11 +27,14 @@ static STARTS: AtomicUsize = AtomicUsize::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static QUOTA: AtomicUsize = AtomicUsize::new(0);
 
-/// Settles the number of arenas by `narenas`, 0 for as many as the processors want, which is `ratio` of them where that
-/// is not the default. Called once, by the boot.
-pub(super) fn prepare(narenas: usize, ratio: Fixed) -> usize {
+/// Settles the number of arenas: one for a processor, or two, as `by_cpu` says; else by `narenas`, 0 for as many as the
+/// processors want, which is `ratio` of them where that is not the default. Called once, by the boot.
+pub(super) fn prepare(by_cpu: PercpuArena, narenas: usize, ratio: Fixed) -> usize {
     let cpus = cpu::usable();
     let wanted = match (narenas, ratio) {
+        _ if by_cpu != PercpuArena::Disabled => {
+            Some(arena::by_cpu::prepare(by_cpu == PercpuArena::Phycpu))
+        }
         (0, Options::DEFAULT_RATIO) => None,
         (0, Fixed(ratio)) => {
             let count = cpus.saturating_mul(ratio.max(0) as usize) >> Fixed::LG_ONE;

@@ -133,8 +133,7 @@ rows! {
     calloc_madvise_threshold: Bytes(calloc_madvise_threshold, within(0, BYTES_MAX)) "calloc has memory cleared by the system from here on";
     mutex_max_spin: Count(mutex_max_spin, within(-1, i64::MAX)) "looks at a lock before a thread sleeps";
     narenas_ratio: Fraction(narenas_ratio) "arenas for each processor, where narenas is not said";
-    percpu_arena: PercpuArena(percpu_arena) "threads use the arena of their processor"
-        without "threads keep their arena";
+    percpu_arena: PercpuArena(percpu_arena) "threads use the arena of the processor that they run on";
     cache_oblivious: Switch(cache_oblivious) "large objects start anywhere in their first page"
         without "large objects start on a page";
     bin_shards: Spans(bin_shards, within(1, 64)) "locks for each small class: SIZE-SIZE:N|..."

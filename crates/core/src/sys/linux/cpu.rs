@@ -46,19 +46,43 @@ pub(crate) unsafe fn step<const STEP: isize, T>(word: *mut *mut T) {
 
 /// Number of processors this process may run on; at least 1.
 pub(crate) fn usable() -> usize {
+    let mut count = 0;
+    each_word(|_, word| count += word.count_ones() as usize);
+    count.max(1)
+}
+
+/// Calls `visit` with the numbers of the processors this process may run on, in order.
+#[cold]
+pub(crate) fn each_usable(mut visit: impl FnMut(usize)) {
+    each_word(|at, mut word| {
+        while word != 0 {
+            visit(at * 64 + word.trailing_zeros() as usize);
+            word &= word - 1;
+        }
+    });
+}
+
+/// Calls `visit` with the words of the affinity mask.
+fn each_word(mut visit: impl FnMut(usize, u64)) {
     // 8192 processors: what the largest kernels are built for. Not cleared: the kernel says how much it wrote.
     let mut mask = [const { MaybeUninit::<u64>::uninit() }; 128];
     let (bytes, addr) = (size_of_val(&mask), mask.as_mut_ptr().expose_provenance());
     // SAFETY: the kernel fills at most the bytes named.
     let written = unsafe { syscall(libc::SYS_sched_getaffinity, [0, bytes, addr, 0, 0, 0]) };
-    match ok(written) {
-        Some(bytes) => mask
-            .iter()
-            .take(bytes / size_of::<u64>())
+    if let Some(bytes) = ok(written) {
+        for (at, word) in mask.iter().enumerate().take(bytes / size_of::<u64>()) {
             // SAFETY: the kernel wrote so many words.
-            .map(|word| unsafe { word.assume_init_read() }.count_ones() as usize)
-            .sum::<usize>()
-            .max(1),
-        None => 1,
+            visit(at, unsafe { word.assume_init_read() });
+        }
     }
+}
+
+/// The number of the processor that the calling thread runs on at this moment.
+#[cold]
+pub(crate) fn current() -> usize {
+    let mut number = 0u32;
+    let place = (&raw mut number).expose_provenance();
+    // SAFETY: the kernel fills the number.
+    unsafe { syscall(libc::SYS_getcpu, [place, 0, 0, 0, 0, 0]) };
+    number as usize
 }

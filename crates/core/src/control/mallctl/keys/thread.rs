@@ -3,8 +3,8 @@
 use super::super::index::Arenas;
 use super::super::row::{Access, Kind, Row, both, deed, row};
 use super::{Call, Refusal};
-use crate::arena::ArenaIndex;
 use crate::arena::manual::ArenaRef;
+use crate::arena::{ArenaIndex, by_cpu};
 use crate::control::upkeep;
 use crate::sys::clock;
 use crate::thread::{CacheRef, Inside, registry};
@@ -36,6 +36,8 @@ pub(super) const ROWS: &[Row] = &[
 /// Has the allocations of the thread that has `cache` come from another arena.
 fn bind(cache: CacheRef, arenas: Arenas, index: usize) -> Result<(), Refusal> {
     let arena = match arenas {
+        // Threads go where their processors are.
+        Arenas::One(_) if by_cpu::is_on() => return Err(Refusal::Forbidden),
         Arenas::One(_) => None,
         Arenas::Manual(arena) => Some(arena),
         _ => return Err(Refusal::Failed),
@@ -57,6 +59,9 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     match key {
         Key::Arena => {
             let wanted = call.request.take::<u32>()?;
+            if let Some(cache) = own.filter(|_| by_cpu::is_on()) {
+                cache.set_arena(by_cpu::here());
+            }
             let automatic = own.map_or(ArenaIndex::FIRST, CacheRef::arena).index();
             let before = own.and_then(CacheRef::binding);
             let before = before.map_or(automatic, ArenaRef::index);
