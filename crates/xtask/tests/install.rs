@@ -241,7 +241,7 @@ fn redis(library: &Path) {
     }
     let script = r#"
         set -e
-        redis-server --port 0 --unixsocket "$1/redis" --dir "$1" --save "" --daemonize no >"$1/log" 2>&1 &
+        redis-server --port 0 --unixsocket "$1/redis" --dir "$1" --save "" --enable-debug-command yes --daemonize no >"$1/log" 2>&1 &
         server=$!
         ask() { redis-cli -s "$1" "${@:2}"; }
         for _ in $(seq 200); do
@@ -250,6 +250,7 @@ fn redis(library: &Path) {
         done
         grep -q libjemalloc.so.2 /proc/$server/maps
         ask "$1/redis" debug populate 20000 key 100 >/dev/null
+        test "$(ask "$1/redis" dbsize)" = 20000
         ask "$1/redis" save
         ask "$1/redis" bgsave
         ask "$1/redis" info memory
