@@ -269,7 +269,7 @@ pub struct Options {
     pub abort_conf: bool,
     /// `confirm_conf`: each source and each option taken is told.
     pub confirm_conf: bool,
-    /// `count`: every operation is counted, at a few nanoseconds each.
+    /// `count`: the report tells how many operations there were.
     pub count: bool,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
     pub report_dir: &'static [u8],

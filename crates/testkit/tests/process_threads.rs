@@ -81,3 +81,18 @@ fn figure(outcome: &Outcome, name: &str) -> usize {
         .and_then(|_| words.next()?.parse().ok())
         .unwrap_or_else(|| panic!("no figure {name}: {outcome}"))
 }
+
+#[test]
+fn what_a_thread_allocated_and_freed_is_counted_to_the_byte() {
+    let Some(program) = compiler::c("process/thread_counters.c", "thread_counters", &[]) else {
+        return;
+    };
+    for options in ["", "dirty_decay_ms:0", "narenas:3"] {
+        let outcome = child::Run::new(&program)
+            .env("MALLOC_CONF", options)
+            .preload(artifacts::library())
+            .run()
+            .expect_success();
+        assert_eq!(outcome.stdout, "counted\n", "{options}");
+    }
+}

@@ -7,7 +7,7 @@
 //! ```
 
 use super::block;
-use super::slow::{self, Operation};
+use super::slow;
 use crate::arena::{ArenaIndex, large, manual};
 use crate::control::{limit, modes, report};
 use crate::extent::{HEAP, Purpose};
@@ -15,7 +15,7 @@ use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
     SizeClass, aligned_size, class_of, round_up, usable_size,
 };
-use crate::thread::{self, CacheRef, Current, Inside, cache, registry};
+use crate::thread::{self, CacheRef, Current, Inside, cache};
 use core::ptr::NonNull;
 
 /// No process can have more.
@@ -159,9 +159,10 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
 
 /// An object of an extent's size.
 fn alloc_extent(size: usize) -> *mut u8 {
-    if let Current::Started(cache, false) = thread::current() {
+    if let Some(cache) = thread::live() {
         let pages = Pages::holding(size.min(MAX_SIZE));
         if let Some(object) = large::alloc_idle(pages, cache.arena()) {
+            cache.note_large_alloc(pages.bytes());
             return object.as_ptr();
         }
     }
@@ -173,14 +174,14 @@ fn alloc_extent(size: usize) -> *mut u8 {
 
 /// An object of a cached class.
 fn get_cached(class: SizeClass) -> *mut u8 {
-    slow::enter(Operation::Alloc, |cache| {
+    slow::enter(|cache| {
         take_cached(cache, class)
             .or_else(|| {
                 limit::relieve(class.size(), cache);
                 take_cached(cache, class)
             })
             .map_or_else(
-                || failed(cache, class.size()),
+                || modes::refuse(class.size()),
                 |object| {
                     // SAFETY: an object of that class, the caller's from now on.
                     unsafe { modes::fill_new(object, class.size(), false) };
@@ -204,23 +205,16 @@ fn alloc_known_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 /// Has what `body` allocates come from an automatic arena, whatever the thread is bound to.
 pub(super) fn unbound<R>(body: impl FnOnce() -> R) -> R {
     match thread::current() {
-        Current::Started(cache, true) => cache.unbound(body),
+        Current::Started(cache) if thread::live().is_none() => cache.unbound(body),
         _ => body(),
     }
-}
-
-/// Null, for a request that was counted and is none.
-#[cold]
-fn failed(cache: Option<CacheRef>, bytes: usize) -> *mut u8 {
-    registry::uncount_allocation(cache);
-    modes::refuse(bytes)
 }
 
 /// Null, for a request that nothing can satisfy; the end of the process where the option `xmalloc` asks for it.
 #[cold]
 #[inline(never)]
 pub fn refuse(size: usize) -> *mut u8 {
-    slow::enter(Operation::Other, |_| modes::refuse(size))
+    slow::enter(|_| modes::refuse(size))
 }
 
 /// The rest of [`alloc_zeroed`].
@@ -248,7 +242,7 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
         // Nothing that could be given back would help.
         return refuse(bytes);
     }
-    slow::enter(Operation::Alloc, |cache| {
+    slow::enter(|cache| {
         let (bytes, zeroed) = (modes::rounded(bytes), zeroed || modes::zero());
         let object = take(cache, bytes, align, zeroed).or_else(|| {
             if !limit::relieve(bytes, cache) {
@@ -259,13 +253,14 @@ fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
         if bytes >= report::NOTED_BYTES {
             report::update(false);
         }
-        object.unwrap_or_else(|| failed(cache, bytes))
+        object.unwrap_or_else(|| modes::refuse(bytes))
     })
 }
 
 fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Option<*mut u8> {
     if let Some(arena) = cache.and_then(CacheRef::bound) {
         let object = manual::alloc(arena, bytes, align, zeroed, Inside(cache))?;
+        thread::note_alloc(cache, bytes);
         // SAFETY: an object of that many bytes, the caller's from now on.
         unsafe { modes::fill_new(object, bytes, zeroed) };
         return Some(object);
@@ -286,6 +281,7 @@ fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Op
         None => {
             let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
             let fresh = large::alloc(bytes, align, arena, Purpose::of_request(zeroed))?;
+            thread::note_alloc(cache, bytes);
             if zeroed && !fresh.zeroed {
                 // SAFETY: an object of that many bytes, the caller's from now on.
                 unsafe { clear_large(fresh.addr, bytes) };
@@ -314,8 +310,16 @@ fn take_cached(cache: Option<CacheRef>, class: SizeClass) -> Option<*mut u8> {
     match cache {
         Some(cache) => match cache.bound() {
             None => cache.pop(class),
-            Some(arena) => manual::alloc(arena, class.size(), 1, false, Inside(Some(cache))),
+            Some(arena) => {
+                let object = manual::alloc(arena, class.size(), 1, false, Inside(Some(cache)))?;
+                thread::note_alloc(Some(cache), class.size());
+                Some(object)
+            }
         },
-        None => cache::alloc_uncached(class, ArenaIndex::FIRST),
+        None => {
+            let object = cache::alloc_uncached(class, ArenaIndex::FIRST)?;
+            thread::note_alloc(None, class.size());
+            Some(object)
+        }
     }
 }

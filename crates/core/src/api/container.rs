@@ -1,6 +1,6 @@
 //! Container: what the control group leaves to this process, for operators and programs that ask.
 
-use super::slow::{self, Operation};
+use super::slow;
 use crate::control::container;
 pub use crate::extent::Pressure;
 use crate::sys::clock;
@@ -20,7 +20,7 @@ pub struct Container {
 
 /// Reads what the container allows and uses. Takes some dozens of microseconds.
 pub fn container() -> Container {
-    let figures = slow::enter(Operation::Other, |_| container::figures(clock::now_ns()));
+    let figures = slow::enter(|_| container::figures(clock::now_ns()));
     Container {
         cpus: figures.cpus,
         memory_limit: figures.memory_limit,

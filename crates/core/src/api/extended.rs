@@ -13,7 +13,7 @@ use super::flags::Flags;
 use super::free::{dealloc, dealloc_sized, is_size_of};
 use super::query::{request_size, usable_size};
 use super::resize::{self, realloc};
-use super::slow::{self, Operation};
+use super::slow;
 use crate::arena::manual;
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, automatic, large};
@@ -21,7 +21,7 @@ use crate::control::{limit, modes};
 use crate::extent::{Purpose, page_map};
 use crate::size::{PAGE, Pages, SizeClass, class_of};
 use crate::thread::explicit::{self, Source};
-use crate::thread::{CacheRef, Inside, cache, registry};
+use crate::thread::{self, CacheRef, Inside, cache};
 
 impl Flags {
     /// Whether the calls without these flags do the same.
@@ -56,7 +56,7 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
     let Some(bytes) = request_size(size, flags.align) else {
         return refuse(size);
     };
-    slow::enter(Operation::Alloc, |own| {
+    slow::enter(|own| {
         let zero = flags.zero || modes::zero();
         let flags = Flags { zero, ..flags };
         let object = flags.source(own).and_then(|source| {
@@ -67,14 +67,12 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
         });
         match object {
             Some(object) => {
+                thread::note_alloc(own, bytes);
                 // SAFETY: an object of that many bytes, the caller's from now on.
                 unsafe { modes::fill_new(object, bytes, zero) };
                 object
             }
-            None => {
-                registry::uncount_allocation(own);
-                modes::refuse(bytes)
-            }
+            None => modes::refuse(bytes),
         }
     })
 }
@@ -127,8 +125,14 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
     if ptr.is_null() {
         return;
     }
-    let result = slow::enter(Operation::Free, |own| {
-        modes::fill_freed_object(ptr, page_map::class_byte(ptr));
+    let result = slow::enter(|own| {
+        let byte = page_map::class_byte(ptr);
+        modes::fill_freed_object(ptr, byte);
+        let bytes = match SizeClass::from_byte(byte) {
+            Some(class) => class.size(),
+            None => large::inspect(ptr)?,
+        };
+        thread::note_dealloc(own, bytes);
         match flags.cache {
             Some(id) => explicit::dealloc(id as usize, ptr, Inside(own)),
             None => give(own, ptr),

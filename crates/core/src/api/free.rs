@@ -5,14 +5,14 @@
 //! else is looked at, which finds wrong sizes for the price of the compare.
 
 use super::alloc::looked_up;
-use super::slow::{self, Operation};
+use super::slow;
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, large, manual};
 use crate::control::modes;
 use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
-use crate::thread::{self, CacheRef, Current, Inside, cache};
+use crate::thread::{self, CacheRef, Inside, cache};
 
 /// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
 /// message.
@@ -21,10 +21,10 @@ use crate::thread::{self, CacheRef, Current, Inside, cache};
 /// `ptr` came from this allocator, is not free, and nobody uses it from now on.
 #[inline(always)]
 pub unsafe fn dealloc(ptr: *mut u8) {
-    if page_map::class_byte_below(ptr).is_some_and(|byte| thread::push(byte, ptr)) {
-        return;
+    match page_map::class_byte_below(ptr) {
+        Some(byte) if thread::push(byte, ptr) => {}
+        byte => dealloc_missed(ptr, byte.unwrap_or(0)),
     }
-    dealloc_missed(ptr);
 }
 
 /// Frees the object at `ptr`, allocated with `size` bytes at `align`, a power of two; null is ignored.
@@ -33,12 +33,14 @@ pub unsafe fn dealloc(ptr: *mut u8) {
 /// As for [`dealloc`]; `size` lies between what was asked for and the usable size, `align` is what was asked for.
 #[inline(always)]
 pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
-    if let Some(byte) = small_class(size, align) {
-        if page_map::class_byte_below(ptr) == Some(byte) && thread::push(byte, ptr) {
-            return;
+    match small_class(size, align) {
+        Some(byte) if page_map::class_byte_below(ptr) == Some(byte) => {
+            if !thread::push(byte, ptr) {
+                dealloc_missed(ptr, byte);
+            }
         }
+        _ => dealloc_sized_missed(ptr, size, align),
     }
-    dealloc_sized_missed(ptr, size, align);
 }
 
 /// Class byte of what `size` bytes at `align` get, where the table answers.
@@ -57,54 +59,84 @@ pub(super) fn small_class(size: usize, align: usize) -> Option<u8> {
 /// As said; `ptr` is not null.
 #[inline(always)]
 pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
-    if let Some(byte) = small_class(size, align) {
-        debug_assert_eq!(page_map::class_byte(ptr), byte, "layout of another object");
-        if thread::push(byte, ptr) {
-            return;
+    match small_class(size, align) {
+        Some(byte) => {
+            debug_assert_eq!(page_map::class_byte(ptr), byte, "layout of another object");
+            if !thread::push(byte, ptr) {
+                dealloc_known_missed(ptr, byte);
+            }
         }
+        None => dealloc_sized_missed(ptr, size, align),
     }
-    dealloc_sized_missed(ptr, size, align);
 }
 
+/// The rest of [`dealloc_known`], for a layout whose class has byte `byte`.
 #[cold]
 #[inline(never)]
-fn dealloc_missed(ptr: *mut u8) {
-    if ptr.is_null() {
-        return;
+fn dealloc_known_missed(ptr: *mut u8, byte: u8) {
+    if page_map::class_byte(ptr) != byte {
+        misuse::report(Misuse::WrongSize, ptr);
     }
-    let byte = page_map::class_byte(ptr);
-    let offer = match thread::current() {
-        Current::Started(cache, false) if byte == 0 => large::dealloc_idle(ptr, cache.arena()),
-        _ => Offer::Refused,
+    dealloc_missed(ptr, byte);
+}
+
+/// The rest of [`dealloc`], of an object whose page has class byte `byte`. What follows are tail calls: what a look or
+/// the run cache takes saves no registers.
+#[cold]
+#[inline(never)]
+fn dealloc_missed(ptr: *mut u8, byte: u8) {
+    let Some(cache) = thread::live() else {
+        thread::decline(byte);
+        return dealloc_entered(ptr);
     };
-    // Tail calls: what the run cache takes saves no registers.
-    match offer {
-        Offer::Taken(None) if HEAP.is_pressed() => tick(),
-        Offer::Taken(None) => {}
-        Offer::Taken(Some(displaced)) => release(displaced),
-        Offer::Refused => dealloc_entered(ptr, byte),
+    match SizeClass::from_byte(byte) {
+        Some(class) if cache.push_after_look(class, ptr) => {}
+        Some(_) => dealloc_entered(ptr),
+        None => {
+            thread::decline(byte);
+            dealloc_large(cache, ptr);
+        }
+    }
+}
+
+/// Frees what has no bin.
+#[inline(never)]
+fn dealloc_large(cache: CacheRef, ptr: *mut u8) {
+    match large::dealloc_idle(ptr, cache.arena()) {
+        Offer::Taken(bytes, displaced) => {
+            cache.note_large_dealloc(bytes);
+            match displaced {
+                None if HEAP.is_pressed() => tick(),
+                None => {}
+                Some(displaced) => release(displaced),
+            }
+        }
+        Offer::Refused => dealloc_entered(ptr),
     }
 }
 
 #[cold]
 #[inline(never)]
 fn tick() {
-    slow::enter(Operation::Other, |_| ());
+    slow::enter(|_| ());
 }
 
 #[cold]
 #[inline(never)]
 fn release(displaced: Displaced) {
-    slow::enter(Operation::Other, |_| displaced.release());
+    slow::enter(|_| displaced.release());
 }
 
 #[inline(never)]
-fn dealloc_entered(ptr: *mut u8, byte: u8) {
-    slow::enter(Operation::Free, |cache| give(cache, ptr, byte));
+fn dealloc_entered(ptr: *mut u8) {
+    if !ptr.is_null() {
+        slow::enter(|cache| give(cache, ptr));
+    }
 }
 
-/// Takes the object at `ptr`, whose page has class byte `byte`.
-fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
+/// Takes the object at `ptr`.
+fn give(cache: Option<CacheRef>, ptr: *mut u8) {
+    let byte = page_map::class_byte(ptr);
     if let Some(cache) = cache {
         modes::scan_for_double_free(ptr, byte, cache);
     }
@@ -114,13 +146,20 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, byte: u8) {
         Some(class) => {
             match cache {
                 Some(cache) => cache.push(class, ptr),
-                None => cache::dealloc_uncached(class, ptr),
+                None => {
+                    thread::note_dealloc(None, class.size());
+                    cache::dealloc_uncached(class, ptr);
+                }
             }
             Ok(())
         }
-        None => manual::dealloc(ptr, Inside(cache)).unwrap_or_else(|| {
-            large::dealloc(ptr, cache.map_or(ArenaIndex::FIRST, CacheRef::arena))
-        }),
+        None => {
+            let bytes = large::inspect(ptr);
+            let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
+            manual::dealloc(ptr, Inside(cache))
+                .unwrap_or_else(|| large::dealloc(ptr, arena))
+                .map(|()| thread::note_dealloc(cache, bytes.unwrap_or(0)))
+        }
     };
     if let Err(error) = result {
         misuse::report(error, ptr);

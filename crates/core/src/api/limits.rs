@@ -4,7 +4,7 @@
 //! not, idle memory that has not been given back, and the allocator's own records. The program's stacks, its code and
 //! its own mappings are not.
 
-use super::slow::{self, Operation};
+use super::slow;
 use crate::control::limit;
 use crate::meta::limit as counts;
 
@@ -36,7 +36,7 @@ pub fn limits() -> Limits {
 ///
 /// As the option `heap_limit_hard`.
 pub fn set_heap_limit_hard(bytes: usize) {
-    slow::enter(Operation::Other, |cache| limit::set_hard(bytes, cache));
+    slow::enter(|cache| limit::set_hard(bytes, cache));
 }
 
 /// Sets the soft limit to `bytes`, at least 1 MiB; 0: none. Where allocations take more, idle memory is given back, and
@@ -44,7 +44,7 @@ pub fn set_heap_limit_hard(bytes: usize) {
 ///
 /// As the option `heap_limit_soft`.
 pub fn set_heap_limit_soft(bytes: usize) {
-    slow::enter(Operation::Other, |_| limit::set_soft(bytes));
+    slow::enter(|_| limit::set_soft(bytes));
 }
 
 /// Registers the function that is called when more memory is in use than the soft limit says, with the bytes used and
@@ -54,5 +54,5 @@ pub fn set_heap_limit_soft(bytes: usize) {
 /// never by two threads at a time. It may allocate, free, and set limits; it must not wait for a lock that its thread
 /// may hold while it allocates. A panic in it ends the process.
 pub fn set_soft_limit_callback(callback: Option<SoftLimitCallback>) {
-    slow::enter(Operation::Other, |_| limit::set_callback(callback));
+    slow::enter(|_| limit::set_callback(callback));
 }

@@ -1,6 +1,6 @@
 //! Maintain: what operators and the C door ask for besides memory.
 
-use super::slow::{self, Operation};
+use super::slow;
 use crate::control::options::keys::DECAY_MAX;
 use crate::control::{boot, modes, upkeep};
 use crate::options::ZeroRealloc;
@@ -26,7 +26,7 @@ pub struct Footprint {
 /// Gives all idle memory to the system: caches of the calling thread and of threads that ended, depot, idle
 /// pages. Bytes given back.
 pub fn trim() -> usize {
-    slow::enter(Operation::Other, upkeep::trim)
+    slow::enter(upkeep::trim)
 }
 
 /// Gives all memory that nobody uses to the system, now: what the calling thread cached, what lies between threads, idle
@@ -52,7 +52,7 @@ pub fn purge() -> usize {
 /// ```
 pub fn set_decay_ms(decay_ms: Option<u64>) {
     let dirty_ms = decay_ms.map_or(-1, |ms| ms.min(DECAY_MAX as u64) as isize);
-    slow::enter(Operation::Other, |_| {
+    slow::enter(|_| {
         upkeep::change_decay_ms(dirty_ms, upkeep::decay_ms().1);
     });
 }
@@ -66,7 +66,7 @@ pub fn set_decay_ms(decay_ms: Option<u64>) {
 /// assert_eq!(jemoxide::flush_thread_cache(), 0);
 /// ```
 pub fn flush_thread_cache() -> usize {
-    slow::enter(Operation::Other, upkeep::flush)
+    slow::enter(upkeep::flush)
 }
 
 /// Tells that the calling thread is about to sleep for long: what it cached goes to others, and what is due goes to the
@@ -81,13 +81,13 @@ pub fn flush_thread_cache() -> usize {
 /// });
 /// ```
 pub fn idle() -> usize {
-    slow::enter(Operation::Other, upkeep::idle)
+    slow::enter(upkeep::idle)
 }
 
 /// The figures of this moment.
 pub fn footprint() -> Footprint {
     let mut figures = Snapshot::ZERO;
-    slow::enter(Operation::Other, |_| snapshot::take(&mut figures));
+    slow::enter(|_| snapshot::take(&mut figures));
     let large = figures
         .class_bytes
         .iter()
@@ -106,7 +106,7 @@ pub fn footprint() -> Footprint {
 /// 0.3 ms in a small process, 30 to 80 ms for each GiB that has memory. No lock is held meanwhile.
 pub fn rss() -> RssReport {
     let mut report = RssReport::default();
-    slow::enter(Operation::Other, |_| accounts::take(&mut report));
+    slow::enter(|_| accounts::take(&mut report));
     report
 }
 

@@ -21,7 +21,7 @@
 //!
 //! docs/COMPAT.md lists the names. The C door has the same by `mallctl`, `mallctlnametomib` and `mallctlbymib`.
 
-use super::slow::{self, Operation};
+use super::slow;
 use super::{Flags, alloc_with};
 use crate::control::mallctl::{self as tree, Access, Batch, Due, Found, Kind, Refusal, Request};
 use crate::control::purger;
@@ -206,7 +206,7 @@ fn settle(found: Found, request: Request) -> Result<(), Error> {
 
 /// Has the key answer, and does what is due then.
 fn serve(found: Found, request: Request) -> Result<(), Refusal> {
-    let (result, due) = slow::enter(Operation::Other, |own| tree::answer(found, request, own));
+    let (result, due) = slow::enter(|own| tree::answer(found, request, own));
     match due {
         Due::Nothing => {}
         Due::Start => purger::start(),

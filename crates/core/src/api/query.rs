@@ -1,6 +1,6 @@
 //! Ask.
 
-use super::slow::{self, Operation};
+use super::slow;
 use crate::arena::{large, misuse};
 use crate::control::modes;
 use crate::extent::page_map;
@@ -49,7 +49,7 @@ pub fn request_size(size: usize, align: usize) -> Option<usize> {
 /// `bytes`, rounded as the options say, which are read first if that was not done yet.
 fn rounded(bytes: usize) -> usize {
     match thread::current() {
-        Current::Unstarted => slow::enter(Operation::Other, |_| modes::rounded(bytes)),
+        Current::Unstarted => slow::enter(|_| modes::rounded(bytes)),
         _ => modes::rounded(bytes),
     }
 }

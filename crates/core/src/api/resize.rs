@@ -11,7 +11,7 @@ use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte, refuse, unbo
 use super::block;
 use super::free::{dealloc, small_class};
 use super::query::{request_size, usable_size};
-use super::slow::{self, Operation};
+use super::slow;
 use crate::arena::large::{self, RELOCATE_MIN};
 use crate::arena::{ArenaIndex, manual, misuse};
 use crate::control::modes;
@@ -191,7 +191,7 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
 /// `ptr` is a large object of `old` bytes, the caller's; it is no more after an answer.
 unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Option<*mut u8> {
     let from = NonNull::new(ptr)?;
-    slow::enter(Operation::Other, |cache| {
+    slow::enter(|cache| {
         if cache.is_some_and(|cache| cache.bound().is_some()) || manual::arena_of(ptr).is_some() {
             // Its own arena's, and not to be moved by the system.
             return None;
@@ -200,6 +200,8 @@ unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Opti
         let purpose = Purpose::Written(Pages::holding(old).0);
         let fresh = large::alloc(new, align, arena, purpose)?;
         let to = fresh.addr;
+        thread::note_alloc(cache, new);
+        thread::note_dealloc(cache, old);
         // SAFETY: the caller's promise; an object just allocated, no shorter.
         unsafe {
             if !(fresh.vacant && large::relocate(from, to)) {
@@ -226,11 +228,15 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
         // SAFETY: what is given away, which always succeeds, and is the caller's until then.
         unsafe { modes::fill_freed(ptr.add(new), old - new) };
     }
-    let grown = slow::enter(Operation::Other, |cache| {
-        manual::resize(ptr, new, zeroed, Inside(cache)).unwrap_or_else(|| {
+    let grown = slow::enter(|cache| {
+        let grown = manual::resize(ptr, new, zeroed, Inside(cache)).unwrap_or_else(|| {
             // SAFETY: the caller's promise; of an automatic arena.
             unsafe { large::resize(start, new, purpose) }
-        })
+        });
+        if let (Some(_), Some(cache)) = (grown, cache) {
+            cache.note_bytes(new as u64, old as u64);
+        }
+        grown
     });
     if grown == Some(false) && zeroed && new > old {
         // SAFETY: the object now holds `new` bytes.

@@ -1,33 +1,17 @@
-//! The way into every slow path: state of the thread, fork gate, counting, what is due.
+//! The way into every slow path: state of the thread, fork gate, what is due.
 
 use crate::control::{boot, limit, purger, upkeep};
 use crate::extent::HEAP;
 use crate::thread::passage::Passage;
-use crate::thread::{self, CacheRef, Current, registry};
-
-/// The operation that went slow, for counting.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Alloc,
-    Free,
-    Other,
-}
+use crate::thread::{self, CacheRef, Current};
 
 /// Runs `body` with the calling thread's cache, if it has one, inside the fork gate.
 #[inline]
-pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>) -> R) -> R {
+pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     let cache = match thread::current() {
-        Current::Started(cache, shadowed) => {
-            if shadowed && operation != Operation::Other && registry::is_counting() {
-                cache.count(operation == Operation::Alloc);
-            }
-            Some(cache)
-        }
-        Current::Unstarted => start(operation),
-        Current::Gone => {
-            registry::count_uncached(operation == Operation::Alloc, operation == Operation::Free);
-            None
-        }
+        Current::Started(cache) => Some(cache),
+        Current::Unstarted => boot::start_thread(),
+        Current::Gone => None,
     };
     let passage = Passage::enter(cache);
     let result = body(cache);
@@ -42,14 +26,4 @@ pub(super) fn enter<R>(operation: Operation, body: impl FnOnce(Option<CacheRef>)
         limit::call();
     }
     result
-}
-
-#[cold]
-fn start(operation: Operation) -> Option<CacheRef> {
-    let cache = boot::start_thread()?;
-    // The first operation of a thread counts too.
-    if operation != Operation::Other && registry::is_counting() {
-        cache.count(operation == Operation::Alloc);
-    }
-    Some(cache)
 }

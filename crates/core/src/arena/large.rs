@@ -200,8 +200,8 @@ impl Displaced {
 
 /// What became of an object that was offered to the run cache.
 pub(crate) enum Offer {
-    /// It waits in its slot; what waited there before is displaced.
-    Taken(Option<Displaced>),
+    /// It, an object of so many bytes, waits in its slot; what waited there before is displaced.
+    Taken(usize, Option<Displaced>),
     /// It is not a large object that fits there; nothing happened.
     Refused,
 }
@@ -225,14 +225,15 @@ pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
         return Offer::Refused;
     }
     HEAP.note_idle(room.waiting_bytes() / PAGE);
-    Offer::Taken(room.put(record).map(Displaced))
+    let bytes = Pages(object.pages).bytes();
+    Offer::Taken(bytes, room.put(record).map(Displaced))
 }
 
 /// Frees the large object at `ptr`. Called inside a passage.
 pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
     match dealloc_idle(ptr, arena) {
-        Offer::Taken(Some(displaced)) => displaced.release(),
-        Offer::Taken(None) => {}
+        Offer::Taken(_, Some(displaced)) => displaced.release(),
+        Offer::Taken(_, None) => {}
         Offer::Refused => return dealloc_past(ptr),
     }
     Ok(())

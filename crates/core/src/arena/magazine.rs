@@ -40,6 +40,17 @@ pub(crate) const fn full_room(capacity: usize) -> usize {
     }
 }
 
+/// Room of the next larger magazine than one of `room`, for loads of `capacity` objects; `room` where there is none.
+pub(crate) fn next_room(room: usize, capacity: usize) -> usize {
+    if capacity <= STARTER || room >= full_room(capacity) {
+        return room;
+    }
+    ROOMS
+        .into_iter()
+        .find(|&larger| larger > room)
+        .unwrap_or(room)
+}
+
 /// The empties with that room.
 fn empties(room: usize) -> &'static Stack {
     // With the header 16, 64, 128 and 256 words: 0, 1, 2 and 4 times 64, numbers of 0 to 3 bits.

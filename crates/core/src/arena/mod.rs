@@ -42,6 +42,7 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Automatic arenas there will ever be; 0: that is open.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static FROZEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Index of an automatic arena and of its depot shard; below [`ARENAS_MAX`].

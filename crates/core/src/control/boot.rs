@@ -172,7 +172,7 @@ fn prepare(options: &Options) -> bool {
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     modes::prepare(options);
     mutex::set_spins(options.mutex_max_spin);
-    registry::prepare(orphans, options.count, modes::watch_all(options));
+    registry::prepare(orphans, modes::watch_all(options));
     report::prepare(options);
     warned
 }

@@ -43,12 +43,14 @@ impl SizeClass {
         }
     }
 
-    /// The class of a page-map byte (see [`SizeClass::byte`]), 0 for "none".
+    /// The class of a page-map byte (see [`SizeClass::byte`]), 0 for "none": a cached one.
+    #[inline]
     pub const fn from_byte(byte: u8) -> Option<Self> {
-        if byte == 0 {
-            None
+        let index = (byte / 2).wrapping_sub(1);
+        if (index as usize) < CACHED_CLASSES {
+            Some(Self(index))
         } else {
-            Self::new(byte as usize / 2 - 1)
+            None
         }
     }
 

@@ -8,7 +8,7 @@ use super::report::Snapshot;
 use crate::arena::{bin, depot, hollow, large, run_cache};
 use crate::extent::{HEAP, page_map};
 use crate::meta;
-use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, size_of_class};
+use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, SizeClass, size_of_class};
 use crate::thread::registry;
 use core::ops::Range;
 
@@ -21,9 +21,12 @@ pub(crate) fn take(out: &mut Snapshot) {
     out.muzzy = figures.muzzy as u64;
     out.retained = figures.retained as u64;
     out.metadata = (meta::used_bytes() + page_map::used_bytes()) as u64;
-    let (allocations, frees) = registry::counted();
-    out.allocations = allocations;
-    out.frees = frees;
+    let passed = (0..CACHED_CLASSES)
+        .filter_map(SizeClass::new)
+        .fold(registry::large_totals(), |sum, class| {
+            sum + registry::totals(class)
+        });
+    (out.allocations, out.frees) = (passed.popped, passed.pushed);
     out.hollow = hollow::bytes() as u64;
     out.run_cache = idle as u64;
     (out.thread_caches, out.depot) = cached(0..CACHED_CLASSES);

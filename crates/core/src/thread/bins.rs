@@ -1,14 +1,17 @@
 //! Bins: one array of pointers per class, and the two operations that matter.
 //!
 //! ```text
-//! bin 16 bytes    0 head 8 | 8 low water 2 | 10 full mark 2 | 12 active magazine 4
+//! bin 16 bytes    0 head 8 | 8 low water 2 | 10 left 2 | 12 active magazine 4
 //!
-//!      full mark            head              low water            end
+//!                           head              low water            end
 //!          |   room          | top ...  objects ...  | untouched    |       the stack grows down
 //! ```
-//! The head's low 16 bits are compared with the two marks: a magazine is far shorter than 64 KiB.
+//! The head's low 16 bits are compared with the low-water mark: a magazine is far shorter than 64 KiB. `left` is how many
+//! more pushes pass before a look; a push that finds none left takes it below zero and goes slow. A pop moves the head and
+//! a push takes one off `left`, so that both can be counted later (see `cache/counting`), and neither pays for it.
 //!
-//! I1  An all-zero bin looks empty and full at once: both operations go slow.
+//! I1  An all-zero bin looks empty and full at once: both operations go slow. So does one with `left` below zero,
+//!     whoever takes more off it; who was sent away sets it to zero ([`decline`]), long before it comes round.
 //! I2  Bin 0 is all zero but for its magazine number, which marks the array: class byte 0 goes slow.
 //! I3  A push stores the object first, the head second: a forked child finds no slot without its object.
 //! I4  (Rule A) The head is loaded and stored through one base register, 64 bits wide: with an index register
@@ -35,20 +38,33 @@ pub(crate) const SHADOW: u32 = 2;
 pub(crate) struct Bin {
     pub(crate) head: *mut *mut u8,
     pub(crate) low_water: u16,
-    pub(crate) full: u16,
+    pub(crate) left: i16,
     pub(crate) active: u32,
 }
 
 const _: () = assert!(size_of::<Bin>() == 16);
-const _: () = assert!(size_of::<[Bin; BINS]>() <= size_of::<system::EmptyBins>());
+const _: () = assert!(size_of::<[Bin; BINS + 1]>() <= size_of::<system::EmptyBins>());
 
 impl Bin {
     pub(crate) const EMPTY: Self = Self {
         head: core::ptr::null_mut(),
         low_water: 0,
-        full: 0,
+        left: 0,
         active: 0,
     };
+}
+
+impl Bin {
+    /// Puts `object` on top.
+    ///
+    /// # Safety
+    /// The active magazine has room for it.
+    #[inline(always)]
+    pub(crate) unsafe fn put(&mut self, object: *mut u8) {
+        self.head = self.head.wrapping_sub(1);
+        // SAFETY: the caller's promise.
+        unsafe { *self.head = object };
+    }
 }
 
 /// The part of an address that marks are compared with.
@@ -94,15 +110,24 @@ pub(crate) fn pop(byte: u8) -> Option<*mut u8> {
 #[inline(always)]
 pub(crate) fn push(byte: u8, object: *mut u8) -> bool {
     let bin = bin(byte as usize);
-    // SAFETY: as for `pop`; above the full mark there is room.
+    // SAFETY: as for `pop`; while pushes are left there is room.
     unsafe {
-        let head = (*bin).head;
-        if mark(head) == (*bin).full {
+        let left = (*bin).left.wrapping_sub(1);
+        (*bin).left = left;
+        if left < 0 {
             return false;
         }
+        let head = (*bin).head;
         *head.sub(1) = object;
         compiler_fence(Ordering::Release);
         cpu::step::<{ -(size_of::<*mut u8>() as isize) }, _>(&raw mut (*bin).head);
     }
     true
+}
+
+/// A push of class byte `byte` was sent away: the bins keep looking full (I1).
+#[inline]
+pub(crate) fn decline(byte: u8) {
+    // SAFETY: bins of this thread alone, or such as are never more than full.
+    unsafe { (*bin(byte as usize)).left = 0 };
 }

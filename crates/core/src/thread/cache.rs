@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! malloc, magazine empty:  a load from the depot, in exchange; else from the slabs (slow start)
-//! free,   magazine full:   its load to the depot; the deeper half only, where the last load came from outside
+//! free,   no push left:    a look (see `counting`): there is room, go on
+//!                          full: the load to the depot; the deeper half only, where the last load came from outside
 //!                          below its limit's final value: half to the slabs, the limit grows
 //! ```
 //! H1  A class has one magazine. After a load came in, the first one that goes out is half of one: a program
 //!     that frees and allocates by turns is then half a load away from the next visit, whichever way it goes.
-//! H2  A class starts with a starter and gets a full-size magazine when it has filled one.
+//! H2  A class starts with a starter and gets a full-size magazine when it has filled one. One that is looked at again and
+//!     again without being full gets the next size each time, and a higher limit, so that looks become rare.
 //! H3  Every [`GC_PERIOD`] slow entries one class is looked at: what lay untouched under its low-water mark
 //!     since the last look goes, and its fills are halved. Entries are counted, not time, so that the layout
 //!     of a single-threaded program depends on its operations alone.
@@ -17,6 +19,8 @@
 //! H5  Threads do not share cache lines without need. Fills take as many objects as whole lines hold. What a thread
 //!     frees of a class below a line's size before it ever allocated of it lies on lines of others: such objects
 //!     go under a line's worth of own ones, until the starter is full (who frees that much is a consumer).
+//! H6  A class that keeps whole loads may fill all slots of its magazine, up to two loads, from one look to the next. A
+//!     look that finds a load, or less than an eighth of the slots free, passes objects on: the next one is then not near.
 
 use super::binding::Binding;
 use super::bins::{BINS, Bin, LIVE, SHADOW, mark};
@@ -28,7 +32,8 @@ use crate::extent::Purpose;
 use crate::meta::{self, MetaRef};
 use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::AtomicU32;
+use counting::{Counters, Grant, Totals};
 
 /// Slow entries from one look of the gc to the next.
 const GC_PERIOD: u32 = 32;
@@ -36,6 +41,8 @@ const GC_PERIOD: u32 = 32;
 const TICK_PERIOD: u32 = 128;
 /// Bytes of a cache line.
 const LINE: usize = 64;
+/// Looks without need after which a class gets a larger magazine (H2).
+const LOOKS: u8 = 12;
 /// Bytes of a class that frees may pile up from the start.
 const LIMIT_BYTES: usize = 512;
 /// The same in objects, by class.
@@ -76,6 +83,8 @@ struct Cold {
     fill: u8,
     /// Objects that the active magazine may hold (H4); 0 before the first.
     limit: u8,
+    /// Looks at which there was room (H2).
+    looks: u8,
 }
 
 impl Cold {
@@ -84,7 +93,17 @@ impl Cold {
         strange: false,
         fill: 0,
         limit: 0,
+        looks: 0,
     };
+}
+
+/// How many objects a magazine may hold (H4, H6).
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// From one look to the next.
+    brim: usize,
+    /// A look that finds as many passes them on; 0: the class does not keep whole loads yet, or has no magazine for them.
+    keeps: usize,
 }
 
 /// A thread's cache.
@@ -92,6 +111,7 @@ impl Cold {
 pub(crate) struct Cache {
     live: [Bin; BINS],
     shadow: [Bin; BINS],
+    grants: [Grant; BINS],
     cold: [Cold; BINS],
     pub(super) orphan_link: AtomicU32,
     pub(super) orphaned: AtomicU32,
@@ -106,11 +126,12 @@ pub(crate) struct Cache {
     /// Where its thread's allocations go instead, and whether it is away.
     pub(super) binding: Binding,
     pub(super) parking: Parking,
-    /// Allocations counted so far.
-    pub(super) allocations: AtomicU64,
-    /// Frees counted so far.
-    pub(super) frees: AtomicU64,
+    counters: NonNull<Counters>,
+    counters_number: u32,
 }
+
+/// Two in a page of records.
+const _: () = assert!(size_of::<Cache>() <= PAGE / 2);
 
 impl Cache {
     /// Slow entries so far.
@@ -121,6 +142,13 @@ impl Cache {
 
 const SHADOW_AT: usize = core::mem::offset_of!(Cache, shadow);
 
+/// Where the bin of a class is. Only cached ones have one: nobody asks for others.
+#[inline]
+fn slot(class: SizeClass) -> usize {
+    debug_assert!(class.is_cached());
+    min(class.index() + 1, BINS - 1)
+}
+
 /// A cache by its address. Only its thread works on it, or whoever took it from the orphans.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CacheRef(NonNull<Cache>);
@@ -128,7 +156,12 @@ pub(crate) struct CacheRef(NonNull<Cache>);
 impl CacheRef {
     /// A new cache, all empty. `None`: out of memory.
     pub(super) fn create() -> Option<Self> {
-        let record = meta::allocate(meta::units_of::<Cache>())?;
+        let counters = Counters::create()?;
+        let Some(record) = meta::allocate(meta::units_of::<Cache>()) else {
+            // SAFETY: just made; nobody knows them.
+            unsafe { Counters::destroy(counters) };
+            return None;
+        };
         let cache: NonNull<Cache> = record.resolve();
         let mut live = [Bin::EMPTY; BINS];
         live[0].active = LIVE;
@@ -139,6 +172,7 @@ impl CacheRef {
             cache.as_ptr().write(Cache {
                 live,
                 shadow,
+                grants: [Grant::NEW; BINS],
                 cold: [Cold::NEW; BINS],
                 orphan_link: AtomicU32::new(0),
                 orphaned: AtomicU32::new(0),
@@ -151,18 +185,22 @@ impl CacheRef {
                 disabled: false,
                 binding: Binding::NEW,
                 parking: Parking::new(),
-                allocations: AtomicU64::new(0),
-                frees: AtomicU64::new(0),
+                counters: counters.resolve(),
+                counters_number: counters.number(),
             });
         }
         Some(Self(cache))
     }
 
-    /// Gives the record of an empty cache back.
+    /// Gives the records of an empty cache back.
     ///
     /// # Safety
     /// The cache is flushed, in no list, and nobody uses it from now on.
     pub(super) unsafe fn destroy(self) {
+        if let Some(counters) = MetaRef::from_number(self.get().counters_number) {
+            // SAFETY: the caller's promise.
+            unsafe { Counters::destroy(counters) };
+        }
         if let Some(record) = MetaRef::from_number(self.number()) {
             // SAFETY: the caller's promise; allocated with the same units.
             unsafe { meta::recycle(record, meta::units_of::<Cache>()) };
@@ -228,40 +266,21 @@ impl CacheRef {
     /// The live bin of `class`, for [`super::park`].
     pub(super) fn live_bin(self, class: SizeClass) -> *mut Bin {
         // SAFETY: within the cache, which stays mapped.
-        unsafe { &raw mut (*self.0.as_ptr()).live[(class.index() + 1) % BINS] }
+        unsafe { &raw mut (*self.0.as_ptr()).live[slot(class)] }
     }
 
     fn bin(&mut self, class: SizeClass) -> &mut Bin {
-        &mut self.get_mut().live[(class.index() + 1) % BINS]
+        &mut self.get_mut().live[slot(class)]
     }
 
     fn cold(&mut self, class: SizeClass) -> &mut Cold {
-        &mut self.get_mut().cold[(class.index() + 1) % BINS]
-    }
-
-    /// Takes back the count of an allocation that failed.
-    pub(crate) fn uncount_allocation(self) {
-        let counter = &self.get().allocations;
-        counter.store(
-            counter.load(Ordering::Relaxed).saturating_sub(1),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Counts an allocation, or a free.
-    pub(crate) fn count(self, allocation: bool) {
-        let counter = if allocation {
-            &self.get().allocations
-        } else {
-            &self.get().frees
-        };
-        // One writer: no read-modify-write needed.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        &mut self.get_mut().cold[slot(class)]
     }
 
     /// Counts a slow entry; does the gc's step when it is due. `true`: a tick is due.
     #[inline]
     pub(crate) fn enter_slow(mut self) -> bool {
+        self.note_peak();
         let cache = self.get_mut();
         cache.entries = cache.entries.wrapping_add(1);
         if cache.entries % GC_PERIOD != 0 {
@@ -280,11 +299,12 @@ impl CacheRef {
         }
         // It is empty then.
         if self.get().disabled {
-            return alloc_uncached(class, self.arena());
+            return self.pop_uncached(class);
         }
         if by_cpu::is_on() {
             self.set_arena(by_cpu::here());
         }
+        self.look(class);
         if self.draw(class) || self.fill(class) {
             let bin = self.bin(class);
             // SAFETY: a load came in: the head is a filled slot.
@@ -293,7 +313,14 @@ impl CacheRef {
             return Some(object);
         }
         // No memory for a magazine, perhaps; there may be an object all the same.
-        alloc_uncached(class, self.arena())
+        self.pop_uncached(class)
+    }
+
+    /// An object of `class` past the bins.
+    fn pop_uncached(self, class: SizeClass) -> Option<*mut u8> {
+        let object = alloc_uncached(class, self.arena())?;
+        self.note(class, Totals::POPPED);
+        Some(object)
     }
 
     /// An object from under the low-water mark, if there is one. The mark moves half of the way down.
@@ -315,19 +342,34 @@ impl CacheRef {
         Some(object)
     }
 
+    /// Takes an object of `class`, which is cached, where no push is left but there is room: most frees that are not
+    /// fast. Needs no passage. `false`: there is no room, or a slow entry is due for another reason; nothing happened.
+    #[inline]
+    pub(crate) fn push_after_look(self, class: SizeClass, object: *mut u8) -> bool {
+        let pushed = self.announced(|| {
+            let mut cache = self;
+            cache.push_roomy(class, object).then_some(())
+        });
+        pushed.is_some()
+    }
+
     /// Takes an object of `class`, which is cached, whether or not there is room.
     pub(crate) fn push(mut self, class: SizeClass, object: *mut u8) {
         if self.get().disabled {
+            self.note(class, Totals::PUSHED);
             return dealloc_uncached(class, object);
         }
-        let bin = self.bin(class);
-        if (bin.active == 0 || mark(bin.head) == bin.full) && self.make_room(class, object) {
+        let count = self.look(class);
+        if self.grant(class).has_room(count) {
+            self.regrant(class, count);
+        } else if self.make_room(class, count, object) {
             return;
         }
         let bin = self.bin(class);
-        bin.head = bin.head.wrapping_sub(1);
+        debug_assert!(bin.left > 0);
+        bin.left -= 1;
         // SAFETY: `make_room` saw to it that the active magazine has room.
-        unsafe { *bin.head = object };
+        unsafe { bin.put(object) };
     }
 
     /// Whether `object` is among the `most` objects of `class` that came in last. Called by the owner.
@@ -343,21 +385,54 @@ impl CacheRef {
         (0..count).any(|at| unsafe { *bin.head.add(at) } == object)
     }
 
-    /// Objects of `class` that the active magazine may hold (H4).
+    /// Pushes `object` if a look at `class` finds room for it and more (H6). `false`: it finds not enough, or the class has
+    /// not grown, or somebody else has looked since the push that was sent away; nothing happened.
+    #[inline]
+    fn push_roomy(&mut self, class: SizeClass, object: *mut u8) -> bool {
+        let (cache, slot) = (self.get_mut(), slot(class));
+        let (bin, grant) = (&mut cache.live[slot], &mut cache.grants[slot]);
+        let count = grant.count(bin.head);
+        if !grant.has_room(count) || bin.left >= 0 {
+            return false;
+        }
+        let passed = grant.renew(count);
+        bin.left = grant.granted() - 1;
+        // SAFETY: the look found room.
+        unsafe { bin.put(object) };
+        self.note(class, passed);
+        true
+    }
+
+    /// What holds for a magazine with `room` slots.
+    #[inline]
+    fn bounds(&mut self, class: SizeClass, room: usize) -> Bounds {
+        let (limit, capacity) = (self.limit(class), magazine_capacity(class.index()));
+        if limit < capacity || room < capacity {
+            let brim = limit.min(room);
+            return Bounds { brim, keeps: 0 };
+        }
+        let brim = room.min(2 * capacity);
+        let keeps = capacity.min(brim - brim / 8);
+        Bounds { brim, keeps }
+    }
+
+    /// Objects that the active magazine may hold (H4).
     fn limit(&mut self, class: SizeClass) -> usize {
         let least = LIMITS[class.index() % LIMITS.len()];
         self.cold(class).limit.max(least) as usize
     }
 
-    /// Makes `magazine` the active one, whatever was that before.
+    /// Makes `magazine` the active one, whatever was that before: it was looked at.
     #[inline]
     fn install(&mut self, class: SizeClass, magazine: Magazine) {
         let (end, count, room) = magazine.shape();
-        let limit = self.limit(class).max(count).min(room);
-        *self.bin(class) = Bin {
+        let bounds = self.bounds(class, room);
+        let (cache, slot) = (self.get_mut(), slot(class));
+        cache.grants[slot] = Grant::of(end, count, bounds);
+        cache.live[slot] = Bin {
             head: end.wrapping_sub(count),
             low_water: mark(end),
-            full: mark(end.wrapping_sub(limit)),
+            left: cache.grants[slot].granted(),
             active: magazine.into_number(),
         };
     }
@@ -374,9 +449,9 @@ impl CacheRef {
         let Some(mut active) = (unsafe { Magazine::from_number(self.bin(class).active) }) else {
             return;
         };
-        let bin = *self.bin(class);
         let end = active.end();
-        let count = distance(bin.head, end);
+        let count = self.look(class);
+        let bin = *self.bin(class);
         let untouched =
             (mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>()).min(count);
         if untouched > 0 {
@@ -385,6 +460,7 @@ impl CacheRef {
             let cold = self.cold(class);
             cold.fill = (cold.fill / 2).max(1);
             cold.limit /= 2;
+            cold.looks = 0;
             self.install(class, active);
         }
         let bin = self.bin(class);
@@ -397,6 +473,7 @@ impl CacheRef {
             let Some(class) = SizeClass::new(index) else {
                 continue;
             };
+            self.look(class);
             let bin = core::mem::replace(self.bin(class), Bin::EMPTY);
             // SAFETY: it was this bin's active magazine until now.
             if let Some(mut active) = unsafe { Magazine::from_number(bin.active) } {
@@ -404,6 +481,7 @@ impl CacheRef {
                 give_away(class, self.arena(), active);
             }
             *self.cold(class) = Cold::NEW;
+            *self.grant(class) = Grant::NEW;
         }
     }
 
@@ -512,6 +590,7 @@ pub(crate) fn flush_magazine(class: SizeClass, mut magazine: Magazine) {
     magazine.recycle();
 }
 
+pub(crate) mod counting;
 mod exchange;
 #[cfg(test)]
 mod tests;

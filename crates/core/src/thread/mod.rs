@@ -17,10 +17,12 @@ pub(crate) mod passage;
 pub(crate) mod registry;
 
 pub(crate) use binding::Inside;
-pub(crate) use bins::{pop, push};
+pub(crate) use bins::{decline, pop, push};
 pub(crate) use cache::CacheRef;
 
+use crate::size::class_of;
 use crate::sys::thread as system;
+use cache::counting::Totals;
 
 /// What the calling thread's word says.
 #[derive(Clone, Copy)]
@@ -29,15 +31,15 @@ pub(crate) enum Current {
     Unstarted,
     /// The thread is past its exit function.
     Gone,
-    /// The thread has a cache; with `true` its word points at the shadow bins.
-    Started(CacheRef, bool),
+    /// The thread has a cache.
+    Started(CacheRef),
 }
 
 impl Current {
     /// The thread's cache, if it has one.
     pub(crate) fn cache(self) -> Option<CacheRef> {
         match self {
-            Self::Started(cache, _) => Some(cache),
+            Self::Started(cache) => Some(cache),
             Self::Unstarted | Self::Gone => None,
         }
     }
@@ -46,10 +48,17 @@ impl Current {
 /// [`pop`] for classes above [`crate::size::LOOKUP_MAX`]: the purger is told (see `park`).
 #[inline]
 pub(crate) fn pop_large(byte: u8) -> Option<*mut u8> {
-    match current() {
-        Current::Started(cache, false) => cache.announced(|| pop(byte)),
-        _ => None,
+    live()?.announced(|| pop(byte))
+}
+
+/// The calling thread's cache, if its word points at the live bins.
+#[inline]
+pub(crate) fn live() -> Option<CacheRef> {
+    let word = system::word();
+    if bins::marker(word) != bins::LIVE {
+        return None;
     }
+    Some(CacheRef::from_live(word))
 }
 
 /// The calling thread's state.
@@ -57,9 +66,30 @@ pub(crate) fn pop_large(byte: u8) -> Option<*mut u8> {
 pub(crate) fn current() -> Current {
     let word = system::word();
     match bins::marker(word) {
-        bins::LIVE => Current::Started(CacheRef::from_live(word), false),
-        bins::SHADOW => Current::Started(CacheRef::from_shadow(word), true),
-        _ if core::ptr::eq(word, (&raw const system::GONE).cast()) => Current::Gone,
+        bins::LIVE => Current::Started(CacheRef::from_live(word)),
+        bins::SHADOW => Current::Started(CacheRef::from_shadow(word)),
+        _ if word == system::gone() => Current::Gone,
         _ => Current::Unstarted,
+    }
+}
+
+/// Counts an object of `bytes`, a usable size, that the calling thread with that cache allocated past its bins.
+pub(crate) fn note_alloc(cache: Option<CacheRef>, bytes: usize) {
+    note(cache, bytes, Totals::POPPED);
+}
+
+/// As [`note_alloc`], of one that it freed.
+pub(crate) fn note_dealloc(cache: Option<CacheRef>, bytes: usize) {
+    note(cache, bytes, Totals::PUSHED);
+}
+
+fn note(cache: Option<CacheRef>, bytes: usize, passed: Totals) {
+    let class = class_of(bytes).filter(|class| class.is_cached());
+    match (cache, class) {
+        (Some(cache), Some(class)) => cache.note(class, passed),
+        (Some(cache), None) if passed == Totals::POPPED => cache.note_large_alloc(bytes),
+        (Some(cache), None) => cache.note_large_dealloc(bytes),
+        (None, Some(class)) => registry::note_uncached(class, passed),
+        (None, None) => registry::note_uncached_large(passed),
     }
 }

@@ -39,8 +39,8 @@ pub(super) struct Parking {
     state: AtomicU32,
     /// The thread is in a slow path.
     inside: AtomicBool,
-    /// The thread pops an object of a class above [`LOOKUP_MAX`], outside any slow path.
-    popping: AtomicBool,
+    /// The thread pops an object of a class above [`LOOKUP_MAX`], or looks at a class, outside any slow path.
+    announced: AtomicBool,
     /// The word of the thread that uses the cache; null: none does.
     place: AtomicPtr<*mut u8>,
     /// What the cache looked like when the purger came by.
@@ -52,7 +52,7 @@ impl Parking {
         Self {
             state: AtomicU32::new(FREE),
             inside: AtomicBool::new(false),
-            popping: AtomicBool::new(false),
+            announced: AtomicBool::new(false),
             place: AtomicPtr::new(ptr::null_mut()),
             seen: AtomicU64::new(0),
         }
@@ -105,19 +105,21 @@ impl CacheRef {
         parked
     }
 
-    /// Has the calling thread, which uses the cache, pop by `pop`; not while the purger is at work (X1).
-    pub(super) fn announced<R>(self, pop: impl FnOnce() -> Option<R>) -> Option<R> {
+    /// Has the calling thread, which uses the cache, do `work` on it outside any slow path; not while the purger is at work
+    /// (X1).
+    #[inline]
+    pub(super) fn announced<R>(self, work: impl FnOnce() -> Option<R>) -> Option<R> {
         let parking = self.parking();
-        parking.popping.store(true, Ordering::Relaxed);
+        parking.announced.store(true, Ordering::Relaxed);
         // The processor's part of the order is the purger's barrier.
         compiler_fence(Ordering::SeqCst);
-        let popped = match parking.state.load(Ordering::Acquire) {
-            FREE => pop(),
+        let result = match parking.state.load(Ordering::Acquire) {
+            FREE => work(),
             _ => None,
         };
         // Release: the purger sees what was done.
-        parking.popping.store(false, Ordering::Release);
-        popped
+        parking.announced.store(false, Ordering::Release);
+        result
     }
 
     /// Lets the purger in again.
@@ -169,9 +171,14 @@ impl CacheRef {
         self.parking().state.store(FREE, Ordering::Release);
     }
 
+    /// Whether the cache is parked: its objects end at the low-water marks.
+    pub(super) fn is_parked(self) -> bool {
+        self.parking().state.load(Ordering::Relaxed) == PARKED
+    }
+
     /// One past the objects of `bin` of a cache that others may have parked, where `end` is the magazine's.
     pub(super) fn objects_end(self, bin: &Bin, end: *mut *mut u8) -> *mut *mut u8 {
-        if self.parking().state.load(Ordering::Relaxed) == PARKED {
+        if self.is_parked() {
             bottom(bin.low_water, end)
         } else {
             end
@@ -190,7 +197,7 @@ pub(super) fn park(batch: &[CacheRef]) {
     for (&cache, slot) in batch.iter().zip(&mut parking) {
         // Acquire: pairs with the Release in `vacate`.
         let inside = cache.parking().inside.load(Ordering::Acquire)
-            || cache.parking().popping.load(Ordering::Acquire);
+            || cache.parking().announced.load(Ordering::Acquire);
         let place = cache.parking().place.load(Ordering::Relaxed);
         if inside || place.is_null() {
             cache.set_free();
@@ -202,7 +209,9 @@ pub(super) fn park(batch: &[CacheRef]) {
     }
     system::barrier_everywhere();
     for cache in parking.into_iter().flatten() {
-        for_each_bin(cache, empty);
+        for_each_bin(cache, |class, bin, magazine| {
+            empty(cache, class, bin, magazine)
+        });
         cache.parking().state.store(PARKED, Ordering::Release);
     }
 }
@@ -236,7 +245,7 @@ const fn staying(class: SizeClass) -> usize {
 }
 
 /// Gives what lies below the top of a bin, or all, back to the slabs (X1).
-fn empty(class: SizeClass, bin: *mut Bin, magazine: Magazine) {
+fn empty(cache: CacheRef, class: SizeClass, bin: *mut Bin, magazine: Magazine) {
     let (head, end) = (head_of(bin), magazine.end());
     let (count, stay) = (distance(head, end), staying(class));
     if count == 0 {
@@ -248,6 +257,7 @@ fn empty(class: SizeClass, bin: *mut Bin, magazine: Magazine) {
     if count > stay {
         // SAFETY: filled slots, which nobody looks at below the mark.
         let objects = unsafe { core::slice::from_raw_parts_mut(below, count - stay) };
+        cache.note_parked(class, objects.len());
         depot::note_flushed(class, objects.len());
         flush_objects(class, objects);
     }

@@ -8,20 +8,22 @@
 //! J1  A registered cache belongs to one living thread, or is on the orphan stack, or is on its way between.
 //! J2  In a forked child the caches of the threads that are gone become orphans, whatever their number; no
 //!     object is touched.
+//! J3  What a cache counted outlives it: its totals are added to those of the dead.
 //! Lock: registry, rank 1, for the list; the stack takes none.
 
 use super::CacheRef;
+use super::cache::counting::{Counter, Totals};
 use super::park::{BATCH, park};
 use super::passage::Passage;
 use crate::arena::ArenaIndex;
 use crate::arena::manual::ArenaRef;
 use crate::extent::HEAP;
+use crate::size::{CACHED_CLASSES, SizeClass};
 use crate::sync::stack::{Links, Stack};
 use crate::sync::{LockFigures, Mutex};
 use crate::sys::thread::{self as system, ExitKey};
 use core::ffi::c_void;
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 struct List {
     first: u32,
@@ -50,12 +52,9 @@ static LIVING: AtomicUsize = AtomicUsize::new(0);
 /// Whether new threads start on their shadow bins.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SHADOWED: AtomicBool = AtomicBool::new(false);
-/// Whether operations are counted there.
-#[unsafe(link_section = ".data.jemoxide_start")]
-static COUNTING: AtomicBool = AtomicBool::new(false);
-/// Counted operations of caches that are no more.
-static DEAD_ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static DEAD_FREES: AtomicU64 = AtomicU64::new(0);
+/// What passed through caches that are no more, and past all caches (J3): by class, and large objects.
+static DEAD: [Counter; CACHED_CLASSES] = [const { Counter::new() }; CACHED_CLASSES];
+static DEAD_LARGE: Counter = Counter::new();
 
 /// Caches looked at under one hold of the lock.
 const LOOKS: usize = 64;
@@ -75,12 +74,11 @@ impl Links for OrphanLinks {
     }
 }
 
-/// Prepares for threads: `orphans` caches at most wait for adoption; operations are counted, or all go slow for another
-/// reason. Called once, by the boot.
-pub(crate) fn prepare(orphans: usize, counting: bool, shadowed: bool) {
+/// Prepares for threads: `orphans` caches at most wait for adoption; all operations go slow, or as they do. Called once, by
+/// the boot.
+pub(crate) fn prepare(orphans: usize, shadowed: bool) {
     ORPHANS_MAX.store(orphans, Ordering::Relaxed);
-    COUNTING.store(counting, Ordering::Relaxed);
-    SHADOWED.store(counting || shadowed, Ordering::Relaxed);
+    SHADOWED.store(shadowed, Ordering::Relaxed);
     if let Some(key) = ExitKey::create(at_exit) {
         KEY.store(key.number() + 1, Ordering::Relaxed);
     }
@@ -96,8 +94,10 @@ pub(crate) fn set_orphans(orphans: usize) {
 pub(crate) fn start() -> Option<CacheRef> {
     let cache = adopt().or_else(register)?;
     cache.claim();
+    cache.begin_bytes();
+    cache.enable(true);
     // SAFETY: the cache is this thread's until its exit function.
-    unsafe { system::set_word(cache.word(is_shadowed())) };
+    unsafe { system::set_word(cache.word(!cache.is_enabled() || is_shadowed())) };
     cache.vacate();
     HEAP.set_crowded(LIVING.fetch_add(1, Ordering::Relaxed) > 0);
     Some(cache)
@@ -125,11 +125,6 @@ fn is_shadowed() -> bool {
     SHADOWED.load(Ordering::Relaxed)
 }
 
-/// Whether operations are counted.
-pub(crate) fn is_counting() -> bool {
-    COUNTING.load(Ordering::Relaxed)
-}
-
 /// Has the thread's end noticed. May allocate from us.
 pub(crate) fn arm(cache: CacheRef) {
     if let Some(number) = KEY.load(Ordering::Relaxed).checked_sub(1) {
@@ -144,7 +139,6 @@ fn adopt() -> Option<CacheRef> {
     ORPHAN_COUNT.fetch_sub(1, Ordering::Relaxed);
     ORPHAN_MOVES.fetch_add(1, Ordering::Relaxed);
     cache.get().orphaned.store(0, Ordering::Relaxed);
-    cache.enable(true);
     Some(cache)
 }
 
@@ -172,9 +166,10 @@ fn unregister(cache: CacheRef) {
     if let Some(mut next) = CacheRef::from_number(next) {
         next.get_mut().prev = prev;
     }
-    let cache = cache.get();
-    DEAD_ALLOCATIONS.fetch_add(cache.allocations.load(Ordering::Relaxed), Ordering::Relaxed);
-    DEAD_FREES.fetch_add(cache.frees.load(Ordering::Relaxed), Ordering::Relaxed);
+    for class in (0..CACHED_CLASSES).filter_map(SizeClass::new) {
+        DEAD[class.index() % CACHED_CLASSES].add(cache.totals(class));
+    }
+    DEAD_LARGE.add(cache.large_totals());
 }
 
 /// The exit key's function: the thread's cache is orphaned or flushed.
@@ -185,8 +180,8 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     cache.claim();
     cache.set_place(false);
     cache.release_binding();
-    // SAFETY: GONE is static.
-    unsafe { system::set_word(ptr::from_ref(&system::GONE).cast_mut().cast()) };
+    // SAFETY: static.
+    unsafe { system::set_word(system::gone()) };
     if LIVING.fetch_sub(1, Ordering::Relaxed) == 2 {
         HEAP.set_crowded(false);
     }
@@ -293,8 +288,11 @@ pub(crate) fn park_idle() -> bool {
     more
 }
 
-fn for_each(mut visit: impl FnMut(CacheRef)) {
-    let list = REGISTRY.lock();
+fn for_each(visit: impl FnMut(CacheRef)) {
+    visit_all(&REGISTRY.lock(), visit);
+}
+
+fn visit_all(list: &List, mut visit: impl FnMut(CacheRef)) {
     let mut link = list.first;
     while let Some(cache) = CacheRef::from_number(link) {
         link = cache.get().next;
@@ -329,35 +327,36 @@ pub(crate) fn threads_of(arena: ArenaIndex) -> usize {
     threads
 }
 
-/// Counts the operations of a thread without a cache, where operations are counted.
-pub(crate) fn count_uncached(allocation: bool, free: bool) {
-    if is_counting() {
-        DEAD_ALLOCATIONS.fetch_add(u64::from(allocation), Ordering::Relaxed);
-        DEAD_FREES.fetch_add(u64::from(free), Ordering::Relaxed);
-    }
+/// Objects of `class`, which is cached, that all threads, living and dead, allocated and freed so far. Exact for threads that
+/// are not in the allocator.
+pub(crate) fn totals(class: SizeClass) -> Totals {
+    sum(&DEAD[class.index() % CACHED_CLASSES], |cache| {
+        cache.totals(class)
+    })
 }
 
-/// Takes back the count of an allocation that failed.
-pub(crate) fn uncount_allocation(cache: Option<CacheRef>) {
-    if is_counting() {
-        match cache {
-            Some(cache) => cache.uncount_allocation(),
-            None => _ = DEAD_ALLOCATIONS.fetch_sub(1, Ordering::Relaxed),
-        }
-    }
+/// As [`totals`], of the objects that no cache holds.
+pub(crate) fn large_totals() -> Totals {
+    sum(&DEAD_LARGE, CacheRef::large_totals)
 }
 
-/// Allocations and frees counted by all threads so far.
-pub(crate) fn counted() -> (u64, u64) {
-    let mut sum = (
-        DEAD_ALLOCATIONS.load(Ordering::Relaxed),
-        DEAD_FREES.load(Ordering::Relaxed),
-    );
-    for_each(|cache| {
-        sum.0 += cache.get().allocations.load(Ordering::Relaxed);
-        sum.1 += cache.get().frees.load(Ordering::Relaxed);
-    });
+/// Adds up what `of` says of each cache, and what `dead` says of those that are no more. Under the lock a cache is in one
+/// of the two (J3).
+fn sum(dead: &Counter, of: impl Fn(CacheRef) -> Totals) -> Totals {
+    let list = REGISTRY.lock();
+    let mut sum = dead.read();
+    visit_all(&list, |cache| sum += of(cache));
     sum
+}
+
+/// Counts objects of `class` that a thread without a cache allocated and freed.
+pub(crate) fn note_uncached(class: SizeClass, passed: Totals) {
+    DEAD[class.index() % CACHED_CLASSES].add(passed);
+}
+
+/// Counts large objects that a thread without a cache allocated and freed.
+pub(crate) fn note_uncached_large(passed: Totals) {
+    DEAD_LARGE.add(passed);
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ struct Table {
 static TABLE: Mutex<Table, 1> = Mutex::new(Table { free: 0 });
 static RECORDS: [AtomicU32; ARENAS_LIMIT] = [const { AtomicU32::new(0) }; ARENAS_LIMIT];
 /// One past the highest index ever used; 0: none was made by request.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static END: AtomicUsize = AtomicUsize::new(0);
 
 /// One past the highest index of all arenas.

@@ -141,7 +141,10 @@ impl Twin {
     fn dealloc(&mut self, addr: usize, arena: usize) {
         let object = self.live.remove(&addr).unwrap();
         Self::verify(addr, object);
-        assert_eq!(dealloc(word(addr).cast(), ArenaIndex::new(arena)), Ok(()));
+        assert_eq!(
+            dealloc(word(addr).cast(), ArenaIndex::new(arena)).map(drop),
+            Ok(())
+        );
         let idle: usize = self.idle.keys().map(|&(_, bytes)| bytes).sum();
         if object.bytes <= IDLE_ONE && idle + object.bytes <= self.idle_bound.max(IDLE_LEAST) {
             let replaced = self.idle.insert((arena % SHARDS, object.bytes), addr);
@@ -375,7 +378,7 @@ fn of_two_frees_at_once_one_loses() {
         fn free() -> usize {
             let object = word(OBJECT.load(Ordering::Relaxed)).cast();
             let freed = dealloc(object, ArenaIndex::FIRST);
-            assert!(matches!(freed, Ok(()) | Err(Misuse::DoubleFree)));
+            assert!(matches!(freed, Ok(_) | Err(Misuse::DoubleFree)));
             ENDED.fetch_add(1, Ordering::Release);
             usize::from(freed.is_ok())
         }
@@ -426,7 +429,10 @@ fn threads_share_the_run_cache() {
                         } else {
                             let (addr, tag) = live.swap_remove(dice.below(live.len()));
                             Twin::verify(addr, Object { bytes, tag });
-                            assert_eq!(dealloc(word(addr).cast(), ArenaIndex::FIRST), Ok(()));
+                            assert_eq!(
+                                dealloc(word(addr).cast(), ArenaIndex::FIRST).map(drop),
+                                Ok(())
+                            );
                         }
                         if dice.once_in(500) {
                             release_idle();
@@ -434,7 +440,10 @@ fn threads_share_the_run_cache() {
                     }
                     for (addr, tag) in live {
                         Twin::verify(addr, Object { bytes, tag });
-                        assert_eq!(dealloc(word(addr).cast(), ArenaIndex::FIRST), Ok(()));
+                        assert_eq!(
+                            dealloc(word(addr).cast(), ArenaIndex::FIRST).map(drop),
+                            Ok(())
+                        );
                     }
                 });
             }

@@ -122,7 +122,7 @@ rows! {
     zero_realloc: ZeroRealloc(zero_realloc) "what realloc(p, 0) does";
     abort_conf: Switch(abort_conf) "a bad option ends the process";
     confirm_conf: Switch(confirm_conf) "each source and option is told on standard error";
-    count: Switch(count) "every operation is counted, at a few nanoseconds each";
+    count: Switch(count) "the report tells how many operations there were";
     report_dir: Path(report_dir) "where the process keeps its report for jemoxide run";
     abort: Switch(abort) "what would be a warning ends the process";
     xmalloc: Switch(xmalloc) "a request that fails ends the process";

@@ -77,8 +77,7 @@ pub(crate) fn start(entry: extern "C" fn() -> !) -> bool {
         pointer.cast::<*mut u8>().write(pointer);
         pointer.cast::<*mut u8>().add(2).write(pointer);
         let word = pointer.wrapping_offset(thread::word_offset());
-        word.cast::<*const u8>()
-            .write((&raw const thread::GONE).cast());
+        word.cast::<*const u8>().write(thread::gone());
     }
     POINTER.store(pointer, Ordering::Relaxed);
     PRESENT.store(1, Ordering::Relaxed);

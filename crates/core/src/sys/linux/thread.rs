@@ -7,16 +7,28 @@
 
 use super::call::syscall;
 use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 
-/// Room for the bins of a cache that looks empty and full at once: all zero.
+/// Bins that look empty and full at once, all zero or counted below it, and 16 bytes more.
 #[repr(C, align(64))]
-pub(crate) struct EmptyBins(pub(crate) [u64; 96]);
+pub(crate) struct EmptyBins(UnsafeCell<[u64; 86]>);
 
-/// What the word of a thread points at that has not allocated yet.
-pub(crate) static UNSTARTED: EmptyBins = EmptyBins([0; 96]);
-/// What the word of a thread points at that is past its end.
-pub(crate) static GONE: EmptyBins = EmptyBins([0; 96]);
+// SAFETY: whatever threads write there at once, it looks empty and full.
+unsafe impl Sync for EmptyBins {}
+
+/// What the word of a thread points at that has not allocated yet. Who is past its end has the same, a bin further: two
+/// addresses suffice to tell them apart, and the memory of every process need not hold as many bins again.
+#[unsafe(link_section = ".data.jemoxide_start")]
+pub(crate) static UNSTARTED: EmptyBins = EmptyBins(UnsafeCell::new([0; 86]));
+
+/// The word of a thread that is past its end.
+pub(crate) fn gone() -> *mut u8 {
+    (&raw const UNSTARTED)
+        .cast_mut()
+        .cast::<u8>()
+        .wrapping_add(16)
+}
 
 /// The word's symbol.
 macro_rules! word_symbol {

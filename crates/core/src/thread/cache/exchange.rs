@@ -7,12 +7,12 @@
 //! ```
 //! What happens at each visit is kept short; what happens while a class warms up stands apart. Rules of the cache.
 
+use super::counting::Totals;
 use super::{
-    CacheRef, LINE, distance, fill_objects, flush_magazine, flush_objects, flush_one, mark,
-    per_line,
+    CacheRef, LINE, LOOKS, fill_objects, flush_magazine, flush_objects, flush_one, per_line,
 };
 use crate::arena::depot;
-use crate::arena::magazine::{Magazine, STARTER, full_room};
+use crate::arena::magazine::{Magazine, STARTER, full_room, next_room};
 use crate::arena::{bin, misuse};
 use crate::size::{SizeClass, magazine_capacity};
 
@@ -28,6 +28,7 @@ impl CacheRef {
         };
         // Whole loads of the class are going round: this thread works with it.
         cold.limit = magazine_capacity(class.index()) as u8;
+        cold.strange = false;
         // SAFETY: the active magazine of this thread's bin, empty; the load takes its place.
         let empty = unsafe { Magazine::from_number(self.bin(class).active) };
         self.install(class, load);
@@ -90,16 +91,16 @@ impl CacheRef {
         }
     }
 
-    /// Makes room in the active magazine. `true`: that was impossible or wrong and `object` is dealt with.
-    pub(super) fn make_room(&mut self, class: SizeClass, object: *mut u8) -> bool {
+    /// Makes room in the active magazine, which was looked at and holds `count` objects. `true`: that was impossible or
+    /// wrong and `object` is dealt with, and counted.
+    pub(super) fn make_room(&mut self, class: SizeClass, count: usize, object: *mut u8) -> bool {
         // SAFETY: the active magazine of this thread's bin; every path below puts it somewhere.
         let Some(mut active) = (unsafe { Magazine::from_number(self.bin(class).active) }) else {
             return self.first_free(class, object);
         };
-        let (end, _, room) = active.shape();
-        let count = distance(self.bin(class).head, end);
+        let room = active.room();
         active.set_count(count);
-        if count < magazine_capacity(class.index()) {
+        if !self.grant(class).is_grown() {
             return self.grow(class, active, room, object);
         }
         self.pass_on(class, active, count, room);
@@ -141,14 +142,27 @@ impl CacheRef {
     ) -> bool {
         let capacity = magazine_capacity(class.index());
         if self.cold(class).strange {
+            if !self.grant(class).is_full(active.count()) {
+                // Own ones above those of others came back.
+                self.regrant(class, active.count());
+                return false;
+            }
             if active.count() < room {
+                self.note(class, Totals::PUSHED);
                 self.put_under(class, active, object);
                 return true;
             }
             self.cold(class).strange = false;
         }
         let limit = self.limit(class);
-        if limit < capacity {
+        let mut wanted = room;
+        let looks = core::mem::take(&mut self.cold(class).looks);
+        if active.count() < limit.min(room) && looks < LOOKS {
+            self.cold(class).looks = looks + 1;
+        } else if looks == LOOKS {
+            wanted = next_room(room, capacity);
+            self.cold(class).limit = limit.max(wanted.min(capacity)) as u8;
+        } else if limit < capacity {
             // Seldom enough for a look: a second free or an inner pointer that the slab knows of stops here.
             if class.is_small() {
                 if let Err(error) = bin::inspect(object) {
@@ -161,15 +175,19 @@ impl CacheRef {
                 self.shed(class, &mut active, kept);
             }
         }
-        if self.limit(class) > room && room == STARTER {
-            let Some(mut full) = Magazine::empty(full_room(capacity)) else {
+        if self.limit(class) > room {
+            wanted = wanted.max(next_room(room, capacity));
+        }
+        if wanted > room {
+            let Some(mut larger) = Magazine::empty(wanted) else {
                 self.install(class, active);
+                self.note(class, Totals::PUSHED);
                 return flush_one(class, object);
             };
-            full.set_count(active.count());
-            full.objects().copy_from_slice(active.objects());
+            larger.set_count(active.count());
+            larger.objects().copy_from_slice(active.objects());
             active.recycle();
-            active = full;
+            active = larger;
         }
         self.install(class, active);
         false
@@ -187,6 +205,7 @@ impl CacheRef {
 
     /// The first operation on a class is a free: the object comes from another thread (H5).
     fn first_free(&mut self, class: SizeClass, object: *mut u8) -> bool {
+        self.note(class, Totals::PUSHED);
         let Some(mut magazine) = Magazine::empty(STARTER) else {
             return flush_one(class, object);
         };
@@ -206,7 +225,8 @@ impl CacheRef {
         true
     }
 
-    /// Puts `object` under all others of `active`, which has room, and sees to it that the next one comes here too.
+    /// Puts `object`, which was counted, under all others of `active`, which has room, and sees to it that the next one
+    /// comes here too.
     fn put_under(&mut self, class: SizeClass, mut active: Magazine, object: *mut u8) {
         let count = active.count();
         active.set_count(count + 1);
@@ -214,7 +234,7 @@ impl CacheRef {
         objects.copy_within(1.., 0);
         objects[count] = object;
         self.install(class, active);
-        let bin = self.bin(class);
-        bin.full = mark(bin.head);
+        self.grant(class).close(count + 1);
+        self.bin(class).left = 0;
     }
 }

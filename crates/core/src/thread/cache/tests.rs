@@ -27,9 +27,12 @@ impl CacheRef {
         if let Some(active) = unsafe { Magazine::from_number(bin.active) } {
             let (end, room) = (active.end(), active.room());
             let count = distance(bin.head, end);
-            assert!(count <= room.min(capacity), "more than there is room for");
             assert!(
-                room == STARTER || room == full_room(capacity) && capacity > STARTER,
+                count <= room.min(2 * capacity),
+                "more than there is room for (H6)"
+            );
+            assert!(
+                room == STARTER || room <= full_room(capacity) && capacity > STARTER,
                 "H2"
             );
             let deep = distance(
@@ -37,15 +40,12 @@ impl CacheRef {
                 end,
             );
             assert!(deep <= count, "the low-water mark is above the head");
-            let limit = mark(end).wrapping_sub(bin.full) as usize / size_of::<*mut u8>();
-            assert!(
-                count <= limit && limit <= room,
-                "full mark: {count}, {limit}, {room}"
-            );
+            let left = bin.left.max(0) as usize;
+            assert!(count + left <= room, "{count} and {left} of {room}");
             // SAFETY: from the head to the end the slots are filled.
             held.extend((0..count).map(|at| unsafe { bin.head.add(at).read() }.addr()));
         } else {
-            assert_eq!((bin.head.addr(), bin.low_water, bin.full), (0, 0, 0));
+            assert_eq!((bin.head.addr(), bin.low_water, bin.left), (0, 0, 0));
         }
         held
     }
@@ -60,6 +60,8 @@ fn low(bin: Bin, end: *mut *mut u8) -> usize {
 struct Books {
     cache: CacheRef,
     live: Vec<Vec<*mut u8>>,
+    /// What passed, by class.
+    passed: Vec<Totals>,
 }
 
 impl Books {
@@ -68,6 +70,9 @@ impl Books {
         Self {
             cache,
             live: (0..CACHED_CLASSES).map(|_| Vec::new()).collect(),
+            passed: (0..CACHED_CLASSES)
+                .map(|index| cache.totals(class(index)))
+                .collect(),
         }
     }
 
@@ -78,6 +83,7 @@ impl Books {
             object
         });
         let Some(object) = object else { return false };
+        self.passed[index] += Totals::POPPED;
         // SAFETY: an object of that class, ours; large ones are marked where they begin.
         unsafe { object.write_bytes(index as u8, size_of_class(index).min(4096)) };
         self.live[index].push(object);
@@ -87,7 +93,8 @@ impl Books {
     fn give(&mut self, index: usize, object: *mut u8) {
         // SAFETY: as above.
         assert_eq!(unsafe { object.read() }, index as u8);
-        if !push(class(index).byte(), object) {
+        self.passed[index] += Totals::PUSHED;
+        if !push(class(index).byte(), object) && !self.cache.push_after_look(class(index), object) {
             self.cache.push(class(index), object);
             self.cache.enter_slow();
         }
@@ -109,6 +116,8 @@ impl Books {
 
     fn check(&self) {
         for index in 0..CACHED_CLASSES {
+            // As others see it, and as the thread itself.
+            assert_eq!(self.cache.totals(class(index)), self.passed[index], "L3");
             let held = self.cache.check_class(class(index));
             assert_eq!(self.cache.held(index), held.len());
             let out = self.live[index].iter().map(|object| object.addr());
@@ -458,6 +467,7 @@ fn a_line_is_not_shared_by_passing_an_object_on() {
             books
                 .cache
                 .push(class(index), ptr::with_exposed_provenance_mut(foreign));
+            books.passed[index] += Totals::PUSHED;
             let held = books.cache.check_class(class(index));
             assert_eq!(held.len(), above + 1, "class {index}");
             assert_eq!(
@@ -515,6 +525,7 @@ fn fewer_own_objects_than_wanted_lie_above_a_foreign_one() {
         let (foreign, rest) = taken.split_first().unwrap();
         let mut books = Books::open();
         books.cache.push(class, *foreign);
+        books.passed[1] += Totals::PUSHED;
         let held = books.cache.check_class(class);
         assert_eq!((held.len(), held[left]), (left + 1, foreign.addr()));
         books.live[1].extend(rest);

@@ -6,9 +6,10 @@ use crate::extent::HEAP;
 use crate::size::SizeClass;
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
-use crate::thread::{Current, bins as thread_bins, cache, current};
+use crate::thread::{Current, bins as thread_bins, cache, current, live};
 use core::ptr;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::channel;
 use std::sync::{Barrier, Mutex as StdMutex};
 use std::thread;
@@ -95,7 +96,7 @@ fn assert_all_back() {
 #[test]
 fn an_orphan_is_adopted_with_all_it_holds() {
     alone(|| {
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         let (number, freed, held) = run(|| {
             let cache = begin();
             let objects: Vec<usize> = (0..20).map(|_| alloc(cache)).collect();
@@ -125,7 +126,7 @@ fn an_orphan_is_adopted_with_all_it_holds() {
 fn more_orphans_than_may_wait_are_flushed() {
     alone(|| {
         const THREADS: usize = 8;
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         let started = Barrier::new(THREADS);
         thread::scope(|scope| {
             let body = || {
@@ -164,7 +165,7 @@ fn more_orphans_than_may_wait_are_flushed() {
 #[test]
 fn a_thread_past_its_end_has_no_cache_and_starts_none() {
     alone(|| {
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         struct Late;
         static SEEN: AtomicU32 = AtomicU32::new(0);
         impl Drop for Late {
@@ -203,7 +204,8 @@ fn births_and_deaths_lose_nothing() {
     alone(|| {
         const GENERATIONS: u64 = 60;
         const AT_ONCE: u64 = 4;
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
+        let (taken, given) = (AtomicU64::new(0), AtomicU64::new(0));
         let out: StdMutex<HashSet<usize>> = StdMutex::default();
         let (sender, receiver) = channel::<usize>();
         let receiver = StdMutex::new(receiver);
@@ -211,15 +213,18 @@ fn births_and_deaths_lose_nothing() {
             thread::scope(|scope| {
                 for index in 0..AT_ONCE {
                     let (sender, receiver, out) = (sender.clone(), &receiver, &out);
+                    let (taken, given) = (&taken, &given);
                     scope.spawn(move || {
                         let cache = begin();
                         let mut dice = Dice::new(generation << 8 | index);
                         let give = |object: usize| {
                             assert!(out.lock().unwrap().remove(&object));
-                            dealloc(cache, object);
+                            given.fetch_add(1, Ordering::Relaxed);
+                            dealloc_fast(cache, object);
                         };
                         for _ in 0..dice.below(400) {
-                            let object = alloc(cache);
+                            let object = alloc_fast(cache);
+                            taken.fetch_add(1, Ordering::Relaxed);
                             assert!(out.lock().unwrap().insert(object), "handed out twice");
                             if dice.once_in(2) {
                                 give(object);
@@ -242,6 +247,7 @@ fn births_and_deaths_lose_nothing() {
             });
         }
         while let Ok(object) = receiver.lock().unwrap().try_recv() {
+            given.fetch_add(1, Ordering::Relaxed);
             run(|| dealloc(begin(), object));
         }
         while registered().len() > orphans() {
@@ -252,7 +258,13 @@ fn births_and_deaths_lose_nothing() {
             "checks and counts are apart"
         );
         check(None);
+        let passed = Totals {
+            popped: taken.into_inner(),
+            pushed: given.into_inner(),
+        };
+        assert_eq!(totals(class()), passed);
         assert_all_back();
+        assert_eq!(totals(class()), passed, "flushing neither pops nor pushes");
     });
 }
 
@@ -260,20 +272,21 @@ fn births_and_deaths_lose_nothing() {
 fn counts_outlive_their_threads() {
     alone(|| {
         // None may wait: every cache is destroyed at its thread's end.
-        prepare(0, true, false);
+        prepare(0, false);
         for round in 1..=5 {
             run(|| {
                 let cache = begin();
-                assert!(matches!(current(), Current::Started(found, true) if found == cache));
-                for _ in 0..7 {
-                    cache.count(true);
-                }
-                cache.count(false);
+                let mut objects: Vec<usize> = (0..70).map(|_| alloc_fast(cache)).collect();
+                dealloc_fast(cache, objects.pop().unwrap());
+                cache.note_large_alloc(1 << 20);
+                assert_eq!(cache.bytes().0, 70 * class().size() as u64 + (1 << 20));
             });
             while !registered().is_empty() {
                 thread::yield_now();
             }
-            assert_eq!(counted(), (7 * round, round));
+            let (popped, pushed) = (70 * round, round);
+            assert_eq!(totals(class()), Totals { popped, pushed }, "J3");
+            assert_eq!(large_totals().popped, round, "J3");
         }
     });
 }
@@ -283,7 +296,7 @@ fn counts_outlive_their_threads() {
 fn in_a_forked_child_the_others_caches_are_orphans() {
     alone(|| {
         const THREADS: usize = 6;
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         let own = begin();
         let (ready, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
         thread::scope(|scope| {
@@ -305,6 +318,11 @@ fn in_a_forked_child_the_others_caches_are_orphans() {
                 orphan_others(Some(own));
                 let mut good =
                     orphans() == THREADS && own.get().orphaned.load(Ordering::Relaxed) == 0;
+                let passed = Totals {
+                    popped: 9 * THREADS as u64,
+                    pushed: 9 * THREADS as u64,
+                };
+                good &= totals(class()) == passed;
                 for _ in 0..THREADS {
                     good &= adopt().is_some_and(|cache| cache.held(INDEX) >= HELD);
                 }
@@ -335,7 +353,9 @@ fn alloc_fast(cache: CacheRef) -> usize {
 }
 
 fn dealloc_fast(cache: CacheRef, object: usize) {
-    if !thread_bins::push(class().byte(), ptr::with_exposed_provenance_mut(object)) {
+    let place = ptr::with_exposed_provenance_mut(object);
+    let looks = || live().is_some_and(|cache| cache.push_after_look(class(), place));
+    if !thread_bins::push(class().byte(), place) && !looks() {
         dealloc(cache, object);
     }
 }
@@ -352,7 +372,7 @@ fn park_all() {
 #[test]
 fn an_idle_thread_gives_back_all_but_the_top_and_goes_on() {
     alone(|| {
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         let (tell, told) = channel();
         let (wake, woken) = channel();
         let sleeper = thread::spawn(move || {
@@ -391,7 +411,7 @@ fn an_idle_thread_gives_back_all_but_the_top_and_goes_on() {
 #[test]
 fn an_operation_under_way_while_its_thread_is_parked_ends_well() {
     alone(|| {
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         for is_pop in [true, false] {
             let (tell, told) = channel();
             let (wake, woken) = channel();
@@ -449,7 +469,7 @@ fn of_large_classes_nothing_stays_in_an_idle_thread() {
         Pop,
     }
     alone(|| {
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         let large = crate::size::class_of(8192).unwrap();
         for under_way in [UnderWay::Nothing, UnderWay::Push, UnderWay::Pop] {
             let (tell, told) = channel();
@@ -519,18 +539,21 @@ fn of_large_classes_nothing_stays_in_an_idle_thread() {
 #[test]
 fn parking_meets_threads_at_any_instruction() {
     alone(|| {
-        prepare(ORPHANS, false, false);
+        prepare(ORPHANS, false);
         let enough = AtomicBool::new(false);
+        let all = AtomicU64::new(0);
         let work = |seed: u64| {
             let cache = begin();
             let mut dice = Dice::new(seed);
             let mut live: Vec<usize> = Vec::new();
+            let mut passed = Totals::default();
             for step in 0u64.. {
                 if step >= 400_000 && enough.load(Ordering::Relaxed) {
                     break;
                 }
                 if live.is_empty() || live.len() < 300 && dice.below(2) == 0 {
                     let object = alloc_fast(cache);
+                    passed.popped += 1;
                     let stamp = ptr::with_exposed_provenance_mut::<u64>(object);
                     // SAFETY: an object of that class, ours.
                     unsafe { stamp.write(seed << 32 | object as u64 & 0xffff_ffff) };
@@ -544,12 +567,23 @@ fn parking_meets_threads_at_any_instruction() {
                     // SAFETY: as above.
                     unsafe { stamp.write(0) };
                     dealloc_fast(cache, object);
+                    passed.pushed += 1;
+                }
+                if step % 997 == 0 {
+                    let size = class().size() as u64;
+                    let bytes = (passed.popped * size, passed.pushed * size);
+                    let counted = {
+                        let _passage = Passage::enter(Some(cache));
+                        cache.bytes()
+                    };
+                    assert_eq!(counted, bytes, "step {step}");
                 }
                 if step % 20_000 == 0 {
                     thread::yield_now();
                 }
             }
             live.iter().for_each(|&object| dealloc_fast(cache, object));
+            all.fetch_add(passed.popped, Ordering::Relaxed);
         };
         let parked = thread::scope(|scope| {
             let workers: Vec<_> = (1..7)
@@ -576,6 +610,8 @@ fn parking_meets_threads_at_any_instruction() {
             parked
         });
         assert!(parked > 10, "{parked}");
+        let (popped, pushed) = (all.load(Ordering::Relaxed), all.load(Ordering::Relaxed));
+        assert_eq!(totals(class()), Totals { popped, pushed });
         flush_orphans();
         depot::empty(cache::flush_magazine);
         assert_eq!(bin::taken(INDEX), 0, "nothing was lost");

@@ -1,7 +1,7 @@
 //! `thread.*`: the calling thread's own.
 
 use super::super::index::Arenas;
-use super::super::row::{Access, Kind, Row, both, deed, row};
+use super::super::row::{Access, Kind, Row, both, deed, read, row};
 use super::{Call, Refusal};
 use crate::arena::manual::ArenaRef;
 use crate::arena::{ArenaIndex, by_cpu};
@@ -12,6 +12,12 @@ use crate::thread::{CacheRef, Inside, registry};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
     Arena,
+    Allocated,
+    AllocatedPlace,
+    Deallocated,
+    DeallocatedPlace,
+    PeakRead,
+    PeakReset,
     CacheEnabled,
     CacheFlush,
     Idle,
@@ -23,6 +29,16 @@ const fn key(key: Key) -> super::Key {
 
 pub(super) const ROWS: &[Row] = &[
     both("thread.arena", Kind::U32, key(Key::Arena)),
+    read("thread.allocated", Kind::U64, key(Key::Allocated)),
+    read("thread.allocatedp", Kind::Other, key(Key::AllocatedPlace)),
+    read("thread.deallocated", Kind::U64, key(Key::Deallocated)),
+    read(
+        "thread.deallocatedp",
+        Kind::Other,
+        key(Key::DeallocatedPlace),
+    ),
+    read("thread.peak.read", Kind::U64, key(Key::PeakRead)),
+    deed("thread.peak.reset", key(Key::PeakReset)),
     both("thread.tcache.enabled", Kind::Bool, key(Key::CacheEnabled)),
     row(
         "thread.tcache.flush",
@@ -74,6 +90,37 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
                 }
                 _ => Ok(()),
             }
+        }
+        Key::Allocated => {
+            let bytes = own.map_or(0, |cache| cache.bytes().0);
+            call.request.give(bytes)
+        }
+        Key::Deallocated => {
+            let bytes = own.map_or(0, |cache| cache.bytes().1);
+            call.request.give(bytes)
+        }
+        // A thread past its end counts nothing.
+        Key::AllocatedPlace => {
+            let cache = own.ok_or(Refusal::Failed)?;
+            cache.bytes();
+            call.request
+                .give(cache.places_of_bytes().0.expose_provenance())
+        }
+        Key::DeallocatedPlace => {
+            let cache = own.ok_or(Refusal::Failed)?;
+            cache.bytes();
+            call.request
+                .give(cache.places_of_bytes().1.expose_provenance())
+        }
+        Key::PeakRead => {
+            let bytes = own.map_or(0, |cache| cache.peak());
+            call.request.give(bytes)
+        }
+        Key::PeakReset => {
+            if let Some(cache) = own {
+                cache.begin_peak();
+            }
+            Ok(())
         }
         Key::CacheEnabled => {
             let before = own.is_some_and(|cache| cache.is_enabled());
