@@ -12,8 +12,8 @@
 //! D2  `decay_ms == 0` gives limit 0; `-1` gives no limit.
 //! D3  Pages added are counted net: those that were there when the epoch began are not added again by
 //!     being used and freed once more.
-//! D4  A stretch doubles the length of the epochs, so that what is idle ages slower from then on; hastening halves the
-//!     time that is left to every page. Without either the curve is the documented one.
+//! D4  A stretch doubles or halves the length of the epochs, so that what is idle ages slower or faster from then on;
+//!     hastening halves the time that is left to every page. Without either the curve is the documented one.
 //! Units: nanoseconds since boot, pages. Lock: the caller holds the page heap's lock, or that of an
 //! arena made by request. Pure arithmetic.
 //! Source: jemalloc(3) `opt.dirty_decay_ms`.
@@ -46,8 +46,8 @@ pub(crate) struct Decay {
     decay_ms: isize,
     epoch_ns: u64,
     started: bool,
-    /// Doublings of the decay time (D4).
-    stretch: u8,
+    /// Doublings of the decay time; less than 0: halvings (D4).
+    stretch: i8,
     /// Pages that may stay as of the last epoch, by [`CURVE`].
     limit: usize,
     /// Pages that were idle at the last epoch and have not been purged since; at least `limit`.
@@ -83,8 +83,8 @@ impl Decay {
         *self = Self::new(decay_ms);
     }
 
-    /// Doubles the length of epochs so many times (D4).
-    pub(super) fn set_stretch(&mut self, stretch: u8) {
+    /// Doubles the length of epochs so many times, or halves it (D4).
+    pub(super) fn set_stretch(&mut self, stretch: i8) {
         self.stretch = stretch;
     }
 
@@ -105,7 +105,12 @@ impl Decay {
         if self.decay_ms <= 0 {
             return 0;
         }
-        (self.decay_ms as u64).saturating_mul((1_000_000 / EPOCHS as u64) << self.stretch)
+        let epoch_of_ms = 1_000_000 / EPOCHS as u64;
+        let factor = match self.stretch {
+            0.. => epoch_of_ms << self.stretch,
+            ..0 => epoch_of_ms >> -self.stretch,
+        };
+        (self.decay_ms as u64).saturating_mul(factor)
     }
 
     /// When the next epoch begins. `None`: never.

@@ -304,10 +304,10 @@ impl State {
         huge.gone_stamp.set(self.stamp);
     }
 
-    /// The decay time in units of `stamp`.
+    /// How long a purged page may be missed (A5 of `adapt`), in units of `stamp`.
     fn refault_stamps(&self) -> u32 {
         let ms = self.decay[Kind::Dirty as usize].decay_ms().max(0) as u64;
-        let ns = ms.saturating_mul(1_000_000 << self.adapt.stretch());
+        let ns = ms.saturating_mul(1_000_000 << self.adapt.lengthened());
         u32::try_from(ns >> LG_STAMP_NS).unwrap_or(u32::MAX)
     }
 

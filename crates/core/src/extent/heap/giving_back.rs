@@ -318,8 +318,8 @@ impl PageHeap {
         self.next_epoch_ns.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the decay time adapts, and how often it is doubled at this moment.
-    pub(crate) fn adaptive(&self) -> (bool, u8) {
+    /// Whether the decay time adapts, and how often it is doubled at this moment; less than 0: halved.
+    pub(crate) fn adaptive(&self) -> (bool, i8) {
         let state = self.state.lock();
         (state.adapt.is_on(), state.adapt.stretch())
     }
