@@ -95,3 +95,8 @@ fn arenas_come_and_go_under_the_ticks_of_other_threads() {
 fn threads_use_the_arena_of_their_processor() {
     run_with("percpu", "percpu_arena:percpu");
 }
+
+#[test]
+fn a_limit_on_the_heap_counts_what_arenas_have() {
+    run_with("limit", "heap_limit_hard:64M,narenas:1");
+}

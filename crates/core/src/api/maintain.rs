@@ -1,9 +1,11 @@
 //! Maintain: what operators and the C door ask for besides memory.
 
 use super::slow;
+use crate::arena::manual;
 use crate::control::options::keys::DECAY_MAX;
 use crate::control::{boot, modes, upkeep};
 use crate::options::ZeroRealloc;
+use crate::size::PAGE;
 use crate::stats::report::Snapshot;
 use crate::stats::rss::RssReport;
 use crate::stats::{accounts, snapshot};
@@ -87,17 +89,21 @@ pub fn idle() -> usize {
 /// The figures of this moment.
 pub fn footprint() -> Footprint {
     let mut figures = Snapshot::ZERO;
-    slow::enter(|_| snapshot::take(&mut figures));
+    let by_request = slow::enter(|_| {
+        snapshot::take(&mut figures);
+        manual::sum()
+    });
     let large = figures
         .class_bytes
         .iter()
         .skip(crate::size::SMALL_CLASSES)
         .sum::<u64>();
     Footprint {
-        allocated: figures.allocated as usize,
-        large: large as usize,
-        active: figures.active as usize,
-        dirty: (figures.dirty + figures.muzzy) as usize,
+        allocated: (figures.allocated + by_request.small_bytes + by_request.large_bytes) as usize,
+        large: (large + by_request.large_bytes) as usize,
+        active: figures.active as usize + by_request.active_pages as usize * PAGE,
+        dirty: (figures.dirty + figures.muzzy) as usize
+            + (by_request.dirty_pages + by_request.muzzy_pages) as usize * PAGE,
         metadata: figures.metadata as usize,
     }
 }

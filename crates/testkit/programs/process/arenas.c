@@ -12,6 +12,7 @@
  *   defrag    what Redis does to move its data together
  *   batch     many objects at once
  *   percpu    threads use the arena of their processor (run with percpu_arena:percpu)
+ *   limit     a limit on the heap counts what arenas have, and gets it back (run with heap_limit_hard:64M)
  *   churn     arenas come and go, with hooks and without, while threads' ticks look for what is due; children too
  *   caches    explicit caches: of automatic arenas and of others, used by several threads in turn
  */
@@ -946,6 +947,29 @@ static void percpu(void) {
     free(p);
 }
 
+static void limit(void) {
+    unsigned index = create(NULL);
+    static void *live[200];
+    int count = 0;
+    while ((live[count] = mallocx(1 << 20, ARENA(index))) != NULL) {
+        memset(live[count], 1, 1 << 20);
+        EXPECT(++count < 64);
+    }
+    EXPECT(count > 50);
+    EXPECT(malloc(20 << 20) == NULL);
+    for (int at = 0; at < count; at++) {
+        free(live[at]);
+    }
+    /* What idles in the arena leaves for who needs it. */
+    void *p = malloc(50 << 20);
+    EXPECT(p != NULL);
+    EXPECT(mallocx(20 << 20, ARENA(index)) == NULL);
+    free(p);
+    p = mallocx(50 << 20, ARENA(index));
+    EXPECT(p != NULL);
+    free(p);
+}
+
 #define CACHE(c) ((int)(((unsigned)(c) + 2) << 8))
 
 static unsigned create_cache(void) {
@@ -1102,6 +1126,7 @@ int main(int count, char **arguments) {
         {"shared", shared},   {"thousand", thousand}, {"threads", threads}, {"fork", forking},
         {"nested", nested},   {"nocache", nocache}, {"defrag", defrag},     {"batch", batch},
         {"caches", caches},   {"churn", churn},   {"percpu", percpu},
+        {"limit", limit},
     };
     EXPECT(count == 2 && mallctl != NULL);
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

@@ -282,6 +282,17 @@ fn bin_of(books: &Books, class: usize) -> BinFigures {
     }
 }
 
+/// The sums over all arenas at this moment.
+pub(crate) fn sum() -> Figures {
+    let mut sum = Figures::NONE;
+    if table::is_used() {
+        for arena in table::all() {
+            sum.add(&arena.figures());
+        }
+    }
+    sum
+}
+
 /// Has all arenas note their figures, as an epoch begins; the sums.
 pub(crate) fn note_all() -> Figures {
     let mut sum = Figures::NONE;

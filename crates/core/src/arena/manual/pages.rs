@@ -27,6 +27,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 /// Extents that are purged between two looks at the books.
 const BATCH: usize = 16;
 
+/// Pages that are worth a call of the system.
+const LEAST_PART: usize = 64;
+
 /// Whether addresses are kept, and asked for in steps that get larger: the option `retain`.
 static KEEPS: AtomicBool = AtomicBool::new(true);
 
@@ -390,19 +393,25 @@ impl<O: Outside> Works<O> {
                             break;
                         };
                         books.take(extent);
-                        books.decays[at].purged(extent.pages());
-                        left = left.saturating_sub(extent.pages());
-                        *slot = Some(extent);
+                        let part = self.part(extent, left);
+                        books.decays[at].purged(part);
+                        left = left.saturating_sub(part);
+                        *slot = Some((extent, part));
                     }
                     let due = books.decays[at].next_epoch_ns();
-                    let due = due.filter(|_| books.pages(state) > 0);
+                    let due = due.filter(|_| books.pages(state) > 0 || batch[0].is_some());
                     (left, due.unwrap_or(u64::MAX))
                 });
                 let Some((still, next_due)) = next else {
                     return purged;
                 };
                 let (mut calls, mut pages) = (0, 0);
-                for extent in batch.into_iter().flatten() {
+                for (extent, part) in batch.into_iter().flatten() {
+                    if part < extent.pages() {
+                        if let Some(rest) = self.split(extent, part) {
+                            self.put(rest, state);
+                        }
+                    }
                     let count = extent.pages();
                     if self.release(extent, state) {
                         calls += 1;
@@ -425,6 +434,17 @@ impl<O: Outside> Works<O> {
         }
         self.arena.due_ns.store(due, Ordering::Relaxed);
         purged
+    }
+
+    /// Pages of an idle extent that are given up where `excess` pages are to be: all, or a part of a long one, so that the
+    /// curve holds. An application's hooks are not asked to cut for that.
+    fn part(&self, extent: ExtentRef, excess: usize) -> usize {
+        let part = excess.max(LEAST_PART);
+        if self.hooks.is_default() && extent.pages() >= 2 * part {
+            part
+        } else {
+            extent.pages()
+        }
     }
 
     /// Makes an extent in use `pages` pages long, more than it has, where it is. `Some(zeroed)`: done, and whether what

@@ -1,5 +1,6 @@
 //! Arenas beside a naive twin: a list of live objects, and the extents as the hooks see them.
 
+mod decay;
 mod hooks;
 mod random;
 mod refusal;
