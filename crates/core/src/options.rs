@@ -296,6 +296,30 @@ pub struct Options {
     pub percpu_arena: PercpuArena,
     /// `cache_oblivious`: large objects start anywhere in their first page.
     pub cache_oblivious: bool,
+    /// `tcache`: threads have a cache.
+    pub tcache: bool,
+    /// `tcache_max` and `lg_tcache_max`: largest size that is cached, in bytes.
+    pub tcache_max: usize,
+    /// `tcache_ncached_max`: cached objects, by sizes.
+    pub tcache_ncached_max: &'static [u8],
+    /// `tcache_nslots_small_min`: cached objects of a small class, at least.
+    pub tcache_nslots_small_min: usize,
+    /// `tcache_nslots_small_max`: at most.
+    pub tcache_nslots_small_max: usize,
+    /// `tcache_nslots_large`: cached objects of a large class.
+    pub tcache_nslots_large: usize,
+    /// `lg_tcache_nslots_mul`: cached objects for each slot of a slab, as a power of two.
+    pub lg_tcache_nslots_mul: isize,
+    /// `tcache_gc_incr_bytes`: traffic from one look at a class to the next.
+    pub tcache_gc_incr_bytes: usize,
+    /// `tcache_gc_delay_bytes`.
+    pub tcache_gc_delay_bytes: usize,
+    /// `lg_tcache_flush_small_div`: the part of a small class with a bound that goes when it is full, as a power of two.
+    pub lg_tcache_flush_small_div: usize,
+    /// `lg_tcache_flush_large_div`: the same of a large class.
+    pub lg_tcache_flush_large_div: usize,
+    /// `experimental_tcache_gc`.
+    pub experimental_tcache_gc: bool,
     /// `bin_shards`: locks for each small class, by sizes.
     pub bin_shards: &'static [u8],
     /// `slab_sizes`: pages of slabs, by sizes; empty for the default.
@@ -381,6 +405,18 @@ impl Options {
         narenas_ratio: Self::DEFAULT_RATIO,
         percpu_arena: PercpuArena::Disabled,
         cache_oblivious: false,
+        tcache: true,
+        tcache_max: 32 << 10,
+        tcache_ncached_max: &[],
+        tcache_nslots_small_min: 20,
+        tcache_nslots_small_max: 200,
+        tcache_nslots_large: 20,
+        lg_tcache_nslots_mul: 1,
+        tcache_gc_incr_bytes: 64 << 10,
+        tcache_gc_delay_bytes: 0,
+        lg_tcache_flush_small_div: 1,
+        lg_tcache_flush_large_div: 1,
+        experimental_tcache_gc: true,
         bin_shards: &[],
         slab_sizes: &[],
         lg_extent_max_active_fit: 6,

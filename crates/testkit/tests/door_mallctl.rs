@@ -284,6 +284,34 @@ fn walk(control: &Control, row: Row<'_>) {
             return;
         }
         "arena.<i>.name" => return named(name, both_ways),
+        "experimental.thread.activity_callback" => {
+            let nobody = [0; 16];
+            let before = both_ways(Some(16), Some(&nobody));
+            assert_eq!(
+                (before.code, &before.bytes[..16]),
+                (0, &nobody[..]),
+                "{name}"
+            );
+            for (old, new) in [(Some(15), None), (None, Some(8))] {
+                let code = both_ways(old, new.map(|len| &nobody[..len])).code;
+                assert_eq!(code, EINVAL, "{name}");
+            }
+            return;
+        }
+        "thread.tcache.ncached_max.read_sizeclass" => {
+            let size = 64usize.to_ne_bytes();
+            assert_eq!(both_ways(Some(8), Some(&size)).code, 0, "{name}");
+            for (old, new) in [
+                (None, None),
+                (Some(8), None),
+                (Some(7), Some(8)),
+                (Some(8), Some(7)),
+            ] {
+                let code = both_ways(old, new.map(|len| &size[..len])).code;
+                assert_eq!(code, EINVAL, "{name}");
+            }
+            return;
+        }
         _ => {}
     }
     match (row.get("access"), size_of_type(row.get("type"))) {

@@ -96,3 +96,35 @@ fn what_a_thread_allocated_and_freed_is_counted_to_the_byte() {
         assert_eq!(outcome.stdout, "counted\n", "{options}");
     }
 }
+
+#[test]
+fn thread_caches_keep_to_their_bounds() {
+    let Some(program) = compiler::c("process/thread_caches.c", "thread_caches", &[]) else {
+        return;
+    };
+    for (which, options) in [
+        ("default", ""),
+        ("none", "tcache:false"),
+        ("max", "tcache_max:4000"),
+        ("max", "lg_tcache_max:12"),
+        (
+            "slots",
+            "tcache_nslots_small_min:4,tcache_nslots_small_max:11,tcache_nslots_large:2,tcache_ncached_max:1-8:3",
+        ),
+    ] {
+        let outcome = child::Run::new(&program)
+            .arg(which)
+            .env(
+                "MALLOC_CONF",
+                format!(
+                    "{options}{}narenas:1",
+                    if options.is_empty() { "" } else { "," }
+                ),
+            )
+            .preload(artifacts::library())
+            .run()
+            .expect_success();
+        assert_eq!(outcome.stdout, "bounded\n", "{options}");
+        assert_eq!(outcome.stderr, "", "{options}");
+    }
+}

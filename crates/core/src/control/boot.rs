@@ -12,7 +12,7 @@
 //! B2  A call that comes from within the boot is served without a cache.
 
 use super::options::{self, News, Origin};
-use super::{container, fork, limit, modes, purger, report, upkeep};
+use super::{container, fork, limit, modes, purger, report, tcache, upkeep};
 use crate::arena::{depot, manual};
 use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
@@ -172,7 +172,8 @@ fn prepare(options: &Options) -> bool {
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     modes::prepare(options);
     mutex::set_spins(options.mutex_max_spin);
-    registry::prepare(orphans, modes::watch_all(options));
+    tcache::prepare(options);
+    registry::prepare(orphans, modes::watch_all(options), !options.tcache);
     report::prepare(options);
     warned
 }

@@ -10,4 +10,5 @@ pub(crate) mod options;
 pub(crate) mod purger;
 pub(crate) mod report;
 mod rss_text;
+pub(crate) mod tcache;
 pub(crate) mod upkeep;

@@ -34,6 +34,9 @@ pub const LOOKUP_MAX: usize = 4096;
 pub struct SizeClass(u8);
 
 impl SizeClass {
+    /// The smallest class.
+    pub const FIRST: Self = Self(0);
+
     /// The class with that index, if there is one.
     pub const fn new(index: usize) -> Option<Self> {
         if index < CLASSES {

@@ -32,11 +32,18 @@ use crate::extent::Purpose;
 use crate::meta::{self, MetaRef};
 use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 use counting::{Counters, Grant, Totals};
+use slots::Slots;
 
-/// Slow entries from one look of the gc to the next.
+/// Slow entries from one look of the gc to the next, a power of two, by default; and what is taken of their number.
 const GC_PERIOD: u32 = 32;
+#[unsafe(link_section = ".data.jemoxide_start")]
+static GC_MASK: AtomicU32 = AtomicU32::new(GC_PERIOD - 1);
+/// Bytes that an option says for the default.
+const GC_BYTES: usize = 64 << 10;
+/// Slow entries after which a young thread ticks.
+const TICK_SHORTEST: u32 = 32;
 /// Slow entries from one tick of the clock to the next.
 const TICK_PERIOD: u32 = 128;
 /// Bytes of a cache line.
@@ -85,6 +92,7 @@ struct Cold {
     limit: u8,
     /// Looks at which there was room (H2).
     looks: u8,
+    slots: Slots,
 }
 
 impl Cold {
@@ -94,7 +102,16 @@ impl Cold {
         fill: 0,
         limit: 0,
         looks: 0,
+        slots: Slots::AS_BUILT,
     };
+}
+
+/// Has the gc look at a class every `bytes` of traffic: the slow entries that stand for them, as those of the default do
+/// for [`GC_BYTES`].
+pub(crate) fn set_gc_bytes(bytes: usize) {
+    let period = (bytes / (GC_BYTES / GC_PERIOD as usize)).clamp(1, 1 << 30);
+    let mask = period.next_power_of_two() as u32 - 1;
+    GC_MASK.store(mask, Ordering::Relaxed);
 }
 
 /// How many objects a magazine may hold (H4, H6).
@@ -125,6 +142,10 @@ pub(crate) struct Cache {
     disabled: bool,
     /// Where its thread's allocations go instead, and whether it is away.
     pub(super) binding: Binding,
+    /// Its bounds are not those of the process (see `slots`).
+    rebounded: bool,
+    /// Largest class that is cached, counted from the last one.
+    below_last: u8,
     pub(super) parking: Parking,
     counters: NonNull<Counters>,
     counters_number: u32,
@@ -184,6 +205,8 @@ impl CacheRef {
                 arena: arena::assign().index() as u8,
                 disabled: false,
                 binding: Binding::NEW,
+                rebounded: slots::is_any(),
+                below_last: 0,
                 parking: Parking::new(),
                 counters: counters.resolve(),
                 counters_number: counters.number(),
@@ -283,13 +306,15 @@ impl CacheRef {
         self.note_peak();
         let cache = self.get_mut();
         cache.entries = cache.entries.wrapping_add(1);
-        if cache.entries % GC_PERIOD != 0 {
+        if cache.entries & GC_MASK.load(Ordering::Relaxed) == 0 {
+            self.gc_step();
+        }
+        let cache = self.get_mut();
+        if cache.entries % TICK_SHORTEST != 0 {
             return false;
         }
         // A short-lived thread ticks early once or twice, so that its process has something to report.
-        let tick = cache.entries % TICK_PERIOD == 0 || cache.entries < TICK_PERIOD;
-        self.gc_step();
-        tick
+        cache.entries % TICK_PERIOD == 0 || cache.entries < TICK_PERIOD
     }
 
     /// An object of `class`, which is cached. `None`: out of memory.
@@ -298,7 +323,7 @@ impl CacheRef {
             return Some(object);
         }
         // It is empty then.
-        if self.get().disabled {
+        if self.get().disabled || self.slots(class) == Slots::NONE {
             return self.pop_uncached(class);
         }
         if by_cpu::is_on() {
@@ -355,7 +380,9 @@ impl CacheRef {
 
     /// Takes an object of `class`, which is cached, whether or not there is room.
     pub(crate) fn push(mut self, class: SizeClass, object: *mut u8) {
-        if self.get().disabled {
+        if self.get().disabled || self.slots(class) == Slots::NONE {
+            // The bin keeps looking full.
+            self.look(class);
             self.note(class, Totals::PUSHED);
             return dealloc_uncached(class, object);
         }
@@ -406,6 +433,9 @@ impl CacheRef {
     /// What holds for a magazine with `room` slots.
     #[inline]
     fn bounds(&mut self, class: SizeClass, room: usize) -> Bounds {
+        if self.slots(class).is_bound() {
+            return self.own_bounds(class, room);
+        }
         let (limit, capacity) = (self.limit(class), magazine_capacity(class.index()));
         if limit < capacity || room < capacity {
             let brim = limit.min(room);
@@ -419,7 +449,12 @@ impl CacheRef {
     /// Objects that the active magazine may hold (H4).
     fn limit(&mut self, class: SizeClass) -> usize {
         let least = LIMITS[class.index() % LIMITS.len()];
-        self.cold(class).limit.max(least) as usize
+        let limit = usize::from(self.cold(class).limit.max(least));
+        let slots = self.slots(class);
+        if slots.is_bound() {
+            return limit.min(slots.objects(class));
+        }
+        limit
     }
 
     /// Makes `magazine` the active one, whatever was that before: it was looked at.
@@ -480,7 +515,8 @@ impl CacheRef {
                 active.set_count(distance(bin.head, active.end()));
                 give_away(class, self.arena(), active);
             }
-            *self.cold(class) = Cold::NEW;
+            let slots = self.slots(class);
+            *self.cold(class) = Cold { slots, ..Cold::NEW };
             *self.grant(class) = Grant::NEW;
         }
     }
@@ -592,5 +628,6 @@ pub(crate) fn flush_magazine(class: SizeClass, mut magazine: Magazine) {
 
 pub(crate) mod counting;
 mod exchange;
+pub(crate) mod slots;
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,9 @@ static LIVING: AtomicUsize = AtomicUsize::new(0);
 /// Whether new threads start on their shadow bins.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SHADOWED: AtomicBool = AtomicBool::new(false);
+/// Whether new threads do without their caches.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static UNCACHED: AtomicBool = AtomicBool::new(false);
 /// What passed through caches that are no more, and past all caches (J3): by class, and large objects.
 static DEAD: [Counter; CACHED_CLASSES] = [const { Counter::new() }; CACHED_CLASSES];
 static DEAD_LARGE: Counter = Counter::new();
@@ -74,9 +77,10 @@ impl Links for OrphanLinks {
     }
 }
 
-/// Prepares for threads: `orphans` caches at most wait for adoption; all operations go slow, or as they do. Called once, by
-/// the boot.
-pub(crate) fn prepare(orphans: usize, shadowed: bool) {
+/// Prepares for threads: `orphans` caches at most wait for adoption; all operations go slow, or as they do; threads do
+/// without their caches. Called once, by the boot.
+pub(crate) fn prepare(orphans: usize, shadowed: bool, uncached: bool) {
+    UNCACHED.store(uncached, Ordering::Relaxed);
     ORPHANS_MAX.store(orphans, Ordering::Relaxed);
     SHADOWED.store(shadowed, Ordering::Relaxed);
     if let Some(key) = ExitKey::create(at_exit) {
@@ -95,7 +99,8 @@ pub(crate) fn start() -> Option<CacheRef> {
     let cache = adopt().or_else(register)?;
     cache.claim();
     cache.begin_bytes();
-    cache.enable(true);
+    cache.begin_slots();
+    cache.enable(!UNCACHED.load(Ordering::Relaxed));
     // SAFETY: the cache is this thread's until its exit function.
     unsafe { system::set_word(cache.word(!cache.is_enabled() || is_shadowed())) };
     cache.vacate();

@@ -165,6 +165,46 @@ static void expect_places(void) {
     EXPECT(*places[1] == after.deallocated && after.deallocated == before.deallocated + 51200000);
 }
 
+struct activity {
+    void (*callback)(void *, uint64_t, uint64_t);
+    void *word;
+};
+
+static uint64_t told[3];
+
+static void listen(void *word, uint64_t allocated, uint64_t deallocated) {
+    EXPECT(word == told && allocated >= told[0] && deallocated >= told[1]);
+    told[0] = allocated;
+    told[1] = deallocated;
+    told[2]++;
+    /* It may allocate. */
+    free(malloc(100));
+}
+
+/* A callback is told about every 64 KiB of allocations and frees. */
+static void expect_activity(void) {
+    struct activity none = {NULL, NULL}, ours = {listen, told}, before;
+    size_t length = sizeof before;
+    const char *name = "experimental.thread.activity_callback";
+    EXPECT(mallctl(name, &before, &length, &ours, sizeof ours) == 0 && before.callback == NULL);
+    for (int i = 0; i < 100; i++) {
+        void *block = malloc(3 << 20);
+        EXPECT(block != NULL);
+        free(block);
+    }
+    EXPECT(told[2] >= 100);
+    EXPECT(told[0] <= number("thread.allocated") && told[1] <= number("thread.deallocated"));
+    uint64_t calls = told[2];
+    for (int i = 0; i < 100000; i++) {
+        free(malloc(i % 1000));
+    }
+    EXPECT(told[2] > calls && told[2] < calls + 2 * (50000000 >> 16));
+    EXPECT(mallctl(name, &before, &length, &none, sizeof none) == 0 && before.callback == listen);
+    calls = told[2];
+    free(malloc(3 << 20));
+    EXPECT(told[2] == calls);
+}
+
 int main(void) {
     EXPECT(mallctl != NULL);
     for (uint64_t seed = 1; seed <= 3; seed++) {
@@ -172,6 +212,7 @@ int main(void) {
     }
     expect_peak();
     expect_places();
+    expect_activity();
     for (int round = 0; round < ROUNDS; round++) {
         pthread_t threads[THREADS];
         for (uintptr_t i = 0; i < THREADS; i++) {

@@ -58,6 +58,8 @@ unsafe impl Plain for i64 {}
 unsafe impl Plain for usize {}
 // SAFETY: as above.
 unsafe impl Plain for isize {}
+// SAFETY: as above; addresses of a structure of two.
+unsafe impl Plain for [usize; 2] {}
 // SAFETY: as above.
 unsafe impl Plain for *const c_char {}
 

@@ -134,6 +134,21 @@ rows! {
     mutex_max_spin: Count(mutex_max_spin, within(-1, i64::MAX)) "looks at a lock before a thread sleeps";
     narenas_ratio: Fraction(narenas_ratio) "arenas for each processor, where narenas is not said";
     percpu_arena: PercpuArena(percpu_arena) "threads use the arena of the processor that they run on";
+    tcache: Switch(tcache) "threads have a cache";
+    tcache_max: Bytes(tcache_max, cut_to(0, 32 << 10)) "largest size that threads cache";
+    lg_tcache_max: LgBytes(tcache_max, cut_to(0, 15)) "the same, log2";
+    tcache_ncached_max: Spans(tcache_ncached_max, cut_to(0, 8191)) "objects that a thread caches: SIZE-SIZE:N|...; 0: none";
+    tcache_nslots_small_min: Number(tcache_nslots_small_min, cut_to(1, 2048)) "objects that a thread caches of a small class, at least";
+    tcache_nslots_small_max: Number(tcache_nslots_small_max, cut_to(1, 2048)) "the same, at most";
+    tcache_nslots_large: Number(tcache_nslots_large, cut_to(1, 2048)) "objects that a thread caches of a large class";
+    lg_tcache_nslots_mul: Count(lg_tcache_nslots_mul, within(-16, 16)) "cached objects for each slot of a slab, log2";
+    lg_tcache_flush_small_div: Number(lg_tcache_flush_small_div, cut_to(1, 16)) "part of a small class with a bound that goes, log2";
+    lg_tcache_flush_large_div: Number(lg_tcache_flush_large_div, cut_to(1, 16)) "part of a large class with a bound that goes, log2";
+    tcache_gc_incr_bytes: Bytes(tcache_gc_incr_bytes, cut_to(1024, ANY)) "traffic from one look at a cached class to the next";
+    tcache_gc_delay_bytes: Bytes(tcache_gc_delay_bytes, within(0, ANY)) "flushing that the cache's gc postpones"
+        without "what goes lay unused from look to look";
+    experimental_tcache_gc: Switch(experimental_tcache_gc) "the cache's gc is limited in time and looks at places"
+        without "one class a look goes, whatever the place";
     cache_oblivious: Switch(cache_oblivious) "large objects start anywhere in their first page"
         without "large objects start on a page";
     bin_shards: Spans(bin_shards, within(1, 64)) "locks for each small class: SIZE-SIZE:N|..."

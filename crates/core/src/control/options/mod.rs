@@ -19,7 +19,7 @@ mod numbers;
 mod presets;
 mod slot;
 mod sources;
-mod spans;
+pub(super) mod spans;
 mod words;
 
 use crate::ds::text::Line;

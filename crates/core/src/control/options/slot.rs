@@ -73,6 +73,8 @@ pub(crate) enum Slot<'a> {
     Number(&'a mut usize, Range<u64>),
     Percent(&'a mut usize, Range<u64>),
     Bytes(&'a mut usize, Range<u64>),
+    /// Bytes, written as a power of two: the largest that is not more.
+    LgBytes(&'a mut usize, Range<u64>),
     /// Milliseconds; -1 is never.
     Decay(&'a mut isize, Range<i64>),
     /// -1 is any number.
@@ -119,6 +121,9 @@ impl Slot<'_> {
             }
             Slot::Bytes(place, range) => {
                 *place = range.admit(numbers::bytes(text)?)? as usize;
+            }
+            Slot::LgBytes(place, range) => {
+                *place = 1 << range.admit(numbers::unsigned(text)?)?;
             }
             Slot::Decay(place, range) | Slot::Count(place, range) => {
                 let number = numbers::signed(text)?;
@@ -190,6 +195,7 @@ impl Slot<'_> {
             Slot::Switch(place) => line.text(if *place { "true" } else { "false" }),
             Slot::Number(place, _) | Slot::Percent(place, _) => line.decimal(*place),
             Slot::Bytes(place, _) => show_bytes(*place, line),
+            Slot::LgBytes(place, _) => line.decimal((*place).max(1).ilog2() as usize),
             Slot::Decay(place, _) | Slot::Count(place, _) => signed(*place as i64, line),
             Slot::Arenas(place) => match *place {
                 0 => line.text("default"),
@@ -225,7 +231,7 @@ impl Slot<'_> {
     pub(super) fn wants(self, line: &mut Line) {
         match self {
             Slot::Switch(_) => line.text("true or false"),
-            Slot::Number(_, range) => span("a number", range, line),
+            Slot::Number(_, range) | Slot::LgBytes(_, range) => span("a number", range, line),
             Slot::Percent(_, range) => span("a percentage", range, line),
             Slot::Bytes(_, range) => span("bytes", range, line).text("; K, M, G or T may follow"),
             Slot::Decay(_, range) => signed_span("milliseconds", range, "never", line),

@@ -38,6 +38,19 @@ pub(super) fn good_part(text: &[u8], range: Range<u64>) -> usize {
     good
 }
 
+/// The good parts of `text`, one after the other (X1).
+pub(crate) fn all(text: &[u8]) -> impl Iterator<Item = Span> {
+    text.split(|&byte| byte == b'|').map_while(read)
+}
+
+/// Whether all of `text` is good, or nothing is there.
+pub(crate) fn is_good(text: &[u8]) -> bool {
+    text.is_empty()
+        || text
+            .split(|&byte| byte == b'|')
+            .all(|part| read(part).is_some())
+}
+
 /// One part.
 #[cold]
 #[inline(never)]

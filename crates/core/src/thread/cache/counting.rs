@@ -27,7 +27,10 @@ use crate::meta::{self, MetaRef};
 use crate::size::{CACHED_CLASSES, SIZES, SizeClass};
 use core::ops::{Add, AddAssign};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Bytes after which a listener is told.
+const NEWS_BYTES: u64 = 64 << 10;
 
 /// Objects that pass from one look to the next, at most: pushes fill a magazine, pops empty it besides.
 const MOST: u64 = 2 * FULL as u64;
@@ -126,6 +129,9 @@ pub(super) struct Counters {
     /// The most by which the first of them exceeded the second since `floor` was set; and by how much it did then.
     peak: AtomicU64,
     floor: AtomicU64,
+    /// Who is told of the thread's activity, and with which word; and the sum of both bytes when that was done last.
+    listener: [AtomicUsize; 2],
+    told: AtomicU64,
 }
 
 /// Where large objects are counted.
@@ -144,6 +150,8 @@ impl Counters {
                 deallocated: AtomicU64::new(0),
                 peak: AtomicU64::new(0),
                 floor: AtomicU64::new(0),
+                listener: [const { AtomicUsize::new(0) }; 2],
+                told: AtomicU64::new(0),
             });
         }
         Some(record)
@@ -382,6 +390,39 @@ impl CacheRef {
         self.counters().peak.load(Ordering::Relaxed)
     }
 
+    /// Who is told of the thread's activity: a function and its word, as addresses; 0 for nobody.
+    pub(crate) fn listener(self) -> [usize; 2] {
+        let [call, word] = &self.counters().listener;
+        [call.load(Ordering::Relaxed), word.load(Ordering::Relaxed)]
+    }
+
+    /// Has another function told.
+    pub(crate) fn set_listener(self, [call, word]: [usize; 2]) {
+        let listener = &self.counters().listener;
+        listener[1].store(word, Ordering::Relaxed);
+        listener[0].store(call, Ordering::Relaxed);
+    }
+
+    /// The bytes that the thread's listener is to be told, if there is one and much has passed since it was.
+    #[inline]
+    pub(crate) fn news(self) -> Option<(u64, u64)> {
+        let counters = self.counters();
+        if counters.listener[0].load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let (allocated, deallocated) = (
+            counters.allocated.load(Ordering::Relaxed),
+            counters.deallocated.load(Ordering::Relaxed),
+        );
+        let sum = allocated.wrapping_add(deallocated);
+        let passed = sum.wrapping_sub(counters.told.load(Ordering::Relaxed));
+        if passed < NEWS_BYTES {
+            return None;
+        }
+        counters.told.store(sum, Ordering::Relaxed);
+        Some((allocated, deallocated))
+    }
+
     /// Begins the peak anew.
     pub(crate) fn begin_peak(self) {
         self.look_at_all();
@@ -414,9 +455,11 @@ impl CacheRef {
             &counters.deallocated,
             &counters.peak,
             &counters.floor,
+            &counters.told,
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.set_listener([0; 2]);
     }
 
     /// What passed of `class`, whoever asks (L3).

@@ -20,6 +20,9 @@ impl CacheRef {
     /// Takes a load from the depot in exchange for the empty active magazine. `false`: there is none.
     #[inline]
     pub(super) fn draw(&mut self, class: SizeClass) -> bool {
+        if self.slots(class).is_bound() {
+            return false;
+        }
         let arena = self.arena();
         let cold = self.cold(class);
         cold.drawn = true;
@@ -42,11 +45,11 @@ impl CacheRef {
     #[cold]
     #[inline(never)]
     pub(super) fn fill(&mut self, class: SizeClass) -> bool {
-        let capacity = magazine_capacity(class.index());
-        let line = per_line(class);
+        let capacity = self.capacity(class);
+        let line = per_line(class).min(capacity);
         let wanted = match self.cold(class).fill as usize {
             0 => line,
-            fill => fill,
+            fill => fill.min(capacity),
         };
         // Whole lines (H5).
         let most = capacity - capacity % line;
@@ -72,7 +75,7 @@ impl CacheRef {
 
     /// The active magazine, taken out of its place, or a larger one if `wanted` objects do not fit into that.
     fn magazine_for(&mut self, class: SizeClass, wanted: usize) -> Option<Magazine> {
-        let capacity = magazine_capacity(class.index());
+        let capacity = self.capacity(class);
         // SAFETY: the active magazine of this thread's bin, empty; the caller installs what comes back.
         let active = unsafe { Magazine::from_number(self.bin(class).active) };
         match active {
@@ -140,7 +143,7 @@ impl CacheRef {
         room: usize,
         object: *mut u8,
     ) -> bool {
-        let capacity = magazine_capacity(class.index());
+        let capacity = self.capacity(class);
         if self.cold(class).strange {
             if !self.grant(class).is_full(active.count()) {
                 // Own ones above those of others came back.
@@ -174,6 +177,11 @@ impl CacheRef {
                 let kept = active.count().min(self.limit(class)) / 2;
                 self.shed(class, &mut active, kept);
             }
+        }
+        if active.count() >= self.limit(class) {
+            // A bound of its own: nothing grows.
+            let stays = self.stays(class, active.count());
+            self.shed(class, &mut active, stays);
         }
         if self.limit(class) > room {
             wanted = wanted.max(next_room(room, capacity));
@@ -209,7 +217,7 @@ impl CacheRef {
         let Some(mut magazine) = Magazine::empty(STARTER) else {
             return flush_one(class, object);
         };
-        if class.size() >= LINE {
+        if class.size() >= LINE || self.slots(class).is_bound() {
             magazine.set_count(1);
             magazine.objects()[0] = object;
             self.install(class, magazine);

@@ -96,7 +96,7 @@ fn assert_all_back() {
 #[test]
 fn an_orphan_is_adopted_with_all_it_holds() {
     alone(|| {
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let (number, freed, held) = run(|| {
             let cache = begin();
             let objects: Vec<usize> = (0..20).map(|_| alloc(cache)).collect();
@@ -126,7 +126,7 @@ fn an_orphan_is_adopted_with_all_it_holds() {
 fn more_orphans_than_may_wait_are_flushed() {
     alone(|| {
         const THREADS: usize = 8;
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let started = Barrier::new(THREADS);
         thread::scope(|scope| {
             let body = || {
@@ -165,7 +165,7 @@ fn more_orphans_than_may_wait_are_flushed() {
 #[test]
 fn a_thread_past_its_end_has_no_cache_and_starts_none() {
     alone(|| {
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         struct Late;
         static SEEN: AtomicU32 = AtomicU32::new(0);
         impl Drop for Late {
@@ -204,7 +204,7 @@ fn births_and_deaths_lose_nothing() {
     alone(|| {
         const GENERATIONS: u64 = 60;
         const AT_ONCE: u64 = 4;
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let (taken, given) = (AtomicU64::new(0), AtomicU64::new(0));
         let out: StdMutex<HashSet<usize>> = StdMutex::default();
         let (sender, receiver) = channel::<usize>();
@@ -272,7 +272,7 @@ fn births_and_deaths_lose_nothing() {
 fn counts_outlive_their_threads() {
     alone(|| {
         // None may wait: every cache is destroyed at its thread's end.
-        prepare(0, false);
+        prepare(0, false, false);
         for round in 1..=5 {
             run(|| {
                 let cache = begin();
@@ -296,7 +296,7 @@ fn counts_outlive_their_threads() {
 fn in_a_forked_child_the_others_caches_are_orphans() {
     alone(|| {
         const THREADS: usize = 6;
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let own = begin();
         let (ready, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
         thread::scope(|scope| {
@@ -372,7 +372,7 @@ fn park_all() {
 #[test]
 fn an_idle_thread_gives_back_all_but_the_top_and_goes_on() {
     alone(|| {
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let (tell, told) = channel();
         let (wake, woken) = channel();
         let sleeper = thread::spawn(move || {
@@ -411,7 +411,7 @@ fn an_idle_thread_gives_back_all_but_the_top_and_goes_on() {
 #[test]
 fn an_operation_under_way_while_its_thread_is_parked_ends_well() {
     alone(|| {
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         for is_pop in [true, false] {
             let (tell, told) = channel();
             let (wake, woken) = channel();
@@ -469,7 +469,7 @@ fn of_large_classes_nothing_stays_in_an_idle_thread() {
         Pop,
     }
     alone(|| {
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let large = crate::size::class_of(8192).unwrap();
         for under_way in [UnderWay::Nothing, UnderWay::Push, UnderWay::Pop] {
             let (tell, told) = channel();
@@ -539,7 +539,7 @@ fn of_large_classes_nothing_stays_in_an_idle_thread() {
 #[test]
 fn parking_meets_threads_at_any_instruction() {
     alone(|| {
-        prepare(ORPHANS, false);
+        prepare(ORPHANS, false, false);
         let enough = AtomicBool::new(false);
         let all = AtomicU64::new(0);
         let work = |seed: u64| {

@@ -4,9 +4,10 @@ use super::super::row::{Access, Kind, Row, both, read, row};
 use super::{Call, Refusal, arena};
 use crate::arena::{ArenaIndex, arena_of, manual};
 use crate::size::{
-    CACHED_CLASSES, CLASSES, COARSE_MAX, HUGE, PAGE, QUANTUM, SMALL_CLASSES, size_of_class,
-    slab_pages, slab_slots,
+    CACHED_CLASSES, CLASSES, HUGE, PAGE, QUANTUM, SMALL_CLASSES, size_of_class, slab_pages,
+    slab_slots,
 };
+use crate::thread::cache::slots;
 use core::ffi::c_char;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +77,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::Quantum => request.give(QUANTUM),
         Key::Page => request.give(PAGE),
         Key::Hugepage => request.give(HUGE),
-        Key::TcacheMax => request.give(COARSE_MAX),
+        Key::TcacheMax => request.give(size_of_class(slots::default_max())),
         Key::Nbins => request.give(SMALL_CLASSES as u32),
         Key::Nhbins => request.give(CACHED_CLASSES as u32),
         Key::BinSize => request.give(size_of_class(class)),

@@ -3,8 +3,8 @@
 use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal, arena};
 use crate::arena::automatic;
-use crate::control::boot;
 use crate::control::options::Origin;
+use crate::control::{boot, tcache};
 use crate::options::{
     BackgroundThread, HugifyStyle, Junk, MetadataThp, PercpuArena, Thp, ZeroRealloc,
 };
@@ -13,11 +13,20 @@ use core::ffi::c_char;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
     /// What cannot be changed, nor could be set otherwise.
-    Yes,
     No,
     NoText,
     Never,
+    Tcache,
     TcacheMax,
+    TcacheNslotsSmallMin,
+    TcacheNslotsSmallMax,
+    TcacheNslotsLarge,
+    LgTcacheNslotsMul,
+    TcacheGcIncrBytes,
+    TcacheGcDelayBytes,
+    LgTcacheFlushSmallDiv,
+    LgTcacheFlushLargeDiv,
+    ExperimentalTcacheGc,
     AbortConf,
     Dss,
     Narenas,
@@ -94,8 +103,49 @@ pub(super) const ROWS: &[Row] = &[
         Kind::Bool,
         Key::ExperimentalInfallibleNew,
     ),
-    opt("opt.tcache", Kind::Bool, Key::Yes),
+    opt(
+        "opt.experimental_tcache_gc",
+        Kind::Bool,
+        Key::ExperimentalTcacheGc,
+    ),
+    opt("opt.tcache", Kind::Bool, Key::Tcache),
     opt("opt.tcache_max", Kind::Size, Key::TcacheMax),
+    opt(
+        "opt.tcache_nslots_small_min",
+        Kind::U32,
+        Key::TcacheNslotsSmallMin,
+    ),
+    opt(
+        "opt.tcache_nslots_small_max",
+        Kind::U32,
+        Key::TcacheNslotsSmallMax,
+    ),
+    opt("opt.tcache_nslots_large", Kind::U32, Key::TcacheNslotsLarge),
+    opt(
+        "opt.lg_tcache_nslots_mul",
+        Kind::Signed,
+        Key::LgTcacheNslotsMul,
+    ),
+    opt(
+        "opt.tcache_gc_incr_bytes",
+        Kind::Size,
+        Key::TcacheGcIncrBytes,
+    ),
+    opt(
+        "opt.tcache_gc_delay_bytes",
+        Kind::Size,
+        Key::TcacheGcDelayBytes,
+    ),
+    opt(
+        "opt.lg_tcache_flush_small_div",
+        Kind::U32,
+        Key::LgTcacheFlushSmallDiv,
+    ),
+    opt(
+        "opt.lg_tcache_flush_large_div",
+        Kind::U32,
+        Key::LgTcacheFlushLargeDiv,
+    ),
     opt("opt.zero_realloc", Kind::Text, Key::ZeroRealloc),
     opt(
         "opt.debug_double_free_max_scan",
@@ -208,11 +258,21 @@ pub(super) const ROWS: &[Row] = &[
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let (options, request) = (boot::options(), &mut call.request);
     match key {
-        Key::Yes => request.give_bool(true),
         Key::No => request.give_bool(false),
         Key::NoText => request.give_text(c""),
         Key::Never => request.give(-1i64),
-        Key::TcacheMax => request.give(crate::size::COARSE_MAX),
+        Key::Tcache => request.give_bool(options.tcache),
+        // A size class.
+        Key::TcacheMax => request.give(tcache::largest(options.tcache_max).size()),
+        Key::TcacheNslotsSmallMin => request.give(options.tcache_nslots_small_min as u32),
+        Key::TcacheNslotsSmallMax => request.give(options.tcache_nslots_small_max as u32),
+        Key::TcacheNslotsLarge => request.give(options.tcache_nslots_large as u32),
+        Key::LgTcacheNslotsMul => request.give(options.lg_tcache_nslots_mul),
+        Key::TcacheGcIncrBytes => request.give(options.tcache_gc_incr_bytes),
+        Key::TcacheGcDelayBytes => request.give(options.tcache_gc_delay_bytes),
+        Key::LgTcacheFlushSmallDiv => request.give(options.lg_tcache_flush_small_div as u32),
+        Key::LgTcacheFlushLargeDiv => request.give(options.lg_tcache_flush_large_div as u32),
+        Key::ExperimentalTcacheGc => request.give_bool(options.experimental_tcache_gc),
         Key::AbortConf => request.give_bool(options.abort_conf),
         Key::Dss => request.give_text(arena::dss_name(options.dss)),
         Key::Narenas => request.give(automatic() as u32),

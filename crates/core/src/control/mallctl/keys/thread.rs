@@ -5,7 +5,9 @@ use super::super::row::{Access, Kind, Row, both, deed, read, row};
 use super::{Call, Refusal};
 use crate::arena::manual::ArenaRef;
 use crate::arena::{ArenaIndex, by_cpu};
-use crate::control::upkeep;
+use crate::control::options::spans;
+use crate::control::{tcache, upkeep};
+use crate::size::{COARSE_MAX, size_of_class};
 use crate::sys::clock;
 use crate::thread::{CacheRef, Inside, registry};
 
@@ -20,8 +22,15 @@ pub(in super::super) enum Key {
     PeakReset,
     CacheEnabled,
     CacheFlush,
+    CacheMax,
+    CacheBound,
+    CacheBounds,
+    Activity,
     Idle,
 }
+
+/// Bytes that a text of bounds stays below.
+const BOUNDS_MAX: usize = 1000;
 
 const fn key(key: Key) -> super::Key {
     super::Key::Thread(key)
@@ -45,6 +54,24 @@ pub(super) const ROWS: &[Row] = &[
         Access::Own,
         Kind::None,
         key(Key::CacheFlush),
+    ),
+    both("thread.tcache.max", Kind::Size, key(Key::CacheMax)),
+    row(
+        "thread.tcache.ncached_max.read_sizeclass",
+        Access::Both,
+        Kind::Size,
+        key(Key::CacheBound),
+    ),
+    row(
+        "thread.tcache.ncached_max.write",
+        Access::Write,
+        Kind::Text,
+        key(Key::CacheBounds),
+    ),
+    both(
+        "experimental.thread.activity_callback",
+        Kind::Other,
+        key(Key::Activity),
     ),
     deed("thread.idle", key(Key::Idle)),
 ];
@@ -137,6 +164,50 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             call.request.only_reads()?;
             call.request.only_writes()?;
             upkeep::flush(Some(cache));
+            Ok(())
+        }
+        Key::CacheMax => {
+            let wanted = call.request.take::<usize>()?;
+            let cache = own.ok_or(Refusal::Failed)?;
+            call.request.give(size_of_class(cache.max_class()))?;
+            if let Some(bytes) = wanted {
+                cache.set_max(tcache::largest(bytes).index());
+            }
+            Ok(())
+        }
+        Key::CacheBound => {
+            let bytes = call.request.take::<usize>()?.ok_or(Refusal::Invalid)?;
+            if bytes > COARSE_MAX {
+                return Err(Refusal::Invalid);
+            }
+            let cache = own.filter(|cache| cache.is_enabled());
+            let class = tcache::largest(bytes);
+            let objects = cache.map_or(0, |cache| cache.slots(class).objects(class));
+            call.request.give(objects)
+        }
+        Key::CacheBounds => {
+            let cache = own.filter(|cache| cache.is_enabled());
+            let cache = cache.ok_or(Refusal::Absent)?;
+            // SAFETY: the caller's promise to `mallctl`: a C string, where it is not null.
+            let text = unsafe { call.request.take_text() }?
+                .flatten()
+                .ok_or(Refusal::Invalid)?;
+            if text.len() >= BOUNDS_MAX || !spans::is_good(text) {
+                return Err(Refusal::Invalid);
+            }
+            for span in spans::all(text) {
+                cache.bound_classes(tcache::classes(&span), span.number);
+            }
+            Ok(())
+        }
+        Key::Activity => {
+            // A function and the word that it is called with.
+            let wanted = call.request.take::<[usize; 2]>()?;
+            let cache = own.ok_or(Refusal::Failed)?;
+            call.request.give(cache.listener())?;
+            if let Some(listener) = wanted {
+                cache.set_listener(listener);
+            }
             Ok(())
         }
         Key::Idle => {
