@@ -24,6 +24,8 @@ fn ours(name: &str, number: i128) -> i128 {
     match name {
         // More are never made, and a thread makes none.
         "narenas" => number.min(32),
+        // Rounded up to a class.
+        "tcache_max" => number.max(8),
         _ => number,
     }
 }
