@@ -1,7 +1,7 @@
 //! mallctl: settings and figures by name. `errno` stays; the answer is 0 or an error number.
 
 use core::ffi::{c_char, c_int, c_void};
-use jemoxide_core::api::mallctl;
+use jemoxide_core::api::{mallctl, printing};
 
 /// Reads, writes or does what `name` stands for.
 ///
@@ -48,4 +48,18 @@ pub unsafe extern "C" fn mallctlbymib(
 ) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { mallctl::by_mib(mib, mib_len, old.cast(), old_len, new.cast(), new_len) }
+}
+
+/// Prints statistics: to `write`, or where messages go; `letters` choose.
+///
+/// # Safety
+/// As jemalloc(3) says: `write` takes `opaque` and C strings, `letters` is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_stats_print(
+    write: Option<printing::WriteCallback>,
+    opaque: *mut c_void,
+    letters: *const c_char,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { printing::print_to(write, opaque, letters) }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `family` | malloc and its kin, as the C library has them |
 //! | `extended` | mallocx and its kin, as jemalloc has them |
-//! | `control` | mallctl and its kin |
+//! | `control` | mallctl and its kin, malloc_stats_print |
 //! | `operators` | C++ new and delete |
 //! | `unwinding` | what of those may throw: assembly, as no exception may pass through a Rust frame |
 //! | `figures` | malloc_trim, mallinfo |
@@ -48,7 +48,7 @@ global_asm!(
     ".popsection",
 );
 
-// The variables that a program may define to give options: null where it does not. They lie with what the first
+// The variables that a program may define to give options, and to get messages: null where it does not. They lie with what the first
 // allocation writes to, which reads them.
 global_asm!(
     ".pushsection .data.jemoxide_start,\"aw\",@progbits",
@@ -62,6 +62,11 @@ global_asm!(
     ".type malloc_conf_2_conf_harder, @object",
     ".size malloc_conf_2_conf_harder, 8",
     "malloc_conf_2_conf_harder:",
+    ".quad 0",
+    ".weak malloc_message",
+    ".type malloc_message, @object",
+    ".size malloc_message, 8",
+    "malloc_message:",
     ".quad 0",
     ".popsection",
 );

@@ -31,8 +31,8 @@ mod thread;
 #[cfg(not(loom))]
 pub use api::{
     Arena, Decay, Jemoxide, Limits, SoftLimitCallback, Stats, arenas, flush_thread_cache, idle,
-    limits, mallctl, purge, rss, set_decay_ms, set_heap_limit_hard, set_heap_limit_soft,
-    set_soft_limit_callback, settings, stats,
+    limits, mallctl, printing::stats_print, purge, rss, set_decay_ms, set_heap_limit_hard,
+    set_heap_limit_soft, set_soft_limit_callback, settings, stats,
 };
 #[cfg(not(loom))]
 pub use stats::rss::RssReport;

@@ -134,6 +134,45 @@ impl Fixed {
     pub const NEVER: Self = Self(-Self::ONE);
 }
 
+/// Letters that say what `malloc_stats_print` prints, each once, in the order in which they were said; a C text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StatsLetters([u8; 11]);
+
+impl StatsLetters {
+    /// Those with a meaning: JSON, and the parts that are left out.
+    pub const KNOWN: &'static [u8] = b"Jgmdablxeh";
+    /// None: everything is printed, as text.
+    pub const NONE: Self = Self([0; 11]);
+
+    /// Adds those of `text`; others, and those that are there, are ignored.
+    pub fn add(&mut self, text: &[u8]) {
+        for letter in text {
+            let len = self.as_bytes().len();
+            if Self::KNOWN.contains(letter) && !self.as_bytes().contains(letter) {
+                self.0[len] = *letter;
+            }
+        }
+    }
+
+    /// The letters.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        let (letters, _) = self.0.split_at(self.len());
+        letters
+    }
+
+    /// The letters as a C text.
+    #[must_use]
+    pub fn as_c_str(&self) -> &core::ffi::CStr {
+        core::ffi::CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
+
+    fn len(&self) -> usize {
+        let ends = self.0.iter().position(|&byte| byte == 0);
+        ends.unwrap_or(self.0.len() - 1)
+    }
+}
+
 /// Longest path, and other text, that an option takes.
 pub const PATH_MAX: usize = 200;
 
@@ -271,6 +310,14 @@ pub struct Options {
     pub confirm_conf: bool,
     /// `count`: the report tells how many operations there were.
     pub count: bool,
+    /// `stats_print`: statistics are printed at exit.
+    pub stats_print: bool,
+    /// `stats_print_opts`: which.
+    pub stats_print_opts: StatsLetters,
+    /// `stats_interval`: bytes allocated from one print of statistics to the next; -1 for none.
+    pub stats_interval: isize,
+    /// `stats_interval_opts`: which.
+    pub stats_interval_opts: StatsLetters,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
     pub report_dir: &'static [u8],
     /// `abort`: what would be a warning ends the process.
@@ -393,6 +440,10 @@ impl Options {
         abort_conf: false,
         confirm_conf: false,
         count: false,
+        stats_print: false,
+        stats_print_opts: StatsLetters::NONE,
+        stats_interval: -1,
+        stats_interval_opts: StatsLetters::NONE,
         report_dir: &[],
         abort: false,
         xmalloc: false,

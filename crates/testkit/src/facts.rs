@@ -43,6 +43,11 @@ pub fn options_absent() -> Vec<&'static str> {
         .collect()
 }
 
+/// What statistics hold: paths of the JSON and their types, option letters, sections of the text.
+pub fn stats() -> Table {
+    Table::parse(include_str!("../facts/stats_json.tsv"))
+}
+
 /// Macros, types and fields of the C header.
 pub fn header() -> Table {
     Table::parse(include_str!("../facts/header.tsv"))

@@ -13,6 +13,7 @@ mod global;
 mod limits;
 mod maintain;
 pub mod mallctl;
+pub mod printing;
 mod query;
 mod resize;
 pub mod settings;

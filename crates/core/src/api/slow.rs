@@ -1,6 +1,6 @@
 //! The way into every slow path: state of the thread, fork gate, what is due.
 
-use crate::control::{boot, limit, purger, upkeep};
+use crate::control::{boot, limit, purger, stats_print, upkeep};
 use crate::extent::HEAP;
 use crate::thread::passage::Passage;
 use crate::thread::{self, CacheRef, Current};
@@ -22,6 +22,7 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     let told = tick_due && limit::is_call_due() && passage.is_outermost();
     let news = cache.and_then(|cache| Some((cache, cache.news()?)));
     let news = news.filter(|_| passage.is_outermost());
+    let printing = tick_due && passage.is_outermost() && stats_print::is_due();
     drop(passage);
     if wanted {
         purger::start();
@@ -31,6 +32,9 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     }
     if let Some((cache, bytes)) = news {
         tell(cache, bytes);
+    }
+    if printing {
+        stats_print::print_due();
     }
     result
 }

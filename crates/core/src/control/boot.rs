@@ -12,7 +12,7 @@
 //! B2  A call that comes from within the boot is served without a cache.
 
 use super::options::{self, News, Origin};
-use super::{container, fork, limit, modes, purger, report, tcache, upkeep};
+use super::{container, fork, limit, modes, purger, report, stats_print, tcache, upkeep};
 use crate::arena::{depot, manual};
 use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
@@ -175,6 +175,7 @@ fn prepare(options: &Options) -> bool {
     tcache::prepare(options);
     registry::prepare(orphans, modes::watch_all(options), !options.tcache);
     report::prepare(options);
+    stats_print::prepare(options);
     warned
 }
 
@@ -234,6 +235,7 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
         registry::arm(cache);
         install_fork_handlers();
         report::arm();
+        stats_print::arm();
         Some(cache)
     })
 }

@@ -10,5 +10,6 @@ pub(crate) mod options;
 pub(crate) mod purger;
 pub(crate) mod report;
 mod rss_text;
+pub(crate) mod stats_print;
 pub(crate) mod tcache;
 pub(crate) mod upkeep;

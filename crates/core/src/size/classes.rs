@@ -137,6 +137,15 @@ pub const fn page_class_of(pages: usize) -> usize {
     }
 }
 
+/// Bytes of the page class with that index.
+pub const fn size_of_page_class(index: usize) -> usize {
+    if index < 3 {
+        (index + 1) * PAGE
+    } else {
+        size_of_class(index - 3 + SMALL_CLASSES)
+    }
+}
+
 /// Usable size of a request of `size` bytes. `None`: larger than any class.
 pub const fn usable_size(size: usize) -> Option<usize> {
     if size <= SMALL_MAX {

@@ -3,6 +3,8 @@
 #[cfg(not(loom))]
 pub(crate) mod accounts;
 pub mod maps;
+#[cfg(not(loom))]
+pub(crate) mod print;
 pub mod report;
 pub mod rss;
 #[cfg(not(loom))]

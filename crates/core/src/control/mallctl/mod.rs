@@ -128,6 +128,11 @@ impl Way {
     }
 }
 
+/// Begins the next epoch. Called inside a passage, no lock held.
+pub(crate) fn refresh() {
+    epoch::refresh();
+}
+
 /// The key called `name`.
 pub(crate) fn by_name(name: &[u8]) -> Result<Found, Refusal> {
     let mut way = Way::begin();

@@ -123,6 +123,10 @@ rows! {
     abort_conf: Switch(abort_conf) "a bad option ends the process";
     confirm_conf: Switch(confirm_conf) "each source and option is told on standard error";
     count: Switch(count) "the report tells how many operations there were";
+    stats_print: Switch(stats_print) "statistics are printed at exit";
+    stats_print_opts: Letters(stats_print_opts) "J: as JSON; g m d a b l x e h: without that part";
+    stats_interval: Count(stats_interval, within(-1, i64::MAX)) "bytes allocated between prints of statistics; -1: none";
+    stats_interval_opts: Letters(stats_interval_opts) "letters as for stats_print_opts";
     report_dir: Path(report_dir) "where the process keeps its report for jemoxide run";
     abort: Switch(abort) "what would be a warning ends the process";
     xmalloc: Switch(xmalloc) "a request that fails ends the process";

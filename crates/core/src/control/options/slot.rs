@@ -10,7 +10,7 @@ use super::words::Word;
 use crate::ds::text::Line;
 use crate::options::{
     BackgroundThread, Dss, Fixed, HugifyStyle, Junk, MetadataThp, PATH_MAX, PercpuArena, Preset,
-    ProfTimeResolution, Thp, ZeroRealloc,
+    ProfTimeResolution, StatsLetters, Thp, ZeroRealloc,
 };
 
 /// Bytes of a huge page.
@@ -94,6 +94,8 @@ pub(crate) enum Slot<'a> {
     Junk(&'a mut Junk),
     PercpuArena(&'a mut PercpuArena),
     ProfTimeResolution(&'a mut ProfTimeResolution),
+    /// Added to what is there.
+    Letters(&'a mut StatsLetters),
     Preset(&'a mut Preset),
     Background(&'a mut BackgroundThread),
     Dss(&'a mut Dss),
@@ -176,6 +178,7 @@ impl Slot<'_> {
             Slot::Junk(place) => *place = Word::find(text)?,
             Slot::PercpuArena(place) => *place = Word::find(text)?,
             Slot::ProfTimeResolution(place) => *place = Word::find(text)?,
+            Slot::Letters(place) => place.add(text),
             Slot::Preset(place) => *place = Word::find(text)?,
             Slot::Background(place) => *place = Word::find(text)?,
             Slot::Dss(place) => *place = Word::find(text)?,
@@ -215,6 +218,7 @@ impl Slot<'_> {
             Slot::Junk(place) => line.text(place.name()),
             Slot::PercpuArena(place) => line.text(place.name()),
             Slot::ProfTimeResolution(place) => line.text(place.name()),
+            Slot::Letters(place) => line.bytes(place.as_bytes()),
             Slot::Preset(place) => line.text(place.name()),
             Slot::Background(place) => line.text(place.name()),
             Slot::Dss(place) => line.text(place.name()),
@@ -254,6 +258,7 @@ impl Slot<'_> {
             Slot::Junk(_) => one_of(Junk::WORDS, line),
             Slot::PercpuArena(_) => one_of(PercpuArena::WORDS, line),
             Slot::ProfTimeResolution(_) => one_of(ProfTimeResolution::WORDS, line),
+            Slot::Letters(_) => line.text("letters of ").bytes(StatsLetters::KNOWN),
             Slot::Preset(_) => one_of(Preset::WORDS, line),
             Slot::Background(_) => one_of(BackgroundThread::WORDS, line),
             Slot::Dss(_) => one_of(Dss::WORDS, line),

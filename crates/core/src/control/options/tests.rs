@@ -112,6 +112,19 @@ fn a_preset_stands_where_it_is_said() {
 }
 
 #[test]
+fn letters_add_up_and_are_kept_once() {
+    let (options, lines) = read("stats_print_opts:Jgz,stats_print_opts:gJm,stats_interval:0");
+    assert_eq!(lines, [""; 0]);
+    assert_eq!(options.stats_print_opts.as_bytes(), b"Jgm");
+    assert_eq!(options.stats_print_opts.as_c_str(), c"Jgm");
+    assert_eq!(options.stats_interval, 0);
+    let (options, _) = read("stats_interval_opts:JgmdablxehJgmdablxeh");
+    assert_eq!(options.stats_interval_opts.as_bytes(), b"Jgmdablxeh");
+    let (_, lines) = read("stats_interval:-2");
+    assert_eq!(lines.len(), 1);
+}
+
+#[test]
 fn what_is_shown_reads_back() {
     for text in [
         "hpa_dirty_mult:3.7",
@@ -122,6 +135,7 @@ fn what_is_shown_reads_back() {
         "muzzy_decay_ms:-1",
         "background_thread:false",
         "report_dir:/x/y",
+        "stats_print_opts:hJ",
         "narenas:9",
     ] {
         let (options, _) = read(text);

@@ -3,7 +3,7 @@
 use super::call::{ok, syscall};
 use super::{bare, futex, memory};
 use core::arch::asm;
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_void};
 use core::ptr::{self, NonNull};
 use core::slice;
 
@@ -132,8 +132,31 @@ pub(crate) fn link_text(path: &CStr) -> Option<&'static [u8]> {
     Some(unsafe { slice::from_raw_parts(page, len.min(LONGEST)) })
 }
 
+/// What a program may define to get messages: a pointer to a function, which is given null and a C string.
+type MessageFunction = unsafe extern "C" fn(*mut c_void, *const c_char);
+
+/// Gives `text` to the program's function `malloc_message`, or else to standard error.
+pub(crate) fn write_error(text: &[u8]) {
+    let message = linked!("malloc_message", "_rjem_malloc_message");
+    // SAFETY: whoever defines a variable of that name means jemalloc's: a pointer to such a function, or null.
+    let message =
+        unsafe { core::mem::transmute::<*const c_char, Option<MessageFunction>>(message) };
+    match message {
+        None => write_to_error(text),
+        Some(message) => {
+            const PIECE: usize = 512;
+            for part in text.chunks(PIECE - 1) {
+                let mut piece = [0; PIECE];
+                piece[..part.len()].copy_from_slice(part);
+                // SAFETY: the program's function takes C strings.
+                unsafe { message(ptr::null_mut(), piece.as_ptr().cast()) };
+            }
+        }
+    }
+}
+
 /// Writes all of `text` to standard error, as far as it goes.
-pub(crate) fn write_error(mut text: &[u8]) {
+fn write_to_error(mut text: &[u8]) {
     while !text.is_empty() {
         // SAFETY: the kernel reads the slice.
         let written = unsafe {

@@ -13,10 +13,11 @@ use core::ffi::c_char;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
     /// What cannot be changed, nor could be set otherwise.
-    No,
-    NoText,
-    Never,
     Tcache,
+    StatsPrint,
+    StatsPrintOpts,
+    StatsInterval,
+    StatsIntervalOpts,
     TcacheMax,
     TcacheNslotsSmallMin,
     TcacheNslotsSmallMax,
@@ -94,10 +95,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     opt("opt.dirty_decay_ms", Kind::Signed, Key::DirtyDecayMs),
     opt("opt.muzzy_decay_ms", Kind::Signed, Key::MuzzyDecayMs),
-    opt("opt.stats_print", Kind::Bool, Key::No),
-    opt("opt.stats_print_opts", Kind::Text, Key::NoText),
-    opt("opt.stats_interval", Kind::I64, Key::Never),
-    opt("opt.stats_interval_opts", Kind::Text, Key::NoText),
+    opt("opt.stats_print", Kind::Bool, Key::StatsPrint),
+    opt("opt.stats_print_opts", Kind::Text, Key::StatsPrintOpts),
+    opt("opt.stats_interval", Kind::I64, Key::StatsInterval),
+    opt(
+        "opt.stats_interval_opts",
+        Kind::Text,
+        Key::StatsIntervalOpts,
+    ),
     opt(
         "opt.experimental_infallible_new",
         Kind::Bool,
@@ -258,9 +263,6 @@ pub(super) const ROWS: &[Row] = &[
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let (options, request) = (boot::options(), &mut call.request);
     match key {
-        Key::No => request.give_bool(false),
-        Key::NoText => request.give_text(c""),
-        Key::Never => request.give(-1i64),
         Key::Tcache => request.give_bool(options.tcache),
         // A size class.
         Key::TcacheMax => request.give(tcache::largest(options.tcache_max).size()),
@@ -273,6 +275,10 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::LgTcacheFlushSmallDiv => request.give(options.lg_tcache_flush_small_div as u32),
         Key::LgTcacheFlushLargeDiv => request.give(options.lg_tcache_flush_large_div as u32),
         Key::ExperimentalTcacheGc => request.give_bool(options.experimental_tcache_gc),
+        Key::StatsPrint => request.give_bool(options.stats_print),
+        Key::StatsPrintOpts => request.give_text(options.stats_print_opts.as_c_str()),
+        Key::StatsInterval => request.give(options.stats_interval as i64),
+        Key::StatsIntervalOpts => request.give_text(options.stats_interval_opts.as_c_str()),
         Key::AbortConf => request.give_bool(options.abort_conf),
         Key::Dss => request.give_text(arena::dss_name(options.dss)),
         Key::Narenas => request.give(automatic() as u32),
