@@ -365,6 +365,9 @@ fn walk(control: &Control, row: Row<'_>) {
             let answer = both_ways(Some(size), Some(&value));
             assert_eq!((answer.code, answer.len), (0, size), "{name}");
         }
+        ("rw", None) if name.starts_with("experimental.utilization.") => {
+            utilization(control, &mib, name.ends_with("batch_query"));
+        }
         ("rw", None) => assert_eq!(name, "arenas.lookup", "a row without a check"),
         other => panic!("{name}: {other:?}: a row without a check"),
     }
@@ -481,6 +484,65 @@ fn named(name: &str, call: impl Fn(Option<usize>, Option<&[u8]>) -> Answer) {
     assert_eq!(call(None, Some(&given)).code, 0, "{name}");
     assert_eq!(call(None, Some(&given[..7])).code, EINVAL, "{name}");
     assert_eq!(call(Some(7), None).code, EINVAL, "{name}");
+}
+
+/// Checks what a slab, a large object and foreign memory are told to be.
+fn utilization(control: &Control, mib: &[usize], batch: bool) {
+    // Alive to the end of the test; the sizes are those of a small and of a large object.
+    let (small, large) = (Box::leak(Box::new([0u8; 100])), vec![0u8; 100_000].leak());
+    let foreign = 0u8;
+    let addresses = [
+        small.as_ptr().expose_provenance(),
+        large.as_ptr().expose_provenance(),
+        (&raw const foreign).expose_provenance(),
+        0,
+    ];
+    let width = if batch { 3 } else { 6 };
+    let of = |count: usize, room: usize| {
+        let new: Vec<u8> = (addresses[..count].iter())
+            .flat_map(|address| address.to_ne_bytes())
+            .collect();
+        let mut old = [usize::MAX; 24];
+        let mut len = room;
+        // SAFETY: room and addresses as the lengths say.
+        let code = unsafe {
+            (control.by_mib)(
+                mib.as_ptr(),
+                mib.len(),
+                old.as_mut_ptr().cast(),
+                &mut len,
+                new.as_ptr().cast(),
+                new.len(),
+            )
+        };
+        assert_eq!(len, room, "untouched");
+        (code, old)
+    };
+    let (code, told) = of(1, width * 8);
+    assert_eq!(code, 0);
+    let told = if batch { &told[..3] } else { &told[1..4] };
+    assert!(told[0] < told[1] && told[2] >= told[1] * 112, "{told:?}");
+    for (count, room) in [
+        (1, width * 8 - 1),
+        (1, width * 8 + 1),
+        (0, 0),
+        (2, width * 8),
+        (1, 0),
+    ] {
+        let (code, told) = of(count, room);
+        assert_eq!((code, told[0]), (EINVAL, usize::MAX), "{count} {room}");
+    }
+    let (code, told) = of(4, width * 4 * 8);
+    if batch {
+        assert_eq!(code, 0);
+        assert_eq!(told[3..6], [0, 1, 102_400], "a large object");
+        assert_eq!(told[6..12], [0; 6], "none of ours");
+    } else {
+        assert_eq!(code, EINVAL, "one at a time");
+    }
+    for (old, new) in [(None, None), (Some(8), None), (None, Some(&[0; 8][..]))] {
+        assert_eq!(control.call_by_mib(mib, old, new).code, EINVAL);
+    }
 }
 
 /// Checks rule 3 of reads; answers the value.

@@ -45,6 +45,21 @@ fn figures_agree_with_the_books_of_a_program_without_caches() {
     );
 }
 
+#[test]
+fn a_program_defragments_by_what_it_is_told_of_slabs() {
+    let Some(program) = compiler::c("process/defragment.c", "defragment", &[]) else {
+        return;
+    };
+    for options in ["background_thread:false", "narenas:3"] {
+        let outcome = Run::new(&program)
+            .preload(artifacts::library())
+            .env("MALLOC_CONF", options)
+            .run()
+            .expect_success();
+        assert_eq!(outcome.stdout, "done\n", "{outcome}");
+    }
+}
+
 fn prepare(library: &Path, case: &str, letters: Option<&str>, options: &str) -> Option<Run> {
     let flags = ["-pthread"];
     let program = compiler::c("process/stats_print.c", "stats_print", &flags)?;

@@ -440,6 +440,51 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<SizeClass, Misuse> {
     }
 }
 
+/// How full a slab is, and its bin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Utilisation {
+    /// Free slots of the slab, and all of them.
+    pub(crate) free: usize,
+    pub(crate) slots: usize,
+    /// Bytes of the slab.
+    pub(crate) bytes: usize,
+    /// The same of all slabs of the bin.
+    pub(crate) bin_free: usize,
+    pub(crate) bin_slots: usize,
+    /// The slab that the next object comes from; null if one is going to be made.
+    pub(crate) next_slab: *mut u8,
+}
+
+impl Utilisation {
+    pub(crate) const NONE: Self = Self {
+        free: 0,
+        slots: 0,
+        bytes: 0,
+        bin_free: 0,
+        bin_slots: 0,
+        next_slab: ptr::null_mut(),
+    };
+}
+
+/// How full the slab is that `ptr` lies in. `None`: it lies in none.
+pub(crate) fn utilisation(ptr: *const u8) -> Option<Utilisation> {
+    let find = || page_map::record(ptr).and_then(SlabRef::from_record);
+    let (class, arena) = find().map(|slab| (slab.class(), slab.arena()))?;
+    let bin = at(class, arena);
+    let slabs = bin.slabs.lock();
+    // What nobody holds may have become another slab meanwhile.
+    let slab = find().filter(|slab| slab.class() == class && slab.arena() == arena)?;
+    let bin_slots = bin.count.load(Ordering::Relaxed) as usize * slab.slots();
+    Some(Utilisation {
+        free: slab.free_slots(),
+        slots: slab.slots(),
+        bytes: slab_pages(class) * PAGE,
+        bin_free: bin_slots.saturating_sub(bin.taken()),
+        bin_slots,
+        next_slab: slabs.fullest().map_or(ptr::null_mut(), SlabRef::base),
+    })
+}
+
 /// Bytes of free slots of partly used slabs, as far as they have memory.
 pub(crate) fn slack_bytes() -> usize {
     let free: usize = (0..SMALL_CLASSES).map(|class| room(class).free).sum();

@@ -175,7 +175,7 @@ impl SlabRef {
         ArenaIndex::new(self.get().arena as usize)
     }
 
-    #[cfg(test)]
+    /// Slots that are free. The caller holds the bin's lock.
     pub(super) fn free_slots(self) -> usize {
         self.get().free as usize
     }

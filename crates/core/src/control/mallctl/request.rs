@@ -191,6 +191,37 @@ impl Request {
         Ok(Some(unsafe { self.new.cast::<T>().read_unaligned() }))
     }
 
+    /// Answers each address to be written by `N` numbers at the place of the old value, side by side. Refused, with
+    /// nothing written, unless there is one address at least and at most `most`, and room for exactly so many answers.
+    pub(super) fn answer_each<const N: usize>(
+        &mut self,
+        most: usize,
+        mut answer: impl FnMut(*const u8) -> [usize; N],
+    ) -> Result<(), Refusal> {
+        if !self.reads() || !self.writes() {
+            return Err(Refusal::Invalid);
+        }
+        let (count, rest) = (
+            self.new_len / size_of::<*const u8>(),
+            self.new_len % size_of::<*const u8>(),
+        );
+        // SAFETY: `new`'s promise: the length may be read.
+        let room = unsafe { self.old_len.read_unaligned() };
+        let wanted = count.checked_mul(size_of::<[usize; N]>());
+        if count == 0 || count > most || rest != 0 || wanted != Some(room) {
+            return Err(Refusal::Invalid);
+        }
+        let (addresses, answers) = (self.new.cast::<*const u8>(), self.old.cast::<[usize; N]>());
+        for at in 0..count {
+            // SAFETY: `new`'s promise: so many addresses, which any bytes are, and room for as many answers.
+            unsafe {
+                let address = addresses.add(at).read_unaligned();
+                answers.add(at).write_unaligned(answer(address));
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a switch.
     pub(super) fn give_bool(&mut self, value: bool) -> Result<(), Refusal> {
         self.give(u8::from(value))

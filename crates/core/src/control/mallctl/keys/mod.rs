@@ -19,6 +19,7 @@ mod stats_huge;
 mod stats_locks;
 mod tcache;
 mod thread;
+mod utilization;
 
 use super::request::Refusal;
 use super::row::Row;
@@ -41,6 +42,7 @@ pub(super) enum Key {
     StatsClasses(stats_classes::Key),
     StatsHuge(stats_huge::Key),
     StatsLocks(stats_locks::Key),
+    Utilization(utilization::Key),
     Own(own::Key),
 }
 
@@ -60,6 +62,7 @@ pub(super) const SUBTREES: &[&[Row]] = &[
     stats_classes::ROWS,
     stats_huge::ROWS,
     stats_locks::ROWS,
+    utilization::ROWS,
     own::ROWS,
 ];
 
@@ -80,6 +83,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::StatsClasses(key) => stats_classes::answer(key, call),
         Key::StatsHuge(key) => stats_huge::answer(key, call),
         Key::StatsLocks(key) => stats_locks::answer(key, call),
+        Key::Utilization(key) => utilization::answer(key, call),
         Key::Own(key) => own::answer(key, call),
     }
 }
