@@ -149,6 +149,15 @@ int main(void) {
             break;
         }
     }
+    /* The same in an arena by itself. */
+    unsigned arena;
+    size_t length = sizeof arena;
+    EXPECT(mallctl("arenas.create", &arena, &length, NULL, 0) == 0);
+    asked = mallocx(SIZE, (int)((arena + 1) << 20) | NO_CACHE);
+    void *beside = mallocx(SIZE, (int)((arena + 1) << 20) | NO_CACHE);
+    EXPECT(mallctl("experimental.utilization.query", &told, &room, &asked, sizeof asked) == 0);
+    EXPECT(told.nregs == nregs && told.nfree == nregs - 2 && told.bin_nfree == nregs - 2 && told.bin_nregs == nregs);
+    EXPECT((size_t)((char *)beside - (char *)told.slabcur) < told.size);
     say("done");
     return 0;
 }

@@ -44,6 +44,6 @@ pub(crate) use figures::{Figures, destroyed, is_any_destroyed, note_all, sum};
 pub(crate) use life::{
     active_bytes, age_all, create, forget_visitors, idle_bytes, purge_all, tick,
 };
-pub(crate) use objects::{alloc, arena_of, dealloc, fill, inspect, resize};
+pub(crate) use objects::{alloc, arena_of, dealloc, fill, inspect, resize, utilisation};
 pub(crate) use pages::set_retain;
 pub(crate) use table::{ARENAS_LIMIT, all, end, get, is_used};

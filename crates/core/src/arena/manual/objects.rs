@@ -9,6 +9,7 @@ use super::extent::{ExtentRef, State};
 use super::pages::Works;
 use super::slab::SlabRef;
 use super::table;
+use crate::arena::bin::Utilisation;
 use crate::arena::misuse::Misuse;
 use crate::arena::record::Kind;
 use crate::extent::hooks::Outside;
@@ -123,6 +124,18 @@ pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
         Found::Pages(extent) if extent.base() == ptr => Err(Misuse::DoubleFree),
         Found::Pages(_) => Err(Misuse::Foreign),
     })
+}
+
+/// How full the slab is that `ptr` lies in. `None`: it lies in no slab of an arena made by request.
+pub(crate) fn utilisation(ptr: *const u8) -> Option<Utilisation> {
+    let Some(Found::Slab(slab)) = find(ptr) else {
+        return None;
+    };
+    let arena = table::get(slab.arena.get() as usize)?;
+    arena.with(|books| {
+        let bin = books.bins.get(slab.class())?;
+        Some(bin.utilisation(slab))
+    })?
 }
 
 /// The index of the arena made by request whose memory is at `ptr`.

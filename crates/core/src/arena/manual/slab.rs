@@ -14,13 +14,14 @@
 
 use super::cells::{Address, Number};
 use super::extent::ExtentRef;
+use crate::arena::bin::Utilisation;
 use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::page_map;
 use crate::meta::{self, MetaRef, UNIT};
-use crate::size::{PAGE, SizeClass, slab_slots, slots_in_slab};
+use crate::size::{PAGE, SizeClass, slab_pages, slab_slots, slots_in_slab};
 use core::ops::Deref;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 const BITMAP_AT: usize = 48;
@@ -246,6 +247,21 @@ impl Slabs {
             allocations: 0,
             frees: 0,
             made: 0,
+        }
+    }
+
+    /// How full `slab`, of this class, is, and all of them.
+    pub(super) fn utilisation(&self, slab: SlabRef) -> Utilisation {
+        let (slots, class) = (slab.slots.get() as usize, slab.class());
+        let bin_slots = self.count * slots;
+        let next = self.heads.iter().find_map(|&head| SlabRef::from_link(head));
+        Utilisation {
+            free: slab.free.get() as usize,
+            slots,
+            bytes: slab_pages(class) * PAGE,
+            bin_free: bin_slots - self.taken.min(bin_slots),
+            bin_slots,
+            next_slab: next.map_or(ptr::null_mut(), |slab| slab.base.get()),
         }
     }
 

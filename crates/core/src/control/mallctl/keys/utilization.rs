@@ -10,7 +10,7 @@
 use super::super::row::{Access, Kind, Row, row};
 use super::{Call, Refusal};
 use crate::arena::bin::{self, Utilisation};
-use crate::arena::large;
+use crate::arena::{large, manual};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -48,7 +48,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
 }
 
 fn look(address: *const u8) -> Utilisation {
-    if let Some(found) = bin::utilisation(address) {
+    if let Some(found) = bin::utilisation(address).or_else(|| manual::utilisation(address)) {
         return found;
     }
     match large::inspect(address.cast_mut()) {
