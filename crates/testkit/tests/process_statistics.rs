@@ -135,7 +135,6 @@ fn is_excused(path: &str, note: &str, config: &Value) -> bool {
         || note.contains("--enable-utrace") && off("utrace")
         || note.contains("--enable-xmalloc") && off("xmalloc")
         || note.starts_with("only when set")
-        || path.ends_with(".nrequests") && absent.contains(".nrequests")
         || key.is_some_and(|key| absent.lines().any(|line| line == format!("opt.{key}")))
 }
 

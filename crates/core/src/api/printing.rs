@@ -1,6 +1,6 @@
 //! Statistics in full, as text for people or as JSON.
 
-use super::slow::{self, Operation};
+use super::slow;
 use crate::control::stats_print::{self, Messages};
 use crate::stats::print::{Letters, Sink};
 use core::ffi::{CStr, c_char, c_void};
@@ -66,6 +66,6 @@ pub fn stats_print(letters: &str, each: impl FnMut(&str)) {
 
 fn print_with(letters: Letters, print: impl FnOnce(Letters)) {
     // Starts the calling thread, if it has not allocated yet.
-    slow::enter(Operation::Other, |_| ());
+    slow::enter(|_| ());
     print(letters);
 }

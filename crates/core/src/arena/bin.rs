@@ -521,11 +521,6 @@ pub(crate) fn figures(class: usize, arena: ArenaIndex) -> BinFigures {
     at(class, arena).figures()
 }
 
-/// Objects of `class` that came out of the slabs of `arena` so far.
-pub(crate) fn came(class: usize, arena: ArenaIndex) -> u64 {
-    at(class, arena).came.load(Ordering::Relaxed) as u64
-}
-
 /// Bytes of the record of a slab of `class`.
 pub(crate) const fn record_bytes(class: usize) -> usize {
     slab::record_bytes(class)

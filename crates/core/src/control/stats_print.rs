@@ -3,18 +3,18 @@
 //! I1  What is printed is asked for name by name, each in a passage of its own: the program's callback runs outside the
 //!     gate, with no lock held, and may allocate.
 //! I2  The call at exit is registered where it is wanted.
-//! I3  The bytes of `stats_interval` are those of the objects that threads fetched and freed large ones, looked at on
-//!     ticks; one thread prints at a time.
+//! I3  The bytes of `stats_interval` are those of all objects that the application was given, looked at on ticks; one
+//!     thread prints at a time.
 
 use super::boot;
 use super::mallctl::{self, Kind, Request};
-use crate::arena::{ArenaIndex, automatic, bin, large};
+use crate::arena::large;
 use crate::options::Options;
-use crate::size::{CLASSES, SMALL_CLASSES, size_of_class};
+use crate::size::{CLASSES, SizeClass};
 use crate::stats::print::{self, ARENA_NAME, Letters, Name, Sink, Source, Value};
 use crate::sys::memory::{self, HugePolicy};
 use crate::sys::process;
-use crate::thread::{self, passage::Passage};
+use crate::thread::{self, passage::Passage, registry};
 use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -78,19 +78,18 @@ pub(crate) fn print_due() {
     IS_PRINTING.store(false, Ordering::Relaxed);
 }
 
-/// Bytes of all objects that threads fetched so far.
+/// Bytes of all objects that the application was given so far: large ones by the size of their class.
 fn allocated_bytes() -> u64 {
-    let arenas = || (0..automatic()).map(ArenaIndex::new);
-    let small = (0..SMALL_CLASSES).map(|class| {
-        let came: u64 = arenas().map(|arena| bin::came(class, arena)).sum();
-        came * size_of_class(class) as u64
-    });
-    let large = (SMALL_CLASSES..CLASSES).map(|class| {
-        large::figures(class)
-            .nmalloc
-            .saturating_mul(size_of_class(class) as u64)
-    });
-    small.chain(large).fold(0, u64::saturating_add)
+    let bytes = |class: SizeClass| {
+        let objects = if class.is_cached() {
+            registry::totals(class).popped
+        } else {
+            large::figures(class.index()).nmalloc
+        };
+        objects.saturating_mul(class.size() as u64)
+    };
+    let classes = (0..CLASSES).filter_map(SizeClass::new);
+    classes.map(bytes).fold(0, u64::saturating_add)
 }
 
 /// Prints what `letters` leave, as of now. Called outside the gate.

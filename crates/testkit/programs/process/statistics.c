@@ -129,7 +129,7 @@ static void settle(void) {
 }
 
 struct seen {
-    uint64_t allocated, came[CLASSES], went[CLASSES];
+    uint64_t allocated, came[CLASSES], went[CLASSES], asked[CLASSES];
 };
 
 static void look(struct seen *seen) {
@@ -138,6 +138,7 @@ static void look(struct seen *seen) {
         const char *kind = at < SMALL ? "bins" : "lextents";
         int index = at < SMALL ? at : at - SMALL;
         seen->came[at] = numberf("stats.arenas.4096.%s.%d.nmalloc", kind, index);
+        seen->asked[at] = numberf("stats.arenas.4096.%s.%d.nrequests", kind, index);
         seen->went[at] = numberf("stats.arenas.4096.%s.%d.ndalloc", kind, index);
     }
 }
@@ -150,6 +151,10 @@ static void check_books(const struct seen *before, const struct seen *now, const
         if ((int64_t)(came - went) != live) {
             fail("class %d of %zu bytes: %lld live, told %lld", at, class_sizes[at], (long long)live,
                  (long long)(came - went));
+        }
+        uint64_t asked = now->asked[at] - before->asked[at];
+        if (asked != known->came[at]) {
+            fail("class %d: %llu asked for, told %llu", at, (unsigned long long)known->came[at], (unsigned long long)asked);
         }
         /* Above 32 KiB nothing is cached by threads; without caches nothing is. */
         if ((direct || class_sizes[at] > 32768) && came != known->came[at]) {

@@ -12,7 +12,7 @@ use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, explicit, manual, s
 use crate::control::{boot, purger};
 use crate::extent::{self, HEAP, Inventory, RunState};
 use crate::meta;
-use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES};
+use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, SizeClass};
 use crate::stats::{report::Snapshot, snapshot};
 use crate::sync::{LockFigures, Mutex};
 use crate::thread::registry;
@@ -36,6 +36,8 @@ pub(super) struct Figures {
     /// Bytes of the records of slabs, large objects and huge pages.
     pub(super) record_bytes: usize,
     pub(super) locks: Locks,
+    /// Objects of each class that threads asked for.
+    pub(super) requests: [u64; CACHED_CLASSES],
     /// Objects of each class in thread caches and the depot.
     pub(super) cached: [usize; CACHED_CLASSES],
     /// Since the boot.
@@ -70,6 +72,7 @@ impl Figures {
             metadata: LockFigures::ZERO,
             data_segment: LockFigures::ZERO,
         },
+        requests: [0; CACHED_CLASSES],
         cached: [0; CACHED_CLASSES],
         uptime_ns: 0,
     };
@@ -96,6 +99,9 @@ impl Figures {
             slabs.sum::<usize>() + large::record_bytes() + self.heap.descriptor_bytes;
         for (class, cached) in self.cached.iter_mut().enumerate() {
             *cached = depot::kept(class) + registry::held(class) + explicit::held(class);
+        }
+        for (class, requests) in self.requests.iter_mut().enumerate() {
+            *requests = SizeClass::new(class).map_or(0, |class| registry::totals(class).popped);
         }
         self.locks = Locks {
             mallctl: EPOCH.figures(),

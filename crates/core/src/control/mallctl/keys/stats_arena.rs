@@ -6,7 +6,7 @@
 use super::super::epoch::{Figures, LARGE_CLASSES, figure};
 use super::super::index::Arenas;
 use super::super::row::{Kind, Row, read};
-use super::stats_classes::bin;
+use super::stats_classes::{bin, requests};
 use super::{Call, Refusal, arena, stats_by_request};
 use crate::arena::bin::BinFigures;
 use crate::arena::large::LargeFigures;
@@ -46,11 +46,13 @@ pub(in super::super) enum Key {
     SmallAllocated,
     SmallNmalloc,
     SmallNdalloc,
+    SmallNrequests,
     SmallNfills,
     SmallNflushes,
     LargeAllocated,
     LargeNmalloc,
     LargeNdalloc,
+    LargeNrequests,
     LargeNflushes,
 }
 
@@ -107,11 +109,13 @@ pub(super) const ROWS: &[Row] = &[
     size("stats.arenas.<i>.small.allocated", Key::SmallAllocated),
     count("stats.arenas.<i>.small.nmalloc", Key::SmallNmalloc),
     count("stats.arenas.<i>.small.ndalloc", Key::SmallNdalloc),
+    count("stats.arenas.<i>.small.nrequests", Key::SmallNrequests),
     count("stats.arenas.<i>.small.nfills", Key::SmallNfills),
     count("stats.arenas.<i>.small.nflushes", Key::SmallNflushes),
     size("stats.arenas.<i>.large.allocated", Key::LargeAllocated),
     count("stats.arenas.<i>.large.nmalloc", Key::LargeNmalloc),
     count("stats.arenas.<i>.large.ndalloc", Key::LargeNdalloc),
+    count("stats.arenas.<i>.large.nrequests", Key::LargeNrequests),
     // As in the original: each large object is fetched by itself.
     count("stats.arenas.<i>.large.nfills", Key::LargeNmalloc),
     count("stats.arenas.<i>.large.nflushes", Key::LargeNflushes),
@@ -160,6 +164,12 @@ fn total(key: Key, figures: &Figures, arenas: Arenas) -> usize {
         Key::Uptime => figures.uptime_ns as usize * usize::from(arenas != Arenas::Destroyed),
         Key::SmallNmalloc => bins(|bin| bin.nmalloc),
         Key::SmallNdalloc => bins(|bin| bin.ndalloc),
+        Key::SmallNrequests => (0..SMALL_CLASSES)
+            .map(|class| requests(figures, arenas, class) as usize)
+            .sum(),
+        Key::LargeNrequests => (SMALL_CLASSES..SMALL_CLASSES + LARGE_CLASSES)
+            .map(|class| requests(figures, arenas, class) as usize)
+            .sum(),
         Key::SmallNfills => bins(|bin| bin.nfills),
         Key::SmallNflushes => bins(|bin| bin.nflushes),
         Key::Pactive | Key::Mapped | Key::Resident | Key::SmallAllocated => {

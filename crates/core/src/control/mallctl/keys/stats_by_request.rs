@@ -64,10 +64,10 @@ pub(super) fn number(key: Key, figures: &Figures) -> u64 {
         Key::MuzzyNmadvise => figures.muzzy.nmadvise,
         Key::MuzzyPurged => figures.muzzy.pages,
         Key::SmallAllocated => figures.small_bytes,
-        Key::SmallNmalloc => figures.small_allocations,
+        Key::SmallNmalloc | Key::SmallNrequests => figures.small_allocations,
         Key::SmallNdalloc => figures.small_frees,
         Key::LargeAllocated => figures.large_bytes,
-        Key::LargeNmalloc => figures.large_allocations,
+        Key::LargeNmalloc | Key::LargeNrequests => figures.large_allocations,
         Key::LargeNdalloc => figures.large_frees,
         _ => 0,
     }
@@ -96,13 +96,13 @@ fn class_number(key: ClassKey, arena: ArenaRef, class: usize) -> u64 {
         ClassKey::RetainedBytes => extents(2).1,
         ClassKey::Npinned => extents(3).0,
         ClassKey::PinnedBytes => extents(3).1,
-        ClassKey::LargeNmalloc => arena.large_figures(class).allocations,
+        ClassKey::LargeNmalloc | ClassKey::LargeNrequests => arena.large_figures(class).allocations,
         ClassKey::LargeNdalloc => arena.large_figures(class).frees,
         ClassKey::Curlextents => {
             let large = arena.large_figures(class);
             large.allocations - large.frees
         }
-        ClassKey::Nmalloc => arena.seen_bin(class).allocations,
+        ClassKey::Nmalloc | ClassKey::Nrequests => arena.seen_bin(class).allocations,
         ClassKey::Ndalloc => arena.seen_bin(class).frees,
         ClassKey::Curregs => arena.seen_bin(class).taken,
         ClassKey::Nslabs => arena.seen_bin(class).slabs_made,

@@ -1,8 +1,8 @@
 //! `stats.arenas.<i>.bins.<j>`, `.lextents.<j>` and `.extents.<j>`, as of the epoch.
 //!
 //! Bins are each arena's own. Large objects and runs of pages are shared by all automatic arenas, and stand with the
-//! first. Those made by request have all of their own. Regions count as out of their bin while caches or the depot hold them; `nrequests` tells what the application
-//! asked for.
+//! first. Those made by request have all of their own. Regions count as out of their bin while caches or the depot hold
+//! them; `nrequests` tells what the application asked for, and stands with the first, too.
 
 use super::super::epoch::{Figures, figure, inventory};
 use super::super::index::Arenas;
@@ -18,6 +18,7 @@ use crate::size::SMALL_CLASSES;
 pub(in super::super) enum Key {
     Nmalloc,
     Ndalloc,
+    Nrequests,
     Curregs,
     Nfills,
     Nflushes,
@@ -27,6 +28,7 @@ pub(in super::super) enum Key {
     NonfullSlabs,
     LargeNmalloc,
     LargeNdalloc,
+    LargeNrequests,
     Curlextents,
     Ndirty,
     Nmuzzy,
@@ -49,6 +51,7 @@ const fn count(name: &'static str, key: Key) -> Row {
 pub(super) const ROWS: &[Row] = &[
     count("stats.arenas.<i>.bins.<j>.nmalloc", Key::Nmalloc),
     count("stats.arenas.<i>.bins.<j>.ndalloc", Key::Ndalloc),
+    count("stats.arenas.<i>.bins.<j>.nrequests", Key::Nrequests),
     size("stats.arenas.<i>.bins.<j>.curregs", Key::Curregs),
     count("stats.arenas.<i>.bins.<j>.nfills", Key::Nfills),
     count("stats.arenas.<i>.bins.<j>.nflushes", Key::Nflushes),
@@ -58,6 +61,10 @@ pub(super) const ROWS: &[Row] = &[
     size("stats.arenas.<i>.bins.<j>.nonfull_slabs", Key::NonfullSlabs),
     count("stats.arenas.<i>.lextents.<j>.nmalloc", Key::LargeNmalloc),
     count("stats.arenas.<i>.lextents.<j>.ndalloc", Key::LargeNdalloc),
+    count(
+        "stats.arenas.<i>.lextents.<j>.nrequests",
+        Key::LargeNrequests,
+    ),
     size(
         "stats.arenas.<i>.lextents.<j>.curlextents",
         Key::Curlextents,
@@ -90,6 +97,8 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         | Key::RetainedBytes
         | Key::Npinned
         | Key::PinnedBytes => runs(key, arenas, class) as u64,
+        Key::Nrequests => figure(|figures| requests(figures, arenas, class)),
+        Key::LargeNrequests => figure(|figures| requests(figures, arenas, SMALL_CLASSES + class)),
         Key::LargeNmalloc | Key::LargeNdalloc | Key::Curlextents => {
             let large = figure(|figures| large(figures, arenas, class));
             match key {
@@ -136,6 +145,18 @@ pub(super) fn large(figures: &Figures, arenas: Arenas, class: usize) -> LargeFig
         .filter(|_| arenas.hold_shared())
         .copied();
     large.unwrap_or(LargeFigures::ZERO)
+}
+
+/// Objects of a class that the application asked for. Caches are not told apart by arena: with the first, and in the
+/// sum.
+pub(super) fn requests(figures: &Figures, arenas: Arenas, class: usize) -> u64 {
+    if !arenas.hold_shared() {
+        return 0;
+    }
+    match figures.requests.get(class) {
+        Some(&requests) => requests,
+        None => large(figures, arenas, class - SMALL_CLASSES).nmalloc,
+    }
 }
 
 fn runs(key: Key, arenas: Arenas, class: usize) -> usize {
