@@ -18,23 +18,19 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     let passage = Passage::enter(cache);
     let result = body(cache);
     let tick_due = cache.is_some_and(CacheRef::enter_slow) || HEAP.is_pressed();
-    let wanted = tick_due && upkeep::tick(cache) && passage.is_outermost();
-    let told = tick_due && limit::is_call_due() && passage.is_outermost();
+    let due = if tick_due {
+        tick(cache, &passage)
+    } else {
+        NOTHING
+    };
     let news = cache.and_then(|cache| Some((cache, cache.news()?)));
     let news = news.filter(|_| passage.is_outermost());
-    let printing = tick_due && passage.is_outermost() && stats_print::is_due();
     drop(passage);
-    if wanted {
-        purger::start();
-    }
-    if told {
-        limit::call();
-    }
     if let Some((cache, bytes)) = news {
         tell(cache, bytes);
     }
-    if printing {
-        stats_print::print_due();
+    if due != NOTHING {
+        settle(due);
     }
     result
 }
@@ -51,5 +47,38 @@ fn tell(cache: CacheRef, (allocated, deallocated): (u64, u64)) {
         if let Some(listener) = listener {
             listener(word, allocated, deallocated);
         }
+    }
+}
+
+/// What is to be done outside the gate, as bits: nothing, start the purge thread, tell the program about its limit,
+/// print statistics.
+const NOTHING: u8 = 0;
+const PURGER: u8 = 1;
+const LIMIT: u8 = 2;
+const STATISTICS: u8 = 4;
+
+/// Does what is due now and then; answers what else is.
+#[cold]
+#[inline(never)]
+fn tick(cache: Option<CacheRef>, passage: &Passage) -> u8 {
+    let wanted = upkeep::tick(cache);
+    if !passage.is_outermost() {
+        return NOTHING;
+    }
+    let bit = |due: bool, bit: u8| if due { bit } else { NOTHING };
+    bit(wanted, PURGER) | bit(limit::is_call_due(), LIMIT) | bit(stats_print::is_due(), STATISTICS)
+}
+
+#[cold]
+#[inline(never)]
+fn settle(due: u8) {
+    if due & PURGER != 0 {
+        purger::start();
+    }
+    if due & LIMIT != 0 {
+        limit::call();
+    }
+    if due & STATISTICS != 0 {
+        stats_print::print_due();
     }
 }

@@ -8,8 +8,8 @@
 //! A program that allocates and frees a buffer again and again gets the same one back by one exchange, without a
 //! lock, a search, or joining. At every instant of it an object is in a slot, or one thread's own.
 //!
-//! A slot is one word: how often an object was taken from it since it was last emptied, and the number of the record
-//! that waits there. So hits are counted by the exchange itself, and each exactly once.
+//! A slot is one word: the number of the record that waits there, and below it how often an object was taken from it
+//! since it was last emptied. So hits are counted by the exchange itself, and each exactly once.
 //!
 //! R1  What waits is bounded by what it earns: [`MOST`] times the hit rate, at least [`LEAST`].
 //!     While memory is short it is a part of that.
@@ -43,22 +43,22 @@ struct Shard {
     slots: [AtomicU64; SLOTS],
 }
 
-/// Bits of a slot that hold the record's number; above them is the count of hits.
-const LG_NUMBERS: u32 = 32;
+/// Bits of a slot that hold the count of hits; above them is the number of the record.
+const LG_HITS: u32 = 32;
 
 /// The record in a slot.
 const fn waits(slot: u64) -> Option<MetaRef> {
-    MetaRef::from_number(slot as u32)
+    MetaRef::from_number((slot >> LG_HITS) as u32)
 }
 
 /// The slot's hits.
 const fn hits(slot: u64) -> u64 {
-    slot >> LG_NUMBERS
+    slot as u32 as u64
 }
 
 /// The slot with that record in it.
 const fn with(slot: u64, record: u32) -> u64 {
-    hits(slot) << LG_NUMBERS | record as u64
+    (record as u64) << LG_HITS | hits(slot)
 }
 
 static SHARD: [Shard; SHARDS] = [const {
@@ -97,7 +97,7 @@ pub(super) fn take(pages: Pages, arena: ArenaIndex) -> Option<MetaRef> {
     let mut seen = slot.load(Ordering::Relaxed);
     let record = loop {
         let record = waits(seen)?;
-        let taken = hits(seen).wrapping_add(1) << LG_NUMBERS;
+        let taken = hits(seen + 1);
         // Acquire: pairs with the exchange in `put`.
         match slot.compare_exchange_weak(seen, taken, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => break record,
@@ -220,7 +220,7 @@ pub(super) fn look(mut each: impl FnMut(MetaRef), mut displaced: impl FnMut(Meta
                 continue;
             }
             // Acquire: pairs with the exchange in `put`. Nobody else can reach the object until it is back.
-            let found = slot.fetch_and(u64::MAX << LG_NUMBERS, Ordering::Acquire);
+            let found = slot.fetch_and(hits(u64::MAX), Ordering::Acquire);
             let Some(record) = waits(found) else {
                 continue;
             };
