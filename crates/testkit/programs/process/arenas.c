@@ -832,6 +832,12 @@ static bool purge_counted(hooks_t *hooks, void *at, size_t size, size_t offset, 
     return original.purge_forced(hooks, at, size, offset, length, index);
 }
 
+static bool dalloc_counted(hooks_t *hooks, void *at, size_t size, bool committed, unsigned index) {
+    __atomic_add_fetch(&nested_calls, 1, __ATOMIC_RELAXED);
+    free(malloc(100000));
+    return original.dalloc(hooks, at, size, committed, index);
+}
+
 static void *tick(void *argument) {
     (void)argument;
     static __thread void *live[200];
@@ -853,6 +859,7 @@ static void churn(void) {
     EXPECT(mallctl("arena.0.extent_hooks", &hooks, &length, NULL, 0) == 0);
     original = wrapped = *hooks;
     wrapped.purge_forced = purge_counted;
+    wrapped.dalloc = dalloc_counted;
     pthread_t ids[3];
     for (int at = 0; at < 3; at++) {
         EXPECT(pthread_create(&ids[at], NULL, tick, NULL) == 0);

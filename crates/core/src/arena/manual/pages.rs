@@ -10,6 +10,8 @@
 //!     that cannot be joined stay two, what cannot be given up is kept.
 //! G3  Memory counts (see `meta::limit`) from when it is put to use until it has been given up.
 //! G4  In a forked child extents that were `Moving` in other threads are lost, and nothing else.
+//! G5  The page map names pages until they are offered back, and no longer: what the system takes it may hand to another
+//!     thread before the call has returned.
 
 use super::arena::ArenaRef;
 use super::books::Books;
@@ -345,10 +347,13 @@ impl<O: Outside> Works<O> {
             self.put(extent, State::Muzzy);
             return true;
         }
+        // G5: what is given up may be another's the next instant.
+        extent.unname();
         if self.hooks.dalloc(range) {
             self.forget(extent);
             return true;
         }
+        extent.name();
         let mut granted = true;
         if range.committed && self.hooks.decommit(range) {
             extent.committed.set(false);
@@ -365,10 +370,9 @@ impl<O: Outside> Works<O> {
         granted
     }
 
-    /// Ends an extent whose pages are no longer the arena's.
+    /// Ends an extent whose pages are no longer the arena's, unnamed already (G5).
     fn forget(&self, extent: ExtentRef) {
         self.vacate(extent);
-        extent.unname();
         // SAFETY: the caller's, and unnamed.
         unsafe { extent.recycle() };
     }
@@ -514,6 +518,7 @@ impl<O: Outside> Works<O> {
                 books.take(extent);
                 Some(extent)
             }) {
+                extent.unname();
                 if let Some(range) = extent.range() {
                     if state == State::Retained || !self.hooks.dalloc(range) {
                         self.hooks.destroy(range);

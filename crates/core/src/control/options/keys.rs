@@ -113,7 +113,7 @@ rows! {
     oversize_threshold: Bytes(oversize_threshold, within(0, BYTES_MAX)) "size from which objects have an arena of their own"
         without "large objects share the pages of all others", "0";
     retain: Switch(retain) "address space is kept for later"
-        without "below 1 GiB it is always kept";
+        without "kept below 1 GiB, but in arenas by request";
     trust_madvise: Switch(trust_madvise) "no trial whether purged pages read zero"
         without "the trial is one page, once";
     process_madvise_max_batch: Number(process_madvise_max_batch, cut_to(0, 128)) "ranges purged by one call of the system"
