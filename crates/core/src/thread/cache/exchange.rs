@@ -160,9 +160,12 @@ impl CacheRef {
         let limit = self.limit(class);
         let mut wanted = room;
         let looks = core::mem::take(&mut self.cold(class).looks);
-        if active.count() < limit.min(room) && looks < LOOKS {
+        if !self.grant(class).is_full(active.count()) && looks < LOOKS {
             self.cold(class).looks = looks + 1;
-        } else if looks == LOOKS {
+            self.regrant(class, active.count());
+            return false;
+        }
+        if looks == LOOKS {
             wanted = next_room(room, capacity);
             self.cold(class).limit = limit.max(wanted.min(capacity)) as u8;
         } else if limit < capacity {
