@@ -225,6 +225,38 @@ fn check_values(root: &Value) {
 }
 
 #[test]
+fn arenas_made_by_request_are_told_alive_and_destroyed() {
+    let json = |letters: &str| -> Option<Value> {
+        let text = text_of("destroyed", Some(letters), "narenas:1")?;
+        Some(serde_json::from_str(&text).expect("it is JSON"))
+    };
+    let Some(all) = json("J") else { return };
+    let arenas = &all["jemalloc"]["stats.arenas"];
+    let keys = |value: &Value| {
+        let fields = value.as_object().unwrap();
+        fields.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(keys(arenas), ["0", "2", "destroyed", "merged"]);
+    assert_eq!(arenas["2"]["name"], "kept");
+    assert_eq!(arenas["destroyed"]["small"]["nmalloc"], 100);
+    assert_eq!(arenas["destroyed"]["small"]["ndalloc"], 100);
+    assert_eq!(arenas["destroyed"]["large"]["nmalloc"], 1);
+    assert_eq!(arenas["destroyed"]["small"]["allocated"], 0);
+    assert_eq!(arenas["2"]["small"]["nmalloc"], 7);
+    assert_eq!(arenas["2"]["bins"][7]["curregs"], 7);
+    assert_eq!(arenas["2"]["bins"][7]["curslabs"], 1);
+    let sum = |part: &str| arenas[part]["pactive"].as_u64().unwrap();
+    assert_eq!(sum("merged"), sum("0") + sum("2"));
+    let without = json("Jd").unwrap();
+    assert_eq!(
+        keys(&without["jemalloc"]["stats.arenas"]),
+        ["0", "2", "merged"]
+    );
+    let text = text_of("destroyed", None, "narenas:1").unwrap();
+    assert!(text.contains("\nDestroyed arenas stats:\n") && text.contains("\nname: kept\n"));
+}
+
+#[test]
 fn letters_leave_parts_out() {
     let json = |letters: &str| -> Option<Value> {
         let text = text_of("write", Some(&format!("J{letters}")), "narenas:2")?;

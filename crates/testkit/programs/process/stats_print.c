@@ -2,7 +2,7 @@
  *   write     by a callback that allocates and frees, and asks for a figure
  *   message   by the variable malloc_message, which misuse is told to as well
  *   plain     to standard error, as nobody says otherwise
- *   destroyed after an arena was made and destroyed, where that can be done
+ *   destroyed after two arenas were made by request and one of them destroyed
  *   interval  nothing but allocations: the option stats_interval prints
  *   exit      nothing at all: the option stats_print prints at exit
  */
@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 extern int mallctl(const char *, void *, size_t *, void *, size_t) __attribute__((weak));
+extern void *mallocx(size_t, int) __attribute__((weak));
 extern void malloc_stats_print(void (*)(void *, const char *), void *, const char *) __attribute__((weak));
 extern void (*malloc_message)(void *, const char *) __attribute__((weak));
 
@@ -70,13 +71,23 @@ int main(int argc, char **argv) {
     } else if (strcmp(argv[1], "plain") == 0) {
         malloc_stats_print(NULL, NULL, letters);
     } else if (strcmp(argv[1], "destroyed") == 0) {
-        unsigned arena;
-        size_t length = sizeof arena;
-        if (mallctl("arenas.create", &arena, &length, NULL, 0) == 0) {
-            char name[64];
-            snprintf(name, sizeof name, "arena.%u.destroy", arena);
-            EXPECT(mallctl(name, NULL, NULL, NULL, 0) == 0);
+        unsigned gone, stays;
+        size_t length = sizeof gone;
+        char name[64];
+        EXPECT(mallctl("arenas.create", &gone, &length, NULL, 0) == 0);
+        EXPECT(mallctl("arenas.create", &stays, &length, NULL, 0) == 0);
+        for (int i = 0; i < 100; i++) {
+            EXPECT(mallocx(100, (int)((gone + 1) << 20) | 1 << 8) != NULL);
         }
+        EXPECT(mallocx(100000, (int)((gone + 1) << 20) | 1 << 8) != NULL);
+        for (int i = 0; i < 7; i++) {
+            EXPECT(mallocx(100, (int)((stays + 1) << 20) | 1 << 8) != NULL);
+        }
+        const char *called = "kept";
+        snprintf(name, sizeof name, "arena.%u.name", stays);
+        EXPECT(mallctl(name, NULL, NULL, &called, sizeof called) == 0);
+        snprintf(name, sizeof name, "arena.%u.destroy", gone);
+        EXPECT(mallctl(name, NULL, NULL, NULL, 0) == 0);
         malloc_stats_print(take, &pieces, letters);
     } else if (strcmp(argv[1], "interval") == 0) {
         /* 64 MiB, kept: they come from fresh slabs. */
