@@ -47,6 +47,13 @@ static int (*const mallctl_)(const char *, void *, size_t *, void *, size_t) = m
 static int (*const mallctlnametomib_)(const char *, size_t *, size_t *) = mallctlnametomib;
 static int (*const mallctlbymib_)(const size_t *, size_t, void *, size_t *, void *, size_t) = mallctlbymib;
 
+static void (*const stats_print_)(void (*)(void *, const char *), void *, const char *) = malloc_stats_print;
+static void (**const message_)(void *, const char *) = &malloc_message;
+
+static void add_length(void *total, const char *text) {
+    *(size_t *)total += strlen(text);
+}
+
 /* Hooks are a structure of nine pointers at known places. */
 static const size_t offsets[] = {
     offsetof(extent_hooks_t, alloc), offsetof(extent_hooks_t, dalloc), offsetof(extent_hooks_t, destroy),
@@ -120,6 +127,9 @@ int main(void) {
     free_(pvalloc_(10));
     free_sized_(malloc_(10), 10);
     free_aligned_sized_(aligned_alloc_(64, 64), 64, 64);
+    size_t printed = 0;
+    stats_print_(add_length, &printed, "J");
+    CHECK(printed > 1000 && message_ != NULL);
     puts("header: fine");
     return 0;
 }
