@@ -140,16 +140,18 @@ pub fn alloc_known(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn alloc_missed(size: usize) -> *mut u8 {
+    // A tail call: what comes out of the run cache saves no registers.
+    if size > COARSE_MAX {
+        return alloc_extent(size);
+    }
     let byte = if size <= LOOKUP_MAX {
         class_byte(size)
-    } else if size <= COARSE_MAX {
+    } else {
         let byte = LOOKUP_COARSE[size.div_ceil(COARSE_STEP)];
         if let Some(object) = thread::pop_large(byte) {
             return object;
         }
         byte
-    } else {
-        0
     };
     match SizeClass::from_byte(byte) {
         Some(class) => get_cached(class),
@@ -158,6 +160,7 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
 }
 
 /// An object of an extent's size.
+#[inline(never)]
 fn alloc_extent(size: usize) -> *mut u8 {
     if let Some(cache) = thread::live() {
         let pages = Pages::holding(size.min(MAX_SIZE));
@@ -166,6 +169,11 @@ fn alloc_extent(size: usize) -> *mut u8 {
             return object.as_ptr();
         }
     }
+    alloc_extent_entered(size)
+}
+
+#[inline(never)]
+fn alloc_extent_entered(size: usize) -> *mut u8 {
     match usable_size(size) {
         Some(bytes) => get(bytes, PAGE, false),
         None => refuse(size),

@@ -85,21 +85,30 @@ fn dealloc_known_missed(ptr: *mut u8, byte: u8) {
 #[cold]
 #[inline(never)]
 fn dealloc_missed(ptr: *mut u8, byte: u8) {
-    let Some(cache) = thread::live() else {
-        thread::decline(byte);
-        return dealloc_entered(ptr);
+    let Some(class) = SizeClass::from_byte(byte) else {
+        return dealloc_binless(ptr);
     };
-    match SizeClass::from_byte(byte) {
-        Some(class) if cache.push_after_look(class, ptr) => {}
+    match thread::live() {
+        Some(cache) if cache.push_after_look(class, ptr) => {}
         Some(_) => dealloc_entered(ptr),
         None => {
             thread::decline(byte);
-            dealloc_large(cache, ptr);
+            dealloc_entered(ptr);
         }
     }
 }
 
-/// Frees what has no bin.
+/// Frees what has no bin: null, large, of an arena made by request, foreign.
+#[inline(always)]
+fn dealloc_binless(ptr: *mut u8) {
+    thread::decline(0);
+    match thread::live() {
+        Some(cache) => dealloc_large(cache, ptr),
+        None => dealloc_entered(ptr),
+    }
+}
+
+/// Frees what may be a large object.
 #[inline(never)]
 fn dealloc_large(cache: CacheRef, ptr: *mut u8) {
     match large::dealloc_idle(ptr, cache.arena()) {

@@ -23,6 +23,7 @@ pub(crate) use cache::CacheRef;
 use crate::size::class_of;
 use crate::sys::thread as system;
 use cache::counting::Totals;
+use core::hint::assert_unchecked;
 
 /// What the calling thread's word says.
 #[derive(Clone, Copy)]
@@ -55,10 +56,9 @@ pub(crate) fn pop_large(byte: u8) -> Option<*mut u8> {
 #[inline]
 pub(crate) fn live() -> Option<CacheRef> {
     let word = system::word();
-    if bins::marker(word) != bins::LIVE {
-        return None;
-    }
-    Some(CacheRef::from_live(word))
+    // SAFETY: the word always points at an array of bins.
+    unsafe { assert_unchecked(!word.is_null()) };
+    (bins::marker(word) == bins::LIVE).then(|| CacheRef::from_live(word))
 }
 
 /// The calling thread's state.
