@@ -161,6 +161,14 @@ fn every_known_key_takes_what_jemalloc_takes() {
                     .iter()
                     .for_each(|value| takes(value, true));
             }
+            "letters" => {
+                ["", "J", "Jgmdablxeh", "zJz", &"J".repeat(5000)]
+                    .iter()
+                    .for_each(|value| takes(value, true));
+                // Others, and repeats, are ignored.
+                let (value, ..) = read(name, &format!("{name}:bzJ,{name}:gb"));
+                assert_eq!(value, "bJg", "{name}");
+            }
             "fixed point" => {
                 takes("0.25", true);
                 takes("1", true);
