@@ -1,6 +1,6 @@
 //! Arena: one made by request, by its record.
 //!
-//! The record is small and stays for its index; the books, some eight kilobytes, come with the first allocation. So a
+//! The record is small and stays for its index; the books, some nine kilobytes, come with the first allocation. So a
 //! thousand arenas that are hardly used cost little.
 //!
 //! A1  A record is of one arena after the other; `life` says whether there is one now.
