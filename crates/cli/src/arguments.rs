@@ -57,7 +57,7 @@ shown side by side. That takes 15 to 20 seconds.",
   jemoxide run                          the built-in comparison
   jemoxide run sort big.txt             any program, with its arguments
   jemoxide run -- make -j4              `--` may stand before the program
-  jemoxide run --no-count redis-server  measure speed, without counting calls
+  jemoxide run --no-count redis-server  leave out how many calls were made
 
 Exit status: the program's own; 128 + n if signal n ended it; 2 if the library
 is missing; 126 or 127 if the program cannot be started or found.
@@ -74,7 +74,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PATH")]
     pub(crate) library: Option<PathBuf>,
 
-    /// Don't count every allocation and free (counting costs a few ns a call)
+    /// Don't say how many allocations and frees there were (counting costs nothing)
     #[arg(long)]
     pub(crate) no_count: bool,
 
