@@ -141,8 +141,8 @@ impl ArenaRef {
     }
 
     /// Begins its end: from now on nobody finds it, and nobody works on it unasked. `false`: there is none, or threads
-    /// are bound to it.
-    pub(super) fn close(self) -> bool {
+    /// are bound to it. Waits outside: who works on it may be in a hook, and come back past a gate that a fork has closed.
+    pub(super) fn close(self, outside: impl Outside) -> bool {
         if self.threads.load(Ordering::SeqCst) != 0 {
             return false;
         }
@@ -156,8 +156,12 @@ impl ArenaRef {
             self.life.store(ALIVE, Ordering::SeqCst);
             return false;
         }
-        while self.visitors.load(Ordering::SeqCst) != 0 {
-            system::relax();
+        if self.visitors.load(Ordering::SeqCst) != 0 {
+            outside.outside(|| {
+                while self.visitors.load(Ordering::SeqCst) != 0 {
+                    system::relax();
+                }
+            });
         }
         true
     }
@@ -168,7 +172,7 @@ impl ArenaRef {
     }
 
     /// Works on it unasked, if it is not about to end (A2).
-    pub(super) fn visit<R>(self, work: impl FnOnce() -> R) -> Option<R> {
+    pub(crate) fn visit<R>(self, work: impl FnOnce() -> R) -> Option<R> {
         self.visitors.fetch_add(1, Ordering::SeqCst);
         let result = (self.life.load(Ordering::SeqCst) == ALIVE).then(work);
         self.leave();

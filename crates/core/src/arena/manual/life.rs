@@ -49,7 +49,7 @@ impl ArenaRef {
 
     /// Discards every object and the arena. `false`: threads are bound to it (E1).
     pub(crate) fn destroy(self, outside: impl Outside) -> bool {
-        if !self.close() {
+        if !self.close(outside) {
             return false;
         }
         self.reset(outside);

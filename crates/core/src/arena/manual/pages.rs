@@ -381,6 +381,8 @@ impl<O: Outside> Works<O> {
     pub(super) fn age(&self, now_ns: u64, all: bool) -> usize {
         let mut purged = 0;
         let mut due = u64::MAX;
+        // First: what becomes idle from here on says when it is due, and is not to be forgotten below.
+        self.arena.due_ns.store(u64::MAX, Ordering::Relaxed);
         for (at, state) in [State::Dirty, State::Muzzy].into_iter().enumerate() {
             let mut left = None;
             loop {
@@ -436,7 +438,7 @@ impl<O: Outside> Works<O> {
                 }
             }
         }
-        self.arena.due_ns.store(due, Ordering::Relaxed);
+        self.arena.due_ns.fetch_min(due, Ordering::Relaxed);
         purged
     }
 
@@ -505,8 +507,12 @@ impl<O: Outside> Works<O> {
             return false;
         };
         self.with(|books| books.note_shrunk(less));
-        self.put(tail, State::Dirty);
-        self.note_idle(now_ns);
+        if tail.pinned.get() {
+            self.put(tail, State::Retained);
+        } else {
+            self.put(tail, State::Dirty);
+            self.note_idle(now_ns);
+        }
         true
     }
 

@@ -92,7 +92,8 @@ fn bind(cache: CacheRef, arenas: Arenas, index: usize) -> Result<(), Refusal> {
     }
     // Nobody may come by for a while: as in the original, what idles in an arena without threads goes.
     if let Some(before) = before.filter(|before| before.threads() == 0) {
-        before.age(clock::now_ns(), true, Inside(Some(cache)));
+        // Another thread may end it from now on.
+        before.visit(|| before.age(clock::now_ns(), true, Inside(Some(cache))));
     }
     Ok(())
 }
