@@ -186,11 +186,15 @@ pub(super) fn last_purged() -> usize {
 
 /// Gives all idle memory that no thread holds to the system. Bytes given back.
 pub(super) fn purge(own: Option<CacheRef>) -> usize {
+    let away = own.is_some_and(CacheRef::is_away);
+    manual::purge_all(!away, Inside(own)) + purge_automatic()
+}
+
+/// The same of automatic arenas and of records of our own.
+fn purge_automatic() -> usize {
     relieve();
     magazine::release_empties();
-    let away = own.is_some_and(CacheRef::is_away);
-    let by_request = manual::purge_all(!away, Inside(own));
-    sweep::all() + HEAP.purge_all() + by_request + meta::purge()
+    sweep::all() + HEAP.purge_all() + meta::purge()
 }
 
 /// The calling thread is about to sleep: empties its cache and gives back what is due. Bytes that were in the cache.
@@ -208,11 +212,7 @@ pub(crate) fn decay_ms() -> (isize, isize) {
 /// Gives back what idles of automatic arenas, all of it or all that is due by now. Called inside a passage, no lock held.
 pub(super) fn age_automatic(all: bool) {
     if all {
-        relieve();
-        magazine::release_empties();
-        sweep::all();
-        HEAP.purge_all();
-        meta::purge();
+        purge_automatic();
     } else {
         age_all();
     }

@@ -155,8 +155,8 @@ pub(crate) struct PageHeap {
     populate_refusals: AtomicU8,
     /// See `moving`.
     pub(super) move_refusals: AtomicU8,
-    /// More than one thread allocates (M4 of `moving`).
-    pub(super) crowded: AtomicBool,
+    /// Threads that allocate (M4 of `moving`).
+    pub(super) threads: AtomicUsize,
     /// Somebody is in `earn`.
     pub(super) earning: AtomicBool,
     /// Pages in a group that is purged as one; 0: the system's page decides. Set in tests.
@@ -175,7 +175,7 @@ impl PageHeap {
             no_lazy: AtomicBool::new(false),
             populate_refusals: AtomicU8::new(0),
             move_refusals: AtomicU8::new(0),
-            crowded: AtomicBool::new(false),
+            threads: AtomicUsize::new(0),
             earning: AtomicBool::new(false),
             grain: AtomicU8::new(0),
         }

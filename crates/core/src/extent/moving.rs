@@ -152,13 +152,22 @@ impl State {
 }
 
 impl PageHeap {
-    /// Says whether more than one thread allocates (M4).
-    pub(crate) fn set_crowded(&self, crowded: bool) {
-        self.crowded.store(crowded, Ordering::Relaxed);
+    /// One thread more allocates, or one that did has ended (M4).
+    pub(crate) fn note_thread(&self, begins: bool) {
+        if begins {
+            self.threads.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// In a forked child: no other threads than its own.
+    pub(crate) fn set_threads(&self, threads: usize) {
+        self.threads.store(threads, Ordering::Relaxed);
     }
 
     fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+        self.threads.load(Ordering::Relaxed) > 1
     }
 
     fn may_move(&self, state: &State) -> bool {

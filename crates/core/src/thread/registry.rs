@@ -46,9 +46,6 @@ static ORPHANS_MAX: AtomicUsize = AtomicUsize::new(0);
 /// Number of the exit key plus one; 0 while there is none.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static KEY: AtomicU32 = AtomicU32::new(0);
-/// Threads that have a cache.
-#[unsafe(link_section = ".data.jemoxide_start")]
-static LIVING: AtomicUsize = AtomicUsize::new(0);
 /// Whether new threads start on their shadow bins.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static SHADOWED: AtomicBool = AtomicBool::new(false);
@@ -104,7 +101,7 @@ pub(crate) fn start() -> Option<CacheRef> {
     // SAFETY: the cache is this thread's until its exit function.
     unsafe { system::set_word(cache.word(!cache.is_enabled() || is_shadowed())) };
     cache.vacate();
-    HEAP.set_crowded(LIVING.fetch_add(1, Ordering::Relaxed) > 0);
+    HEAP.note_thread(true);
     Some(cache)
 }
 
@@ -187,9 +184,7 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     cache.release_binding();
     // SAFETY: static.
     unsafe { system::set_word(system::gone()) };
-    if LIVING.fetch_sub(1, Ordering::Relaxed) == 2 {
-        HEAP.set_crowded(false);
-    }
+    HEAP.note_thread(false);
     // Counted first: of several threads that end at once, no more find room than there is.
     if ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed) < ORPHANS_MAX.load(Ordering::Relaxed) {
         orphan(cache);
@@ -223,8 +218,7 @@ pub(crate) fn orphan_others(own: Option<CacheRef>) {
             orphan(cache);
         }
     });
-    LIVING.store(usize::from(own.is_some()), Ordering::Relaxed);
-    HEAP.set_crowded(false);
+    HEAP.set_threads(usize::from(own.is_some()));
 }
 
 /// Empties all orphans' caches, keeping them as orphans.

@@ -23,7 +23,8 @@ const ARENAS: usize = 4096;
 
 /// What each arena says about the data segment: 0 nothing, else one more than the choice.
 static DSS: [AtomicU8; ARENAS] = [const { AtomicU8::new(0) }; ARENAS];
-/// The range within which all that came from the data segment lies; from 0 to 0: nothing did.
+/// The range within which all that came from the data segment lies: the complement of where it begins, so that 0 is
+/// behind every address, and where it ends.
 static BREAK_FROM: AtomicUsize = AtomicUsize::new(0);
 static BREAK_TO: AtomicUsize = AtomicUsize::new(0);
 static UNMAPS: AtomicBool = AtomicBool::new(false);
@@ -79,7 +80,7 @@ pub(crate) fn dss(arena: usize) -> Option<Dss> {
 
 /// Whether pages come from the data segment.
 pub(crate) fn is_of_break(addr: NonNull<u8>) -> bool {
-    let range = BREAK_FROM.load(Ordering::Relaxed)..BREAK_TO.load(Ordering::Relaxed);
+    let range = !BREAK_FROM.load(Ordering::Relaxed)..BREAK_TO.load(Ordering::Relaxed);
     range.contains(&addr.addr().get())
 }
 
@@ -113,10 +114,7 @@ fn from_break(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     let start = meta::extend_break(room)?;
     let from = start.addr().get();
     BREAK_TO.fetch_max(from + room, Ordering::Relaxed);
-    let least = BREAK_FROM.load(Ordering::Relaxed);
-    if least == 0 || from < least {
-        BREAK_FROM.store(from, Ordering::Relaxed);
-    }
+    BREAK_FROM.fetch_max(!from, Ordering::Relaxed);
     Some(start.map_addr(|addr| {
         // Never 0: it grows, within the bytes just taken.
         addr.saturating_add(addr.get().wrapping_neg() & (align - 1))

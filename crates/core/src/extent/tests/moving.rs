@@ -94,13 +94,13 @@ fn where_moving_is_refused_nothing_is_lost_and_it_is_not_tried_for_ever() {
 fn where_several_threads_allocate_only_what_is_long_to_copy_is_moved() {
     let heap = heap();
     let kept = scatter(heap, 24, 64);
-    heap.set_crowded(true);
+    heap.set_threads(2);
     let run = heap.alloc(Pages(100), 1, WRITTEN).unwrap();
     assert_eq!(heap.figures().dirty, 12 * 64 * PAGE, "M4");
-    heap.set_crowded(false);
+    heap.set_threads(1);
     let moved = heap.alloc(Pages(100), 1, WRITTEN).unwrap();
     assert!(heap.figures().dirty < 12 * 64 * PAGE);
-    heap.set_crowded(true);
+    heap.set_threads(2);
     let moves = |pages: usize| {
         let runs = [(); 2].map(|()| heap.alloc(Pages(pages), 1, Purpose::Zeroed).unwrap());
         // SAFETY: two runs of that many pages, held; nobody needs what is in them.
