@@ -8,6 +8,7 @@
 //! E1  Options at their defaults bound nothing: a class is bounded by bytes then (see `thread::cache`).
 //! Source: jemalloc(3) `opt.tcache_max`, `opt.tcache_nslots_small_min` and their kin.
 
+use super::options::numbers;
 use super::options::spans::{self, Span};
 use crate::options::Options;
 use crate::size::{CACHED_CLASSES, COARSE_MAX, SizeClass, class_of, slab_slots};
@@ -63,6 +64,21 @@ fn set(class: SizeClass, objects: u64) {
 
 fn each(indexes: Range<usize>, act: impl Fn(SizeClass)) {
     indexes.filter_map(SizeClass::new).for_each(act);
+}
+
+/// Whether `value`, a number of objects or numbers for sizes, asks for more than threads cache of some class.
+#[cold]
+#[inline(never)]
+pub(super) fn is_beyond(value: &[u8]) -> bool {
+    let is_more = |class: SizeClass, objects: u64| objects > slots::most(class) as u64;
+    match numbers::unsigned(value) {
+        // Of the class with the least.
+        Some(objects) => SizeClass::new(CACHED_CLASSES - 1).is_some_and(|last| is_more(last, objects)),
+        None => spans::all(value).any(|span| {
+            let mut classes = classes(&span).filter_map(SizeClass::new);
+            classes.any(|class| is_more(class, span.number))
+        }),
+    }
 }
 
 /// Objects of a small class, an even number: at least one beyond the odd, at most one below it.

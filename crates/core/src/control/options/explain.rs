@@ -76,7 +76,7 @@ pub fn explain(
             default: valid(default.as_bytes()),
             origin,
             meaning: key.meaning.as_str(),
-            without_effect: key.unheard.as_str(),
+            without_effect: key.without_effect(),
         });
     }
 }

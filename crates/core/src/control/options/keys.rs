@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! key: Kind(field of Options, numbers it takes) "what it is about" without "why it has no effect", "what it has then"
+//!                                                                  beyond Reach "why larger numbers have no more effect"
 //! ```
-//! K1  A key that has no effect here says why, and a value that asks for one gets a line that tells.
+//! K1  A key that has no effect here says why, and a value that asks for one gets a line that tells. So does a number
+//!     that is larger than what can be done.
 //! K2  What would be an address is not in the rows: the loader writes each address at the start of every process. The
 //!     places stand in a table of their own, made of the same rows.
 #![deny(unsafe_code)]
 
 use super::label::Label;
 use super::slot::{Slot, cut_to, signed_cut_to, within};
+use crate::arena::ARENAS_MAX;
 use crate::options::Options;
 
 /// One key.
@@ -17,10 +20,25 @@ pub(crate) struct Key {
     name: Label<41>,
     /// What it is about, in a line.
     pub(super) meaning: Label<60>,
-    /// Why it has no effect; empty where it has one.
+    /// How far its values have effect.
+    pub(super) reach: Reach,
+    /// Why they have none, or no more; empty where all have.
     pub(super) unheard: Label<48>,
     /// A value besides the default that describes what is done anyway; empty for none.
     pub(super) fits_too: Label<6>,
+}
+
+/// How far the values of a key have effect (K1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All have.
+    Whole,
+    /// None has.
+    Nowhere,
+    /// Numbers up to this one have.
+    UpTo(u16),
+    /// Numbers of objects have that a thread caches of a class anyway.
+    Cached,
 }
 
 /// Largest request, and so the largest number of bytes that means anything.
@@ -38,14 +56,24 @@ pub(crate) fn is_decay_ms(value: i64) -> bool {
     (-1..=DECAY_MAX).contains(&value)
 }
 
+/// The reach of a key that has no effect for the reason `why`, if there is one, or only as far as `said`.
+const fn reach(why: &str, said: &[Reach]) -> Reach {
+    match (why.is_empty(), said) {
+        (false, _) => Reach::Nowhere,
+        (true, [reach, ..]) => *reach,
+        (true, []) => Reach::Whole,
+    }
+}
+
 macro_rules! rows {
     ($($key:ident: $kind:ident($($field:ident).+ $(, $range:expr)?) $meaning:literal
-       $(without $why:literal $(, $fits:literal)?)?;)*) => {
+       $(without $why:literal $(, $fits:literal)?)? $(beyond $reach:expr, $less:literal)?;)*) => {
         /// All keys, in the order in which they are explained.
         pub(crate) static KEYS: [Key; PLACES.len()] = [$(Key {
             name: Label::new(stringify!($key)),
             meaning: Label::new($meaning),
-            unheard: Label::new(concat!($($why)?)),
+            reach: reach(concat!($($why)?), &[$($reach)?]),
+            unheard: Label::new(concat!($($why)? $($less)?)),
             fits_too: Label::new(concat!($($($fits)?)?)),
         }),*];
 
@@ -64,11 +92,13 @@ rows! {
     dirty_share: Percent(dirty_share, within(0, 1000)) "idle memory that may stay, in percent of the used";
     cache_max: Bytes(cache_max, within(0, BYTES_MAX)) "freed objects kept for all threads, at least; 0: none";
     background_thread: Background(background_thread) "a thread gives memory back while the program is idle";
-    max_background_threads: Number(max_background_threads, cut_to(1, 4096)) "most such threads; more than one is never made";
+    max_background_threads: Number(max_background_threads, cut_to(1, 4096)) "most such threads"
+        without "one thread gives memory back for all", "1";
     cgroup: Switch(cgroup) "processors and memory limit of the container count";
     heap_limit_soft: Bytes(heap_limit_soft, within(0, BYTES_MAX)) "above it memory goes back at once; 0: none";
     heap_limit_hard: Bytes(heap_limit_hard, within(0, BYTES_MAX)) "above it allocations fail; 0: none";
-    narenas: Arenas(narenas) "arenas; by default one for every 8 processors";
+    narenas: Arenas(narenas) "arenas; by default one for every 8 processors"
+        beyond Reach::UpTo(ARENAS_MAX as u16), "there are 32 of them at most";
     thp: Thp(thp) "huge pages for objects: earned, everywhere, nowhere";
     huge_budget: Percent(huge_budget, within(0, 100)) "percent that huge pages may add to memory; 0: no huge pages";
     metadata_thp: MetadataThp(metadata_thp) "huge pages for the allocator's own records";
@@ -141,10 +171,13 @@ rows! {
     tcache: Switch(tcache) "threads have a cache";
     tcache_max: Bytes(tcache_max, cut_to(0, 32 << 10)) "largest size that threads cache";
     lg_tcache_max: LgBytes(tcache_max, cut_to(0, 15)) "the same, log2";
-    tcache_ncached_max: Spans(tcache_ncached_max, cut_to(0, 8191)) "objects that a thread caches: SIZE-SIZE:N|...; 0: none";
-    tcache_nslots_small_min: Number(tcache_nslots_small_min, cut_to(1, 2048)) "objects that a thread caches of a small class, at least";
+    tcache_ncached_max: Spans(tcache_ncached_max, cut_to(0, 8191)) "objects that a thread caches: SIZE-SIZE:N|...; 0: none"
+        beyond Reach::Cached, "a thread caches 64K of a class, or 8 objects";
+    tcache_nslots_small_min: Number(tcache_nslots_small_min, cut_to(1, 2048)) "objects that a thread caches of a small class, at least"
+        beyond Reach::Cached, "a thread caches 64K of a class, or 8 objects";
     tcache_nslots_small_max: Number(tcache_nslots_small_max, cut_to(1, 2048)) "the same, at most";
-    tcache_nslots_large: Number(tcache_nslots_large, cut_to(1, 2048)) "objects that a thread caches of a large class";
+    tcache_nslots_large: Number(tcache_nslots_large, cut_to(1, 2048)) "objects that a thread caches of a large class"
+        beyond Reach::Cached, "a thread caches 64K of a class, or 8 objects";
     lg_tcache_nslots_mul: Count(lg_tcache_nslots_mul, within(-16, 16)) "cached objects for each slot of a slab, log2";
     lg_tcache_flush_small_div: Number(lg_tcache_flush_small_div, cut_to(1, 16)) "part of a small class with a bound that goes, log2";
     lg_tcache_flush_large_div: Number(lg_tcache_flush_large_div, cut_to(1, 16)) "part of a large class with a bound that goes, log2";
@@ -215,6 +248,14 @@ rows! {
 impl Key {
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()
+    }
+
+    /// Why no value has an effect; empty where some have.
+    pub(super) fn without_effect(&self) -> &str {
+        match self.reach {
+            Reach::Nowhere => self.unheard.as_str(),
+            _ => "",
+        }
     }
 
     /// A second way to write another key's value: that other key's name.

@@ -15,18 +15,19 @@ mod explain;
 pub(crate) mod keys;
 mod label;
 mod near;
-mod numbers;
+pub(super) mod numbers;
 mod presets;
 mod slot;
 mod sources;
 pub(super) mod spans;
 mod words;
 
+use super::tcache;
 use crate::ds::text::Line;
 use crate::options::Options;
 pub use explain::{Setting, explain};
 pub(crate) use keys::is_decay_ms;
-use keys::{KEYS, Key};
+use keys::{KEYS, Key, Reach};
 pub use sources::Origin;
 pub(crate) use sources::{BUILD, gather};
 
@@ -34,7 +35,7 @@ pub(crate) use sources::{BUILD, gather};
 pub(crate) enum News<'a> {
     /// A pair counts; with the number of its key.
     Taken(usize, &'a [u8]),
-    /// A pair counts, and has no effect; the line says why.
+    /// A pair counts, and has no effect, or less than it asks for; the line says why.
     Unheard(&'a [u8]),
     /// A pair does not count; the line says why.
     Wrong(&'a [u8]),
@@ -83,8 +84,8 @@ pub(crate) fn apply(
             continue;
         }
         hear(origin, News::Taken(at, pair));
-        if let Some(why) = unheard(at, options) {
-            line.text("option without effect: ").bytes(pair);
+        if let Some((heard, why)) = unheard(at, value, options) {
+            line.text(heard).bytes(pair);
             line.text(" (").text(why).text(")\n");
             hear(origin, News::Unheard(line.as_bytes()));
         }
@@ -112,19 +113,25 @@ pub(crate) fn shown(at: usize, options: &Options) -> Line {
     line
 }
 
-/// Why the value of key number `at` has no effect, if it asks for one (K1).
+/// How far `value`, which key number `at` was given, is heard, if not in full; and why (K1).
 #[cold]
 #[inline(never)]
-fn unheard(at: usize, options: &Options) -> Option<&'static str> {
+fn unheard(at: usize, value: &[u8], options: &Options) -> Option<(&'static str, &'static str)> {
     let key: &Key = KEYS.get(at)?;
-    let why = key.unheard.as_str();
-    if why.is_empty() {
-        return None;
-    }
+    let (heard, is_beyond) = match key.reach {
+        Reach::Whole => return None,
+        Reach::Nowhere => ("option without effect: ", true),
+        Reach::UpTo(most) => (
+            "option honoured in part: ",
+            numbers::unsigned(value).is_some_and(|number| number > most.into()),
+        ),
+        Reach::Cached => ("option honoured in part: ", tcache::is_beyond(value)),
+    };
     let value = shown(at, options);
     let default = shown(at, &Options::DEFAULT);
     let done_anyway = [default.as_bytes(), key.fits_too.as_bytes()];
-    (!done_anyway.contains(&value.as_bytes())).then_some(why)
+    let is_heard = !is_beyond || done_anyway.contains(&value.as_bytes());
+    (!is_heard).then_some((heard, key.unheard.as_str()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::numbers;
 use super::spans;
 use super::words::Word;
+use crate::arena::ARENAS_MAX;
 use crate::ds::text::Line;
 use crate::options::{
     BackgroundThread, Dss, Fixed, HugifyStyle, Junk, MetadataThp, PATH_MAX, PercpuArena, Preset,
@@ -15,9 +16,6 @@ use crate::options::{
 
 /// Bytes of a huge page.
 const HUGE: i64 = 2 << 20;
-
-/// Most automatic arenas.
-const ARENAS_MAX: u64 = 32;
 
 /// The numbers that an option takes.
 #[derive(Clone, Copy)]
@@ -141,7 +139,7 @@ impl Slot<'_> {
                     b"default" => 0,
                     _ => {
                         let count = numbers::unsigned(text).filter(|&count| count >= 1)?;
-                        count.min(ARENAS_MAX) as usize
+                        count.min(ARENAS_MAX as u64) as usize
                     }
                 }
             }
@@ -242,7 +240,7 @@ impl Slot<'_> {
             Slot::Count(_, range) => signed_span("a number", range, "any", line),
             Slot::Arenas(_) => line
                 .text("default, or a number from 1 to ")
-                .decimal(ARENAS_MAX as usize),
+                .decimal(ARENAS_MAX),
             Slot::Fraction(_) => line.text("a number from 0 to 65535, like 0.25, or -1 (never)"),
             Slot::Ratio(_) => line.text("a number from 0 to 1, like 0.95"),
             Slot::Path(_) => line

@@ -49,7 +49,7 @@ impl Slots {
 }
 
 /// Objects of `class` that a thread holds at most by default.
-fn most(class: SizeClass) -> usize {
+pub(crate) fn most(class: SizeClass) -> usize {
     let capacity = magazine_capacity(class.index());
     let room = if capacity > STARTER {
         full_room(capacity)
