@@ -103,3 +103,13 @@ fn threads_use_the_arena_of_their_processor() {
 fn a_limit_on_the_heap_counts_what_arenas_have() {
     run_with("limit", "heap_limit_hard:64M,narenas:1");
 }
+
+#[test]
+fn an_arena_ends_while_its_last_thread_leaves_and_another_forks() {
+    run("leave");
+}
+
+#[test]
+fn threads_bind_and_leave_while_arenas_end() {
+    run("rebind");
+}

@@ -73,7 +73,9 @@ pub(super) fn is_beyond(value: &[u8]) -> bool {
     let is_more = |class: SizeClass, objects: u64| objects > slots::most(class) as u64;
     match numbers::unsigned(value) {
         // Of the class with the least.
-        Some(objects) => SizeClass::new(CACHED_CLASSES - 1).is_some_and(|last| is_more(last, objects)),
+        Some(objects) => {
+            SizeClass::new(CACHED_CLASSES - 1).is_some_and(|last| is_more(last, objects))
+        }
         None => spans::all(value).any(|span| {
             let mut classes = classes(&span).filter_map(SizeClass::new);
             classes.any(|class| is_more(class, span.number))

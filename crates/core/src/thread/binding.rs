@@ -5,7 +5,7 @@
 //!     frees of automatic arenas goes to its cache as ever.
 //! W2  While a hook of the application runs on it, the thread is outside the fork gate and counts as not bound: what the
 //!     hook allocates comes from an automatic arena.
-//! W3  An arena counts the threads bound to it; a thread's end ends its binding.
+//! W3  An arena counts the threads bound to it, which keeps it from ending; a thread's end ends its binding.
 
 use super::CacheRef;
 use super::passage;
@@ -41,7 +41,7 @@ impl CacheRef {
     pub(crate) fn binding(self) -> Option<ArenaRef> {
         match self.get().binding.arena {
             0 => None,
-            index => manual::get(index as usize),
+            index => manual::held(index as usize),
         }
     }
 
@@ -52,7 +52,7 @@ impl CacheRef {
         if arena == 0 || away != 0 {
             return None;
         }
-        manual::get(arena as usize)
+        manual::held(arena as usize)
     }
 
     /// Whether the thread is in a hook of the application.
@@ -60,15 +60,17 @@ impl CacheRef {
         self.get().binding.away != 0
     }
 
-    /// Changes the binding, and the arenas' counts (W3); the word is the caller's to set.
-    pub(super) fn rebind(mut self, arena: Option<ArenaRef>) {
-        if let Some(before) = self.binding() {
-            before.bind(false);
+    /// Changes the binding, and the arenas' counts (W3); the word is the caller's to set. `false`: the arena has ended
+    /// meanwhile, and nothing was changed.
+    pub(super) fn rebind(mut self, arena: Option<ArenaRef>) -> bool {
+        if arena.is_some_and(|arena| !arena.bind()) {
+            return false;
         }
-        if let Some(arena) = arena {
-            arena.bind(true);
+        if let Some(before) = self.binding() {
+            before.unbind();
         }
         self.get_mut().binding.arena = arena.map_or(0, |arena| arena.index() as u16);
+        true
     }
 
     /// Ends the binding, and a stay in a hook that a thread did not come back from: the cache is about to be another's.

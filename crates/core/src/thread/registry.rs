@@ -116,10 +116,12 @@ pub(crate) fn set_enabled(cache: CacheRef, enabled: bool) {
 }
 
 /// Has the calling thread's allocations come from an arena made by request, or, with `None`, from automatic ones again.
-pub(crate) fn bind(cache: CacheRef, arena: Option<ArenaRef>) {
-    cache.rebind(arena);
+/// `false`: the arena has ended meanwhile.
+pub(crate) fn bind(cache: CacheRef, arena: Option<ArenaRef>) -> bool {
+    let bound = cache.rebind(arena);
     // SAFETY: the cache is this thread's until its exit function.
     unsafe { system::set_word(cache.word(cache.is_shadowed() || is_shadowed())) };
+    bound
 }
 
 /// Whether threads stay on their shadow bins: all operations go slow.

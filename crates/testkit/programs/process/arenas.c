@@ -15,6 +15,8 @@
  *   limit     a limit on the heap counts what arenas have, and gets it back (run with heap_limit_hard:64M)
  *   churn     arenas come and go, with hooks and without, while threads' ticks look for what is due; children too
  *   caches    explicit caches: of automatic arenas and of others, used by several threads in turn
+ *   leave     the last thread leaves an arena while another ends it and a third forks
+ *   rebind    threads come to an arena and leave it while another ends it and makes it anew
  */
 #include "expect.h"
 #include <pthread.h>
@@ -1127,13 +1129,131 @@ static void caches(void) {
     }
 }
 
+static size_t lent;
+static int leaver_in_hook, ender_began, fork_began;
+
+static void wait_for(int *flag) {
+    while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
+        usleep(1000);
+    }
+}
+
+static void announce(int *flag) {
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+}
+
+static void *alloc_lent(hooks_t *hooks, void *at, size_t size, size_t align, bool *zero,
+                        bool *commit, unsigned index) {
+    (void)hooks, (void)align, (void)index;
+    void *start = at == NULL ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+    if (start == MAP_FAILED) {
+        return NULL;
+    }
+    __atomic_add_fetch(&lent, size, __ATOMIC_RELAXED);
+    *zero = *commit = true;
+    return start;
+}
+
+static void destroy_lent(hooks_t *hooks, void *at, size_t size, bool committed, unsigned index) {
+    (void)hooks, (void)committed, (void)index;
+    __atomic_sub_fetch(&lent, size, __ATOMIC_RELAXED);
+    munmap(at, size);
+}
+
+static bool dalloc_lent(hooks_t *hooks, void *at, size_t size, bool committed, unsigned index) {
+    if (!__atomic_load_n(&leaver_in_hook, __ATOMIC_ACQUIRE)) {
+        announce(&leaver_in_hook);
+        wait_for(&fork_began);
+        /* Until the fork waits for who is inside. */
+        usleep(100000);
+    }
+    destroy_lent(hooks, at, size, committed, index);
+    return false;
+}
+
+static void *leaver(void *argument) {
+    unsigned index = *(unsigned *)argument, first = 0;
+    EXPECT(mallctl("thread.arena", NULL, NULL, &index, sizeof index) == 0);
+    for (int at = 0; at < 20; at++) {
+        free(malloc(100000));
+    }
+    free(malloc(10000000));
+    EXPECT(mallctl("thread.arena", NULL, NULL, &first, sizeof first) == 0);
+    return NULL;
+}
+
+static void *ender(void *argument) {
+    wait_for(&leaver_in_hook);
+    announce(&ender_began);
+    EXPECT(deed("arena.%u.destroy", *(unsigned *)argument) == 0);
+    return NULL;
+}
+
+static void leave(void) {
+    hooks_t lending = {.alloc = alloc_lent, .dalloc = dalloc_lent, .destroy = destroy_lent};
+    unsigned index = create(&lending);
+    ssize_t never = -1;
+    EXPECT(mallctl(name_of("arena.%u.dirty_decay_ms", index), NULL, NULL, &never, sizeof never) == 0);
+    pthread_t ids[2];
+    EXPECT(pthread_create(&ids[0], NULL, leaver, &index) == 0);
+    EXPECT(pthread_create(&ids[1], NULL, ender, &index) == 0);
+    wait_for(&ender_began);
+    /* Until the ender waits for the leaver. */
+    usleep(100000);
+    announce(&fork_began);
+    pid_t child = fork();
+    if (child == 0) {
+        EXPECT(malloc(100) != NULL && mallocx(100, ARENA(0)) != NULL);
+        _exit(0);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    pthread_join(ids[0], NULL);
+    pthread_join(ids[1], NULL);
+    EXPECT(lent == 0);
+}
+
+static void *come_and_go(void *argument) {
+    unsigned index = *(unsigned *)argument, first = 0;
+    for (int round = 0; round < 4000; round++) {
+        int code = mallctl("thread.arena", NULL, NULL, &index, sizeof index);
+        EXPECT(code == 0 || code == EFAULT);
+        if (code == 0) {
+            /* It cannot end now. */
+            void *p = malloc(100);
+            EXPECT(p != NULL && owner(p) == index && deed("arena.%u.destroy", index) == EFAULT);
+            free(p);
+            EXPECT(mallctl("thread.arena", NULL, NULL, &first, sizeof first) == 0);
+        }
+    }
+    return NULL;
+}
+
+static void rebind(void) {
+    unsigned index = create(NULL);
+    pthread_t ids[2];
+    for (int at = 0; at < 2; at++) {
+        EXPECT(pthread_create(&ids[at], NULL, come_and_go, &index) == 0);
+    }
+    for (int round = 0; round < 4000; round++) {
+        int code = deed("arena.%u.destroy", index);
+        EXPECT(code == 0 || code == EFAULT);
+        EXPECT(code != 0 || create(NULL) == index);
+    }
+    for (int at = 0; at < 2; at++) {
+        pthread_join(ids[at], NULL);
+    }
+    EXPECT(count_of("stats.arenas.%u.nthreads", index) == 0);
+    EXPECT(deed("arena.%u.destroy", index) == 0);
+}
+
 int main(int count, char **arguments) {
     static const struct { const char *name; void (*run)(void); } cases[] = {
         {"objects", objects}, {"life", life},       {"settings", settings}, {"nodump", nodump},
         {"shared", shared},   {"thousand", thousand}, {"threads", threads}, {"fork", forking},
         {"nested", nested},   {"nocache", nocache}, {"defrag", defrag},     {"batch", batch},
         {"caches", caches},   {"churn", churn},   {"percpu", percpu},
-        {"limit", limit},
+        {"limit", limit},     {"leave", leave},   {"rebind", rebind},
     };
     EXPECT(count == 2 && mallctl != NULL);
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

@@ -123,6 +123,11 @@ impl ArenaRef {
         self.life.load(Ordering::Acquire) == ALIVE
     }
 
+    /// Whether nobody is about to end it, in the one order in which ends and their lookers stand (A2).
+    pub(super) fn is_to_stay(self) -> bool {
+        self.life.load(Ordering::SeqCst) == ALIVE
+    }
+
     /// Begins an arena (A1).
     pub(super) fn begin(self, name: &[u8]) {
         {
@@ -174,7 +179,7 @@ impl ArenaRef {
     /// Works on it unasked, if it is not about to end (A2).
     pub(crate) fn visit<R>(self, work: impl FnOnce() -> R) -> Option<R> {
         self.visitors.fetch_add(1, Ordering::SeqCst);
-        let result = (self.life.load(Ordering::SeqCst) == ALIVE).then(work);
+        let result = self.is_to_stay().then(work);
         self.leave();
         result
     }

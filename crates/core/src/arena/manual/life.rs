@@ -141,13 +141,20 @@ impl ArenaRef {
         self.active_pages.as_ptr()
     }
 
-    /// A thread's allocations come here from now on, or no more.
-    pub(crate) fn bind(self, bound: bool) {
-        if bound {
-            self.threads.fetch_add(1, Ordering::SeqCst);
-        } else {
-            self.threads.fetch_sub(1, Ordering::SeqCst);
+    /// A thread's allocations come here from now on. `false`: the arena has ended, or is about to. Who binds counts itself
+    /// before it looks, who ends the arena looks before and after (see `close`): one of the two sees the other.
+    pub(crate) fn bind(self) -> bool {
+        self.threads.fetch_add(1, Ordering::SeqCst);
+        let stays = self.is_to_stay();
+        if !stays {
+            self.unbind();
         }
+        stays
+    }
+
+    /// They come here no more.
+    pub(crate) fn unbind(self) {
+        self.threads.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Threads bound to it.

@@ -46,4 +46,4 @@ pub(crate) use life::{
 };
 pub(crate) use objects::{alloc, arena_of, dealloc, fill, inspect, resize, utilisation};
 pub(crate) use pages::set_retain;
-pub(crate) use table::{ARENAS_LIMIT, all, end, get, is_used};
+pub(crate) use table::{ARENAS_LIMIT, all, end, get, held, is_used};

@@ -41,6 +41,15 @@ pub(crate) fn set_retain(retain: bool) {
     crate::extent::hooks::set_retain(retain);
 }
 
+/// Why an extent stayed whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Uncut {
+    /// A hook refused, as it will the next time.
+    Refused,
+    /// There was no memory for a record.
+    NoRecord,
+}
+
 /// An arena at work: its hooks, and how to leave for them.
 #[derive(Clone, Copy)]
 pub(super) struct Works<O> {
@@ -109,7 +118,7 @@ impl<O: Outside> Works<O> {
                 match self.carve(extent, pages, align, state) {
                     Ok(extent) => return Some((extent, state)),
                     // G2: one of just that length does.
-                    Err(rest) => self.put(rest, state),
+                    Err((rest, _)) => self.put(rest, state),
                 }
             }
         }
@@ -145,9 +154,11 @@ impl<O: Outside> Works<O> {
         });
         match self.carve(extent, pages, align, State::Retained) {
             Ok(extent) => Some((extent, State::Retained)),
-            Err(rest) => {
+            Err((rest, why)) => {
                 // What cannot be cut is not to be asked for in excess, or each time more would lie idle.
-                self.with(|books| books.grow_pages = 0);
+                if why == Uncut::Refused {
+                    self.with(|books| books.grow_pages = 0);
+                }
                 self.put(rest, State::Retained);
                 None
             }
@@ -185,41 +196,42 @@ impl<O: Outside> Works<O> {
     }
 
     /// Cuts `pages` pages at a multiple of `align` out of `extent`; the rest is put where it came from. `Err`: it cannot
-    /// be cut; what is left of it.
+    /// be cut; what is left of it, and why.
     fn carve(
         &self,
         extent: ExtentRef,
         pages: usize,
         align: usize,
         state: State,
-    ) -> Result<ExtentRef, ExtentRef> {
+    ) -> Result<ExtentRef, (ExtentRef, Uncut)> {
         let mut extent = extent;
         let lead = skip(extent, align) / PAGE;
         if lead > 0 {
-            let tail = self.split(extent, lead).ok_or(extent)?;
+            let tail = self.split(extent, lead).map_err(|why| (extent, why))?;
             self.put(extent, state);
             extent = tail;
         }
         if extent.pages() > pages {
-            let tail = self.split(extent, pages).ok_or(extent)?;
+            let tail = self.split(extent, pages).map_err(|why| (extent, why))?;
             self.put(tail, state);
         }
         Ok(extent)
     }
 
-    /// Cuts `extent` behind its first `pages` pages; the answer is the second part. `None`: refused.
-    fn split(&self, extent: ExtentRef, pages: usize) -> Option<ExtentRef> {
-        let tail = ExtentRef::create(self.arena.index)?;
+    /// Cuts `extent` behind its first `pages` pages; the answer is the second part.
+    fn split(&self, extent: ExtentRef, pages: usize) -> Result<ExtentRef, Uncut> {
+        let tail = ExtentRef::create(self.arena.index).ok_or(Uncut::NoRecord)?;
         let first = pages * PAGE;
-        if !self.hooks.split(extent.range()?, first) {
+        let granted = |range| self.hooks.split(range, first);
+        if !extent.range().is_some_and(granted) {
             // SAFETY: just made, named nowhere.
             unsafe { tail.recycle() };
-            return None;
+            return Err(Uncut::Refused);
         }
         tail.copy_flags(extent);
         tail.place(extent.base().wrapping_add(first), extent.pages() - pages);
         extent.resize(pages);
-        Some(tail)
+        Ok(tail)
     }
 
     /// Joins two extents that lie side by side into the first. `false`: refused.
@@ -360,7 +372,10 @@ impl<O: Outside> Works<O> {
             extent.zeroed.set(false);
             self.vacate(extent);
         } else if range.committed && self.hooks.purge_forced(range) {
-            extent.zeroed.set(true);
+            // The application's word is good; the system's was put to a trial.
+            extent
+                .zeroed
+                .set(!self.hooks.is_default() || HEAP.purging_zeroes());
             self.vacate(extent);
         } else {
             extent.zeroed.set(false);
@@ -414,7 +429,7 @@ impl<O: Outside> Works<O> {
                 let (mut calls, mut pages) = (0, 0);
                 for (extent, part) in batch.into_iter().flatten() {
                     if part < extent.pages() {
-                        if let Some(rest) = self.split(extent, part) {
+                        if let Ok(rest) = self.split(extent, part) {
                             self.put(rest, state);
                         }
                     }
@@ -493,7 +508,7 @@ impl<O: Outside> Works<O> {
         })??;
         match self.carve(next, pages, PAGE, state) {
             Ok(next) => Some((next, state)),
-            Err(rest) => {
+            Err((rest, _)) => {
                 self.put(rest, state);
                 None
             }
@@ -503,7 +518,7 @@ impl<O: Outside> Works<O> {
     /// Makes an extent in use `pages` pages long, fewer than it has. `false`: refused.
     pub(super) fn shrink(&self, extent: ExtentRef, pages: usize, now_ns: u64) -> bool {
         let less = extent.pages() - pages;
-        let Some(tail) = self.split(extent, pages) else {
+        let Ok(tail) = self.split(extent, pages) else {
             return false;
         };
         self.with(|books| books.note_shrunk(less));

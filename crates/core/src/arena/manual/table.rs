@@ -40,9 +40,14 @@ pub(crate) fn is_used() -> bool {
 
 /// The arena with that index, if it was made by request and is still there.
 pub(crate) fn get(index: usize) -> Option<ArenaRef> {
+    held(index).filter(|arena| arena.is_alive())
+}
+
+/// The arena with that index for who keeps it from ending, a thread bound to it: somebody may be trying to end it just now.
+pub(crate) fn held(index: usize) -> Option<ArenaRef> {
     // Acquire: pairs with the Release in `take`.
     let number = RECORDS.get(index)?.load(Ordering::Acquire);
-    ArenaRef::from_number(number).filter(|arena| arena.is_alive())
+    ArenaRef::from_number(number)
 }
 
 /// A record for a new arena. `None`: there are as many as there may be, or memory is out.

@@ -253,7 +253,7 @@ impl PageHeap {
     }
 
     /// Whether purged pages read zero: tried once (H2).
-    pub(super) fn purging_zeroes(&self) -> bool {
+    pub(crate) fn purging_zeroes(&self) -> bool {
         match self.trust.load(Ordering::Relaxed) {
             trust if trust == Trust::Zeroes as u8 => return true,
             trust if trust == Trust::Lies as u8 => return false,

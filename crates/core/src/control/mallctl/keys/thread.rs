@@ -86,7 +86,9 @@ fn bind(cache: CacheRef, arenas: Arenas, index: usize) -> Result<(), Refusal> {
         _ => return Err(Refusal::Failed),
     };
     let before = cache.binding();
-    registry::bind(cache, arena);
+    if !registry::bind(cache, arena) {
+        return Err(Refusal::Failed);
+    }
     if arena.is_none() {
         cache.set_arena(ArenaIndex::new(index));
     }
