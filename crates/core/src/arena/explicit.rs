@@ -8,6 +8,7 @@
 //! P2  What an arena made by request discards, caches forget.
 //! P3  Objects in a cache are taken, as far as their slabs know.
 //! P4  The last id that became free is the first to be used again.
+//! P5  A cache takes nothing any more from the instant that its end begins; its id is free once its objects are gone.
 //! A cache has no upkeep: what it may hold is bounded, and it goes when its user says so.
 //! Locks: ids, rank 0; a cache, rank 1. None is held while objects come from or go to an arena.
 
@@ -233,9 +234,13 @@ pub(crate) fn take_half(id: usize, owner: Owner, class: SizeClass, out: &mut [*m
     taken.unwrap_or(0)
 }
 
-/// Takes everything out of a cache: gives each class's objects to `each`, with their owner. `false`: there is no such
-/// cache. No lock is held meanwhile.
-pub(crate) fn flush(id: usize, each: &mut dyn FnMut(SizeClass, Owner, &mut [*mut u8])) -> bool {
+/// Takes everything out of a cache, for good where it `ends`: gives each class's objects to `each`, with their owner.
+/// `false`: there is no such cache. No lock is held meanwhile.
+pub(crate) fn flush(
+    id: usize,
+    ends: bool,
+    each: &mut dyn FnMut(SizeClass, Owner, &mut [*mut u8]),
+) -> bool {
     let Some(cache) = get(id) else {
         return false;
     };
@@ -244,6 +249,7 @@ pub(crate) fn flush(id: usize, each: &mut dyn FnMut(SizeClass, Owner, &mut [*mut
         if !inner.alive {
             return false;
         }
+        inner.alive = !ends;
         inner.held = 0;
         let magazines = core::mem::replace(&mut inner.magazines, [0; CACHED_CLASSES]);
         (magazines, inner.owner)
@@ -260,18 +266,13 @@ pub(crate) fn flush(id: usize, each: &mut dyn FnMut(SizeClass, Owner, &mut [*mut
     true
 }
 
-/// Ends a cache, which was flushed. `false`: there is no such cache.
-pub(crate) fn destroy(id: usize) -> bool {
-    let Some(cache) = get(id) else {
-        return false;
-    };
-    let mut ids = IDS.lock();
-    if !core::mem::replace(&mut cache.inner.lock().alive, false) {
-        return false;
+/// Gives the id of a cache back that has just ended.
+pub(crate) fn give(id: usize) {
+    if let Some(cache) = get(id) {
+        let mut ids = IDS.lock();
+        cache.next_free.store(ids.free, Ordering::Relaxed);
+        ids.free = id as u32 + 1;
     }
-    cache.next_free.store(ids.free, Ordering::Relaxed);
-    ids.free = id as u32 + 1;
-    true
 }
 
 /// Forgets what all caches hold of an arena that discards its objects (P2).
@@ -282,7 +283,7 @@ pub(crate) fn forget(owner: Owner) {
             inner.owner == owner && inner.held > 0
         });
         if is_its {
-            flush(id, &mut |_, _, _| {});
+            flush(id, false, &mut |_, _, _| {});
         }
     }
 }
@@ -324,7 +325,7 @@ mod tests {
             match (seed >> 40) % 100 {
                 0 => {
                     let mut all = Vec::new();
-                    assert!(flush(id, &mut |class, whose, objects| {
+                    assert!(flush(id, false, &mut |class, whose, objects| {
                         assert_eq!(whose, owner);
                         all.extend(objects.iter().map(|&ptr| (class.index(), ptr)));
                     }));
@@ -364,10 +365,19 @@ mod tests {
         // P2
         forget(owner);
         assert!(classes.iter().all(|&class| pop(id, owner, class).is_none()));
-        assert!(destroy(id) && !destroy(id) && !flush(id, &mut |_, _, _| {}));
-        assert!(matches!(
-            push(id, owner, classes[0], object(1)),
-            Offer::Refused
-        ));
+        // P5: what comes while it ends goes elsewhere.
+        let offer = || push(id, owner, classes[0], object(1));
+        assert!(matches!(offer(), Offer::Taken));
+        let mut left = 0;
+        assert!(flush(id, true, &mut |_, _, objects| {
+            assert!(matches!(offer(), Offer::Refused));
+            left += objects.len();
+        }));
+        assert_eq!(left, 1);
+        assert!(!flush(id, true, &mut |_, _, _| {}) && matches!(offer(), Offer::Refused));
+        give(id);
+        assert_eq!(create(), Some(id), "P4");
+        assert!(flush(id, true, &mut |_, _, _| {}));
+        give(id);
     }
 }

@@ -101,14 +101,20 @@ fn free(ptr: *mut u8, inside: Inside) -> Result<(), Misuse> {
 
 /// Empties a cache. `false`: there is no such cache.
 pub(crate) fn flush(id: usize, inside: Inside) -> bool {
-    explicit::flush(id, &mut |class, owner, objects| {
+    explicit::flush(id, false, &mut |class, owner, objects| {
         give_back(class, owner, objects, inside);
     })
 }
 
 /// Empties and ends a cache. `false`: there is no such cache.
 pub(crate) fn destroy(id: usize, inside: Inside) -> bool {
-    flush(id, inside) && explicit::destroy(id)
+    let ended = explicit::flush(id, true, &mut |class, owner, objects| {
+        give_back(class, owner, objects, inside);
+    });
+    if ended {
+        explicit::give(id);
+    }
+    ended
 }
 
 fn give_back(class: SizeClass, owner: Owner, objects: &mut [*mut u8], inside: Inside) {
