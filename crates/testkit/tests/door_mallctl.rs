@@ -298,6 +298,21 @@ fn walk(control: &Control, row: Row<'_>) {
             }
             return;
         }
+        "experimental.hooks.thread_event" => {
+            // Nobody, never.
+            let none = [0; 25];
+            for (old, new, code) in [
+                (None, None, EINVAL),
+                (None, Some(&none[..24]), EINVAL),
+                (None, Some(&none[..23]), EINVAL),
+                (None, Some(&none[..]), EINVAL),
+                (Some(8), None, EPERM),
+                (Some(24), Some(&none[..24]), EPERM),
+            ] {
+                assert_eq!(both_ways(old, new).code, code, "{name}");
+            }
+            return;
+        }
         "thread.tcache.ncached_max.read_sizeclass" => {
             let size = 64usize.to_ne_bytes();
             assert_eq!(both_ways(Some(8), Some(&size)).code, 0, "{name}");

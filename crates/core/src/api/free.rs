@@ -89,7 +89,12 @@ fn dealloc_missed(ptr: *mut u8, byte: u8) {
         return dealloc_binless(ptr);
     };
     match thread::live() {
-        Some(cache) if cache.push_after_look(class, ptr) => {}
+        Some(cache) if cache.push_after_look(class, ptr) => {
+            // A thread that pops and pushes by turns has no other slow entry.
+            if cache.is_heard() {
+                tick();
+            }
+        }
         Some(_) => dealloc_entered(ptr),
         None => {
             thread::decline(byte);

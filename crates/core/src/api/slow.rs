@@ -2,8 +2,9 @@
 
 use crate::control::{boot, limit, purger, stats_print, upkeep};
 use crate::extent::HEAP;
+use crate::thread::cache::counting::News;
 use crate::thread::passage::Passage;
-use crate::thread::{self, CacheRef, Current};
+use crate::thread::{self, CacheRef, Current, events};
 use core::ffi::c_void;
 use core::ptr::with_exposed_provenance_mut;
 
@@ -26,8 +27,8 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     let news = cache.and_then(|cache| Some((cache, cache.news()?)));
     let news = news.filter(|_| passage.is_outermost());
     drop(passage);
-    if let Some((cache, bytes)) = news {
-        tell(cache, bytes);
+    if let Some((cache, news)) = news {
+        tell(cache, news);
     }
     if due != NOTHING {
         settle(due);
@@ -35,19 +36,36 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
     result
 }
 
-/// Tells the thread's listener what it has allocated and freed.
+/// Tells who listens what the thread has allocated and freed.
 #[cold]
 #[inline(never)]
-fn tell(cache: CacheRef, (allocated, deallocated): (u64, u64)) {
+fn tell(cache: CacheRef, news: News) {
     type Listener = unsafe extern "C" fn(*mut c_void, u64, u64);
-    let [call, word] = cache.listener().map(with_exposed_provenance_mut::<c_void>);
-    // SAFETY: `experimental.thread.activity_callback` was given such a function, or null, and the word to call it with.
-    unsafe {
-        let listener: Option<Listener> = core::mem::transmute(call);
-        if let Some(listener) = listener {
-            listener(word, allocated, deallocated);
+    type Handler = unsafe extern "C" fn(bool, u64, u64);
+    let News {
+        seen,
+        now,
+        activity,
+    } = news;
+    if activity {
+        let [call, word] = cache.listener().map(with_exposed_provenance_mut::<c_void>);
+        // SAFETY: `experimental.thread.activity_callback` was given such a function, or null, and the word to call it
+        //         with.
+        unsafe {
+            let listener: Option<Listener> = core::mem::transmute(call);
+            if let Some(listener) = listener {
+                listener(word, now.allocated, now.deallocated);
+            }
         }
     }
+    events::between(seen, now, &mut |call, is_alloc| {
+        // SAFETY: `experimental.hooks.thread_event` was given such a function, and not null.
+        unsafe {
+            let handler: Handler =
+                core::mem::transmute(with_exposed_provenance_mut::<c_void>(call));
+            handler(is_alloc, now.allocated, now.deallocated);
+        }
+    });
 }
 
 /// What is to be done outside the gate, as bits: nothing, start the purge thread, tell the program about its limit,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | 0 | report | the report's file |
 //! | 0 | ids | ids of explicit caches |
+//! | 0 | events | handlers of threads' events, for who registers one |
 //! | 1 | registry | the list of thread caches |
 //! | 1 | table | indexes of arenas made by request |
 //! | 1 | explicit cache | what is in it |

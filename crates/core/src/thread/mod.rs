@@ -11,6 +11,7 @@
 mod binding;
 pub(crate) mod bins;
 pub(crate) mod cache;
+pub(crate) mod events;
 pub(crate) mod explicit;
 mod park;
 pub(crate) mod passage;

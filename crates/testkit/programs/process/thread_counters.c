@@ -7,6 +7,7 @@
 #include "expect.h"
 #include <malloc.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 
 extern int mallctl(const char *, void *, size_t *, void *, size_t) __attribute__((weak));
@@ -205,6 +206,73 @@ static void expect_activity(void) {
     EXPECT(told[2] == calls);
 }
 
+struct handler {
+    void (*callback)(bool, uint64_t, uint64_t);
+    uint64_t interval;
+    bool alloc_only;
+};
+
+/* The C library says of `malloc` that it calls nothing of ours. */
+static __thread volatile uint64_t events[2][2];
+static __thread volatile uint64_t last[2];
+
+static void note(int handler, bool is_alloc, uint64_t allocated, uint64_t deallocated) {
+    EXPECT(allocated >= last[0] && deallocated >= last[1]);
+    last[0] = allocated;
+    last[1] = deallocated;
+    events[handler][is_alloc]++;
+    /* It may allocate. */
+    free(malloc(100));
+}
+
+static void note_all(bool is_alloc, uint64_t allocated, uint64_t deallocated) {
+    note(0, is_alloc, allocated, deallocated);
+}
+
+static void note_allocs(bool is_alloc, uint64_t allocated, uint64_t deallocated) {
+    note(1, is_alloc, allocated, deallocated);
+}
+
+static void *allocate_some(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 50; i++) {
+        void *block = malloc(3 << 20);
+        EXPECT(block != NULL);
+        if (i % 5 == 0) {
+            free(block);
+        }
+    }
+    /* Each crosses three times a MiB, which is told once, and the other handler's 10 MiB now and then. */
+    EXPECT(events[0][true] == 50 && events[0][false] == 10);
+    EXPECT(events[1][true] == 15 && events[1][false] == 0);
+    uint64_t before = events[0][true];
+    for (int i = 0; i < 100000; i++) {
+        free(malloc(1000));
+    }
+    EXPECT(events[0][true] >= before + 50 && events[0][true] <= before + 100);
+    return NULL;
+}
+
+/* Handlers are told of every thread, each after its bytes; they stay, and there is room for four. */
+static void expect_events(void) {
+    const char *name = "experimental.hooks.thread_event";
+    struct handler all = {note_all, 1 << 20, false}, allocs = {note_allocs, 10 << 20, true};
+    EXPECT(mallctl(name, NULL, NULL, &all, sizeof all) == 0);
+    EXPECT(mallctl(name, NULL, NULL, &allocs, sizeof allocs) == 0);
+    EXPECT(mallctl(name, NULL, NULL, &allocs, sizeof allocs) == 0);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        EXPECT(pthread_create(&threads[i], NULL, allocate_some, NULL) == 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+    }
+    for (uint64_t rare = 1; rare <= 3; rare++) {
+        struct handler more = {note_all, 1ULL << (50 + rare), true};
+        EXPECT(mallctl(name, NULL, NULL, &more, sizeof more) == (rare == 3 ? EINVAL : 0));
+    }
+}
+
 int main(void) {
     EXPECT(mallctl != NULL);
     for (uint64_t seed = 1; seed <= 3; seed++) {
@@ -233,6 +301,8 @@ int main(void) {
     int status = 1;
     EXPECT(waitpid(child, &status, 0) == child && status == 0);
     expect_books(&before, "beside the child");
+    /* The last: handlers stay, and allocate. */
+    expect_events();
     say("counted");
     return 0;
 }

@@ -60,6 +60,8 @@ unsafe impl Plain for usize {}
 unsafe impl Plain for isize {}
 // SAFETY: as above; addresses of a structure of two.
 unsafe impl Plain for [usize; 2] {}
+// SAFETY: as above; of three.
+unsafe impl Plain for [usize; 3] {}
 // SAFETY: as above.
 unsafe impl Plain for *const c_char {}
 

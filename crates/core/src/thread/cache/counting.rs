@@ -21,6 +21,7 @@
 //! Units: objects; bytes where said.
 
 use super::super::bins::{BINS, Bin, mark};
+use super::super::events::{self, Bytes};
 use super::{Bounds, CacheRef, slot};
 use crate::arena::magazine::FULL;
 use crate::meta::{self, MetaRef};
@@ -31,6 +32,16 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bytes after which a listener is told.
 const NEWS_BYTES: u64 = 64 << 10;
+
+/// What a thread did since its bytes were last told.
+#[derive(Clone, Copy)]
+pub(crate) struct News {
+    /// Its bytes when events were looked for last, and now.
+    pub(crate) seen: Bytes,
+    pub(crate) now: Bytes,
+    /// Whether the thread's listener is told, too.
+    pub(crate) activity: bool,
+}
 
 /// Objects that pass from one look to the next, at most: pushes fill a magazine, pops empty it besides.
 const MOST: u64 = 2 * FULL as u64;
@@ -132,6 +143,8 @@ pub(super) struct Counters {
     /// Who is told of the thread's activity, and with which word; and the sum of both bytes when that was done last.
     listener: [AtomicUsize; 2],
     told: AtomicU64,
+    /// Both bytes when events were looked for last.
+    seen: [AtomicU64; 2],
 }
 
 /// Where large objects are counted.
@@ -152,6 +165,7 @@ impl Counters {
                 floor: AtomicU64::new(0),
                 listener: [const { AtomicUsize::new(0) }; 2],
                 told: AtomicU64::new(0),
+                seen: [const { AtomicU64::new(0) }; 2],
             });
         }
         Some(record)
@@ -403,24 +417,48 @@ impl CacheRef {
         listener[0].store(call, Ordering::Relaxed);
     }
 
-    /// The bytes that the thread's listener is to be told, if there is one and much has passed since it was.
+    /// What is to be told of the thread's bytes, if there is anybody who listens, and something to tell.
     #[inline]
-    pub(crate) fn news(self) -> Option<(u64, u64)> {
+    pub(crate) fn news(self) -> Option<News> {
+        if self.is_heard() { self.gather() } else { None }
+    }
+
+    /// Whether anybody listens to what the thread does.
+    #[inline]
+    pub(crate) fn is_heard(self) -> bool {
+        self.listens() || events::is_any()
+    }
+
+    fn listens(self) -> bool {
+        self.counters().listener[0].load(Ordering::Relaxed) != 0
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn gather(self) -> Option<News> {
         let counters = self.counters();
-        if counters.listener[0].load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let (allocated, deallocated) = (
-            counters.allocated.load(Ordering::Relaxed),
-            counters.deallocated.load(Ordering::Relaxed),
-        );
-        let sum = allocated.wrapping_add(deallocated);
+        let now = Bytes {
+            allocated: counters.allocated.load(Ordering::Relaxed),
+            deallocated: counters.deallocated.load(Ordering::Relaxed),
+        };
+        let [seen_allocated, seen_deallocated] = &counters.seen;
+        let seen = Bytes {
+            allocated: seen_allocated.load(Ordering::Relaxed),
+            deallocated: seen_deallocated.load(Ordering::Relaxed),
+        };
+        seen_allocated.store(now.allocated, Ordering::Relaxed);
+        seen_deallocated.store(now.deallocated, Ordering::Relaxed);
+        let sum = now.allocated.wrapping_add(now.deallocated);
         let passed = sum.wrapping_sub(counters.told.load(Ordering::Relaxed));
-        if passed < NEWS_BYTES {
-            return None;
+        let activity = self.listens() && passed >= NEWS_BYTES;
+        if activity {
+            counters.told.store(sum, Ordering::Relaxed);
         }
-        counters.told.store(sum, Ordering::Relaxed);
-        Some((allocated, deallocated))
+        (activity || seen != now).then_some(News {
+            seen,
+            now,
+            activity,
+        })
     }
 
     /// Begins the peak anew.
@@ -456,6 +494,8 @@ impl CacheRef {
             &counters.peak,
             &counters.floor,
             &counters.told,
+            &counters.seen[0],
+            &counters.seen[1],
         ] {
             counter.store(0, Ordering::Relaxed);
         }

@@ -7,6 +7,7 @@ mod arena;
 mod arenas;
 mod by_request;
 mod config;
+mod hooks;
 mod not_built;
 mod opt;
 mod own;
@@ -43,6 +44,7 @@ pub(super) enum Key {
     StatsHuge(stats_huge::Key),
     StatsLocks(stats_locks::Key),
     Utilization(utilization::Key),
+    Hooks(hooks::Key),
     Own(own::Key),
 }
 
@@ -63,6 +65,7 @@ pub(super) const SUBTREES: &[&[Row]] = &[
     stats_huge::ROWS,
     stats_locks::ROWS,
     utilization::ROWS,
+    hooks::ROWS,
     own::ROWS,
 ];
 
@@ -84,6 +87,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::StatsHuge(key) => stats_huge::answer(key, call),
         Key::StatsLocks(key) => stats_locks::answer(key, call),
         Key::Utilization(key) => utilization::answer(key, call),
+        Key::Hooks(key) => hooks::answer(key, call),
         Key::Own(key) => own::answer(key, call),
     }
 }
