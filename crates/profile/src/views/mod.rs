@@ -1,0 +1,1 @@
+//! Views: profiles by function, by path, by thread, by tag.
