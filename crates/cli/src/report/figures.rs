@@ -35,7 +35,7 @@ const _: () = {
     assert!(offset_of!(Report, sequence) == SEQUENCE_AT);
     assert!(offset_of!(Report, peak) == 6 * WORD_BYTES);
     assert!(size_of::<Snapshot>() == (14 + CLASSES) * WORD_BYTES);
-    assert!(size_of::<RssReport>() == 21 * WORD_BYTES);
+    assert!(size_of::<RssReport>() == 22 * WORD_BYTES);
     assert!(REPORT_BYTES == 6 * WORD_BYTES + 2 * size_of::<Snapshot>() + size_of::<RssReport>());
 };
 
@@ -152,6 +152,7 @@ fn rss(words: &mut Words<'_>) -> Result<RssReport, Unreadable> {
         dirty: words.next()?,
         muzzy: words.next()?,
         huge_rounding: words.next()?,
+        arenas: words.next()?,
         metadata: words.next()?,
         stacks: words.next()?,
         files: words.next()?,

@@ -71,6 +71,7 @@ mod tests {
             dirty: longest,
             muzzy: longest,
             huge_rounding: longest,
+            arenas: longest,
             metadata: longest,
             stacks: longest,
             files: longest,

@@ -15,6 +15,8 @@
 //! C4  A page that was read and never written is one page of zeros for the whole system: told page by page as memory,
 //!     and not counted in the resident set. What a mapping has of them is seen by the difference; they are entries of
 //!     the page map, and what is left of them the application's unwritten memory.
+//! C5  Pages of arenas made by request are where their hooks found them. Where the system tells, they are taken out of what
+//!     others mapped, or out of files for an arena in one.
 //! Figures of a busy process are a few operations apart. Reads a few files; holds no lock meanwhile.
 #![deny(unsafe_code)]
 
@@ -22,7 +24,7 @@ use super::maps::{Content, Mapping, Maps};
 use super::report::Snapshot;
 use super::rss::RssReport;
 use super::snapshot;
-use crate::arena::{bin, large};
+use crate::arena::{bin, large, manual};
 use crate::extent::{HEAP, Residents, page_map};
 use crate::meta::residence;
 use crate::size::{CACHED_CLASSES, SMALL_CLASSES};
@@ -99,6 +101,9 @@ pub(crate) fn take(out: &mut RssReport) {
     out.is_measured = is_measured.into();
     out.is_divided = is_divided.into();
     divide(&ours, &books, waiting as u64, out);
+    if is_measured {
+        out.take_arenas(manual::resident_bytes() as u64);
+    }
     if !is_measured && is_divided {
         // Ours is in there: mappings cannot be told apart without.
         let heap = [
@@ -113,6 +118,21 @@ pub(crate) fn take(out: &mut RssReport) {
         out.other = out.other.saturating_sub(sum);
     }
     out.balance();
+}
+
+impl RssReport {
+    /// Books `bytes` of arenas made by request, which were counted as others' (C5).
+    fn take_arenas(&mut self, bytes: u64) {
+        let of_files = bytes.saturating_sub(self.other).min(self.files);
+        let of_others = bytes.min(self.other);
+        self.other -= of_others;
+        self.files -= of_files;
+        self.arenas = if self.is_divided == 1 {
+            of_others + of_files
+        } else {
+            bytes
+        };
+    }
 }
 
 /// Shares out what has memory among the lines, by the books (C1, C2).

@@ -16,7 +16,7 @@ use crate::size::CLASSES;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"JEMOXRPT");
 
 /// Layout of [`Report`]; a reader refuses any other.
-pub const LAYOUT: u64 = 2;
+pub const LAYOUT: u64 = 3;
 
 /// One look at the allocator's books.
 #[derive(Clone, Copy, Debug)]

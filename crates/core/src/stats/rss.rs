@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rss = live + internal_slack + free_slots + thread_caches + depot + run_cache + dirty + muzzy + huge_rounding
-//!     + metadata + stacks + files + other + unexplained
+//!     + arenas + metadata + stacks + files + other + unexplained
 //! ```
 //! N1  Lines count bytes that have memory. `unexplained` is what is left, less than nothing where lines claim more than
 //!     there is: the sum of all lines is `rss` by construction, and the test of the figures is that this one is small.
@@ -37,6 +37,8 @@ pub struct RssReport {
     pub muzzy: u64,
     /// Free pages that have memory as part of a huge page only.
     pub huge_rounding: u64,
+    /// Pages of arenas made by request, in use or idle.
+    pub arenas: u64,
     /// The allocator's own records.
     pub metadata: u64,
     /// Stacks of threads; of those but the first as far as guards tell.
@@ -82,6 +84,8 @@ pub enum Part {
     Muzzy,
     /// [`RssReport::huge_rounding`].
     HugeRounding,
+    /// [`RssReport::arenas`].
+    Arenas,
     /// [`RssReport::metadata`].
     Metadata,
     /// [`RssReport::stacks`].
@@ -94,7 +98,7 @@ pub enum Part {
 
 impl Part {
     /// All lines but `unexplained`, in the order they are shown in.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Live,
         Self::InternalSlack,
         Self::FreeSlots,
@@ -104,6 +108,7 @@ impl Part {
         Self::Dirty,
         Self::Muzzy,
         Self::HugeRounding,
+        Self::Arenas,
         Self::Metadata,
         Self::Stacks,
         Self::Files,
@@ -122,6 +127,7 @@ impl Part {
             Self::Dirty => "dirty",
             Self::Muzzy => "muzzy",
             Self::HugeRounding => "huge_rounding",
+            Self::Arenas => "arenas",
             Self::Metadata => "metadata",
             Self::Stacks => "stacks",
             Self::Files => "files",
@@ -141,6 +147,7 @@ impl Part {
             Self::Dirty => "dirty pages",
             Self::Muzzy => "muzzy pages",
             Self::HugeRounding => "rounding to huge pages",
+            Self::Arenas => "arenas made by request",
             Self::Metadata => "allocator's records",
             Self::Stacks => "stacks",
             Self::Files => "program, libraries, files",
@@ -172,6 +179,7 @@ impl Part {
             Self::HugeRounding => Some("thp:never keeps huge pages away from the heap"),
             Self::Live
             | Self::InternalSlack
+            | Self::Arenas
             | Self::Metadata
             | Self::Stacks
             | Self::Files
@@ -193,6 +201,7 @@ impl RssReport {
             Part::Dirty => self.dirty,
             Part::Muzzy => self.muzzy,
             Part::HugeRounding => self.huge_rounding,
+            Part::Arenas => self.arenas,
             Part::Metadata => self.metadata,
             Part::Stacks => self.stacks,
             Part::Files => self.files,

@@ -37,7 +37,7 @@ static double line_of(const char *text, const char *name) {
 static void look(const char *phase, char copy[1024]) {
     static const char *const LINES[] = {
         "live",   "internal_slack", "free_slots",    "thread_caches", "depot",  "run_cache", "dirty",
-        "muzzy",  "huge_rounding",  "metadata",      "stacks",        "files",  "other",     "unexplained",
+        "muzzy",  "huge_rounding",  "arenas",        "metadata",      "stacks", "files",     "other", "unexplained",
     };
     strcpy(copy, report());
     double sum = 0, rss = line_of(copy, "rss"), unexplained = line_of(copy, "unexplained");
@@ -63,6 +63,41 @@ static double live_bytes(void) {
         sum += (double)malloc_usable_size(objects[i]);
     }
     return sum;
+}
+
+/* Pages of an arena made by request are ours, in use and idle. */
+static void expect_arenas(void) {
+    static char then[1024], now[1024];
+    unsigned index;
+    size_t length = sizeof index;
+    ssize_t never = -1;
+    char name[60];
+    look("before an arena", then);
+    EXPECT(line_of(then, "arenas") == 0);
+    EXPECT(mallctl("arenas.create", &index, &length, NULL, 0) == 0);
+    snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", index);
+    EXPECT(mallctl(name, NULL, NULL, &never, sizeof never) == 0);
+    EXPECT(mallctl("thread.arena", NULL, NULL, &index, sizeof index) == 0);
+    void *blocks[200];
+    for (int i = 0; i < 200; i++) {
+        blocks[i] = malloc(i % 2 == 0 ? 100000 : 1000);
+        EXPECT(blocks[i] != NULL);
+        memset(blocks[i], 1, malloc_usable_size(blocks[i]));
+    }
+    look("an arena", now);
+    EXPECT(is_near(line_of(now, "arenas"), 100 * 102400.0));
+    EXPECT(is_near(line_of(now, "other"), line_of(then, "other")));
+    for (int i = 0; i < 200; i += 2) {
+        free(blocks[i]);
+    }
+    look("an arena's dirty pages", now);
+    EXPECT(is_near(line_of(now, "arenas"), 100 * 102400.0));
+    unsigned first = 0;
+    EXPECT(mallctl("thread.arena", NULL, NULL, &first, sizeof first) == 0);
+    snprintf(name, sizeof name, "arena.%u.destroy", index);
+    EXPECT(mallctl(name, NULL, NULL, NULL, 0) == 0);
+    look("no arena", now);
+    EXPECT(line_of(now, "arenas") == 0);
 }
 
 static pthread_barrier_t full, done;
@@ -93,6 +128,7 @@ int main(void) {
         puts("not told");
         return 0;
     }
+    expect_arenas();
     look("start", start);
     uint64_t random = 1;
     for (int i = 0; i < OBJECTS; i++) {

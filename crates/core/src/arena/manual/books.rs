@@ -177,6 +177,20 @@ impl Books {
         self.pages[State::Active as usize] -= less;
     }
 
+    /// Where the extents of a state begin and end, oldest first, from number `from` on; how many there was room for.
+    pub(super) fn places(&self, state: State, from: usize, out: &mut [(usize, usize)]) -> usize {
+        let next = |extent: &ExtentRef| ExtentRef::from_link(extent.newer.get());
+        let extents = core::iter::successors(self.oldest(state), next);
+        let places = extents.skip(from).map(|extent| {
+            let start = extent.base().addr();
+            (start, start + extent.bytes())
+        });
+        out.iter_mut()
+            .zip(places)
+            .map(|(out, place)| *out = place)
+            .count()
+    }
+
     /// Calls `look` with all idle extents of a state, the shortest first.
     pub(super) fn each_idle(&self, state: State, look: &mut impl FnMut(ExtentRef)) {
         if let Some(tree) = self.trees.get(state as usize) {

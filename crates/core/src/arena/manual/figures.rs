@@ -8,6 +8,7 @@ use super::arena::ArenaRef;
 use super::books::Books;
 use super::extent::State;
 use super::table;
+use crate::meta::residence;
 use crate::size::{CLASSES, PAGE, SMALL_CLASSES, page_class, size_of_class};
 use crate::sys::clock;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -311,6 +312,37 @@ pub(crate) fn destroyed() -> Figures {
         *figure = sum.load(Ordering::Relaxed);
     }
     figures
+}
+
+/// Extents looked up at a time.
+const PLACES: usize = 128;
+
+/// Bytes in pages of all arenas that have memory, by the system. The lock is not held while it is asked.
+pub(crate) fn resident_bytes() -> usize {
+    if !table::is_used() {
+        return 0;
+    }
+    let states = || [State::Active, State::Dirty, State::Muzzy, State::Retained].into_iter();
+    let of = |arena: ArenaRef| {
+        states()
+            .map(|state| arena.resident_bytes(state))
+            .sum::<usize>()
+    };
+    table::all().map(of).sum()
+}
+
+impl ArenaRef {
+    fn resident_bytes(self, state: State) -> usize {
+        let (mut places, mut passed, mut bytes) = ([(0, 0); PLACES], 0, 0);
+        while let Some(count @ 1..) = self.with(|books| books.places(state, passed, &mut places)) {
+            passed += count;
+            let places = places.iter().take(count);
+            bytes += places
+                .map(|&(start, end)| residence::resident_bytes(start, end))
+                .sum::<usize>();
+        }
+        bytes
+    }
 }
 
 /// Whether any arena was ever destroyed.

@@ -40,7 +40,7 @@ mod tests;
 mod tree;
 
 pub(crate) use arena::{ArenaRef, NAME};
-pub(crate) use figures::{Figures, destroyed, is_any_destroyed, note_all, sum};
+pub(crate) use figures::{Figures, destroyed, is_any_destroyed, note_all, resident_bytes, sum};
 pub(crate) use life::{
     active_bytes, age_all, create, forget_visitors, idle_bytes, purge_all, tick,
 };
