@@ -17,6 +17,13 @@ mod extent;
 #[cfg(not(loom))]
 mod meta;
 pub mod options;
+#[cfg(not(loom))]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the sampler and the control tree come to it"
+)]
+mod prof;
 pub mod size;
 pub mod stats;
 #[cfg(not(loom))]

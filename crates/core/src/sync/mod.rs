@@ -12,6 +12,7 @@
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 2 | arena made by request | its extents, slabs and figures |
 //! | 3 | page heap | descriptors, runs, decay |
+//! | 3 | profile | what the profiler keeps |
 //! | 4 | metadata | bump and free lists of our own records |
 //! | 5 | data segment | moving its end |
 //!

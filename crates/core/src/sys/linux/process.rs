@@ -204,6 +204,30 @@ pub(crate) fn id() -> u32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
+/// Writes the calling thread's name, as the system has it, and a zero byte.
+pub(crate) fn thread_name(name: &mut [u8; 16]) {
+    let place = name.as_mut_ptr().expose_provenance();
+    // SAFETY: the kernel writes at most 16 bytes.
+    unsafe {
+        syscall(
+            libc::SYS_prctl,
+            [libc::PR_GET_NAME as usize, place, 0, 0, 0, 0],
+        )
+    };
+}
+
+/// A number that nobody can foresee, the same all the life of a process and in its forked children.
+pub(crate) fn random_word() -> u64 {
+    // SAFETY: reads the vector that the kernel gave the process.
+    let place = unsafe { libc::getauxval(libc::AT_RANDOM) };
+    let place = ptr::with_exposed_provenance::<u64>(place as usize);
+    if place.is_null() {
+        return 0;
+    }
+    // SAFETY: the kernel puts 16 bytes there, for good.
+    unsafe { place.read_unaligned() }
+}
+
 /// Puts a new file of `len` zero bytes at `path`, in place of what was there, and maps it shared. `None`: refused.
 ///
 /// The bytes are reserved: a file system that fills up later cannot make a store to the mapping fail.

@@ -1,0 +1,235 @@
+//! The profiler: which objects were sampled, where they came from, and what that says of all.
+//!
+//! ```text
+//! sampler ──record(address, sizes, thread, frames)──> books: stack ── tally ── sample
+//!         ──release(sample)─────────────────────────>        counted off, lifetime noted
+//! control ──dump──> text of one moment, in pieces            reset, log, recent samples
+//! ```
+//! Which object is sampled is decided above, by [`gap_objects`]; here is counted what became of it. Nothing of this is
+//! touched in a process that does not profile.
+//!
+//! | file | |
+//! |---|---|
+//! | `numbers` | gaps between samples, what a sample stands for |
+//! | `record`, `list`, `table` | records by 32-bit names, in lists and hash tables |
+//! | `counts`, `shares` | counters that remember a moment; counts by lifetime and by tag |
+//! | `stack`, `thread`, `sample` | what is recorded |
+//! | `books` | all of it, behind one lock |
+//! | `recent`, `log` | the last samples; lives of objects |
+//!
+//! Lock: profile, rank 3. Called inside the fork gate, no lock held.
+//! Units: bytes, nanoseconds since the profiler started; estimates as in `numbers`.
+
+mod books;
+mod counts;
+mod list;
+mod log;
+mod numbers;
+mod recent;
+mod record;
+mod sample;
+mod shares;
+mod stack;
+mod table;
+mod thread;
+
+pub(crate) use books::ClassCounts;
+pub(crate) use numbers::{gap_bytes, gap_objects};
+pub(crate) use sample::Sample;
+pub(crate) use stack::DEPTH_MAX;
+pub(crate) use thread::{NAME, ThreadRef, active_at_first, has_system_names, set_active_at_first};
+
+use crate::options::{Prof, ProfTimeResolution};
+use crate::sync::{LockFigures, Mutex};
+use crate::sys::{clock, process};
+use books::Books;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+static BOOKS: Mutex<Books, 3> = Mutex::new(Books::new());
+
+/// Whether samples are taken: the profiler was started, and is active.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static SAMPLING: AtomicBool = AtomicBool::new(false);
+/// See [`generation`].
+#[unsafe(link_section = ".data.jemoxide_start")]
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+static STARTED: AtomicBool = AtomicBool::new(false);
+static LG_SAMPLE: AtomicU32 = AtomicU32::new(0);
+/// Frames of a stack, at most.
+static DEPTH: AtomicU32 = AtomicU32::new(0);
+/// Recent samples or a log want to know where objects are freed.
+static WANTS_RELEASES: AtomicBool = AtomicBool::new(false);
+/// Times are as fine as the clock has them.
+static IS_FINE: AtomicBool = AtomicBool::new(false);
+/// When the profiler was started.
+static STARTED_NS: AtomicU64 = AtomicU64::new(0);
+
+/// A chosen object.
+pub(crate) struct Event<'a> {
+    /// Where it is.
+    pub(crate) address: usize,
+    /// Bytes that were asked for.
+    pub(crate) requested: usize,
+    /// Bytes that it has.
+    pub(crate) usable: usize,
+    /// Who allocated it.
+    pub(crate) thread: ThreadRef,
+    /// From where: return addresses, innermost first.
+    pub(crate) frames: &'a [usize],
+}
+
+/// Whether samples are to be taken.
+#[inline]
+pub(crate) fn is_sampling() -> bool {
+    SAMPLING.load(Ordering::Relaxed)
+}
+
+/// Whether the profiler was started.
+pub(crate) fn is_started() -> bool {
+    STARTED.load(Ordering::Relaxed)
+}
+
+/// The mean of the bytes from one sample to the next, as a base-2 logarithm; 0 before the start.
+pub(crate) fn lg_sample() -> u32 {
+    LG_SAMPLE.load(Ordering::Relaxed)
+}
+
+/// 0 until samples are taken for the first time; another number, never 0, whenever sampling is switched on or off, or its
+/// rate changes: distances drawn before are void.
+#[inline]
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Frames of a stack that are recorded, at most.
+pub(crate) fn depth() -> usize {
+    DEPTH.load(Ordering::Relaxed) as usize
+}
+
+/// Whether [`release`] is to be given the frames of who frees.
+pub(crate) fn wants_release_frames() -> bool {
+    WANTS_RELEASES.load(Ordering::Relaxed)
+}
+
+/// Records a chosen object. `None`: out of memory; the object stays an ordinary one.
+pub(crate) fn record(event: &Event<'_>) -> Option<Sample> {
+    let frames = event.frames.get(..depth()).unwrap_or(event.frames);
+    let event = Event { frames, ..*event };
+    let hash = stack::hash_of(event.frames);
+    thread::refresh_name(event.thread);
+    let now_ns = now_ns();
+    let books = BOOKS.lock();
+    Sample::of(books.record(&event, hash, now_ns)?)
+}
+
+/// The sampled object dies, freed by `thread`; `frames` as [`wants_release_frames`] says, else empty.
+pub(crate) fn release(sample: Sample, thread: ThreadRef, frames: &[usize]) {
+    let frames = frames.get(..depth()).unwrap_or(frames);
+    let now_ns = now_ns();
+    if let Some(life) = sample.handle() {
+        BOOKS.lock().release(life, thread, frames, now_ns);
+    }
+}
+
+/// Bytes that were asked for and bytes that a live sample has.
+pub(crate) fn sizes(sample: Sample) -> (usize, usize) {
+    let books = BOOKS.lock();
+    sample.handle().map_or((0, 0), |life| {
+        let life = life.of(&books.held);
+        (life.requested, life.usable)
+    })
+}
+
+/// Notes what options say, which takes effect with [`start`]. Called once, by the boot.
+pub(crate) fn prepare(options: &Prof) {
+    thread::prepare(options.thread_active_init, options.sys_thread_name, seed());
+    let books = BOOKS.lock();
+    books.accumulates.set(options.accum);
+    books.keeps_all.set(options.accum);
+    books.set_recents(usize::try_from(options.recent_alloc_max).ok());
+    books
+        .interval
+        .set(match u32::try_from(options.lg_interval) {
+            Ok(lg) => 1 << lg.min(63),
+            Err(_) => 0,
+        });
+    books.until_dump.set(books.interval.get());
+    let wants = books.keeps_recents();
+    books.lg_sample.set(options.lg_sample.min(63) as u32);
+    drop(books);
+    WANTS_RELEASES.store(wants, Ordering::Relaxed);
+    DEPTH.store(options.bt_max.min(DEPTH_MAX) as u32, Ordering::Relaxed);
+    let is_fine = options.time_resolution == ProfTimeResolution::High;
+    IS_FINE.store(is_fine, Ordering::Relaxed);
+}
+
+/// Starts the profiler, unless it was; samples are taken if it is `active`.
+pub(crate) fn start(active: bool) {
+    if !STARTED.swap(true, Ordering::Relaxed) {
+        STARTED_NS.store(clock::fine_ns(), Ordering::Relaxed);
+        let lg_sample = BOOKS.lock().lg_sample.get();
+        LG_SAMPLE.store(lg_sample, Ordering::Relaxed);
+    }
+    if active {
+        set_active(true);
+    }
+}
+
+/// Whether samples are taken once the profiler was started: `prof.active`. Answers what held before.
+pub(crate) fn set_active(active: bool) -> bool {
+    let before = SAMPLING.swap(active, Ordering::Relaxed);
+    if before != active {
+        change_generation();
+    }
+    before
+}
+
+fn change_generation() {
+    let next = |generation: u32| Some(generation.checked_add(1).unwrap_or(1));
+    let _ = GENERATION.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+}
+
+/// Samples that were dropped as there was no memory for their records.
+pub(crate) fn dropped() -> u64 {
+    BOOKS.lock().dropped.get()
+}
+
+/// Samples of the size class with index `class`.
+pub(crate) fn class_counts(class: usize) -> ClassCounts {
+    let books = BOOKS.lock();
+    books
+        .by_class
+        .get(class)
+        .map_or(ClassCounts::default(), core::cell::Cell::get)
+}
+
+/// What was counted of the lock.
+pub(crate) fn lock_figures() -> LockFigures {
+    BOOKS.figures()
+}
+
+/// Counts that anew.
+pub(crate) fn forget_lock_figures() {
+    BOOKS.forget_figures();
+}
+
+/// Nanoseconds since the profiler was started.
+fn now_ns() -> u64 {
+    let now = if IS_FINE.load(Ordering::Relaxed) {
+        clock::fine_ns()
+    } else {
+        clock::now_ns()
+    };
+    // The coarse clock may be behind the fine one that the start was timed by.
+    now.saturating_sub(STARTED_NS.load(Ordering::Relaxed))
+}
+
+/// Where random sequences begin: another place in every process.
+fn seed() -> u64 {
+    process::random_word() ^ clock::fine_ns()
+}
+
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod tests;
