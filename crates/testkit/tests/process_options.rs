@@ -68,6 +68,42 @@ fn a_program_carries_options_of_its_own() {
 }
 
 #[test]
+fn the_link_of_the_system_is_read_before_the_environment() {
+    let folder = artifacts::target().join("etc_with_link");
+    let link = folder.join("malloc.conf");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let _before = std::fs::remove_file(&link);
+    std::os::unix::fs::symlink("narenas:3,dirty_max:1M", &link).expect("a link");
+    // In name spaces of its own the process has another /etc.
+    let apart = |command: &str| {
+        child::Run::new("/usr/bin/unshare")
+            .args(["--map-root-user", "--mount", "/bin/sh", "-c", command])
+            .env("FOLDER", &folder)
+            .env("LIBRARY", artifacts::library())
+            .run()
+    };
+    if apart("mount --bind \"$FOLDER\" /etc").status != Some(0) {
+        compiler::announce_untested("the system gives no name spaces to mount in");
+        return;
+    }
+    let outcome = apart(
+        "mount --bind \"$FOLDER\" /etc && \
+         LD_PRELOAD=\"$LIBRARY\" MALLOC_CONF=confirm_conf:true,dirty_max:2M exec /bin/cat",
+    )
+    .expect_success();
+    let told: Vec<&str> = outcome.stderr.lines().collect();
+    let expected = [
+        "<jemoxide>: /etc/malloc.conf: narenas:3,dirty_max:1M",
+        "<jemoxide>: -- narenas:3",
+        "<jemoxide>: -- dirty_max:1M",
+        "<jemoxide>: MALLOC_CONF: confirm_conf:true,dirty_max:2M",
+        "<jemoxide>: -- confirm_conf:true",
+        "<jemoxide>: -- dirty_max:2M",
+    ];
+    assert_eq!(told, expected, "{outcome}");
+}
+
+#[test]
 fn what_the_build_was_given_comes_first() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/process/build_conf");
     let target = artifacts::target().join("build_conf");
