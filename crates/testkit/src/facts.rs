@@ -53,7 +53,22 @@ pub fn header() -> Table {
     Table::parse(include_str!("../facts/header.tsv"))
 }
 
+/// The misuse suite: what is expected of each case at each level of hardening.
+pub fn misuse() -> Table {
+    Table::parse(include_str!("../facts/misuse.tsv"))
+}
+
+/// The same cases on other allocators, as last measured; the first row has their versions.
+pub fn misuse_peers() -> Table {
+    Table::parse(include_str!("../facts/misuse_peers.tsv"))
+}
+
 impl Table {
+    /// Names of the columns.
+    pub fn columns(&self) -> &[&'static str] {
+        &self.columns
+    }
+
     /// Splits `text`; panics on a row with more cells than the header has columns.
     pub fn parse(text: &'static str) -> Self {
         let mut lines = text.lines().filter(|line| !line.is_empty());

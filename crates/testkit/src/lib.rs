@@ -9,6 +9,7 @@
 //!        |-------> linkage     the ways a program gets the library
 //!        |-------> door        the C functions of this very process
 //!        |-------> child       runs one, under a watchdog and limits; reads how it ended
+//!        |-------> misuse      the misuse suite's programs, and what became of each case
 //!        |-------> naive       random operations against a list of live ranges
 //!        '-------> facts       tables of the C surface, as data
 //! ```
@@ -23,4 +24,5 @@ pub mod compiler;
 pub mod door;
 pub mod facts;
 pub mod linkage;
+pub mod misuse;
 pub mod naive;

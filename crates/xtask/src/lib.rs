@@ -3,6 +3,7 @@
 pub mod compat;
 pub mod headers;
 pub mod install;
+pub mod misuse;
 
 /// Lines for the user, or one that says what went wrong.
 pub type Done = Result<String, String>;

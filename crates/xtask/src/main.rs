@@ -3,6 +3,7 @@
 //! ```text
 //! headers   facts/header.tsv, facts/symbols.tsv, tables/header.tsv ──> crates/capi/include
 //! compat    docs/compat, facts, the options of this build ──> docs/COMPAT.md
+//! misuse    facts/misuse*.tsv, which --measure writes anew ──> docs/SECURITY-TESTS.md
 //! install   target/release, include ──> PREFIX: libraries, headers, pkg-config, scripts
 //! ```
 //! Nothing here is part of the allocator; what is made is checked in or installed, and tests compare it with the build.
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use jemoxide_xtask::{compat, headers, install};
+use jemoxide_xtask::{compat, headers, install, misuse};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -26,6 +27,15 @@ enum Task {
     Headers,
     /// Write docs/COMPAT.md.
     Compat,
+    /// Write docs/SECURITY-TESTS.md; or run the misuse suite and write the verdicts of which the next call makes it.
+    Misuse {
+        /// Run the suite at the levels named (all that the table has) and write crates/testkit/facts/misuse.tsv.
+        #[arg(long, num_args = 0.., value_name = "LEVEL")]
+        measure: Option<Vec<String>>,
+        /// Run the suite on the other allocators of this machine and write crates/testkit/facts/misuse_peers.tsv.
+        #[arg(long)]
+        peers: bool,
+    },
     /// Build the libraries and install them with headers, pkg-config files and scripts.
     Install {
         /// Folder that the files are to be used from.
@@ -44,6 +54,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Headers => headers::write(),
         Task::Compat => compat::write(),
+        Task::Misuse { measure, peers } => misuse_task(measure.as_deref(), peers),
         Task::Install {
             prefix,
             destdir,
@@ -59,5 +70,19 @@ fn main() -> ExitCode {
             eprintln!("cargo xtask: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn misuse_task(levels: Option<&[String]>, with_peers: bool) -> jemoxide_xtask::Done {
+    let mut lines = String::new();
+    if let Some(levels) = levels {
+        lines += &misuse::measure(levels)?;
+    }
+    if with_peers {
+        lines += &misuse::measure_peers()?;
+    }
+    match lines.is_empty() {
+        true => misuse::write(),
+        false => Ok(lines + "now `cargo xtask misuse` makes the document\n"),
     }
 }
