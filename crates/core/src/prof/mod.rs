@@ -15,6 +15,7 @@
 //! | `counts`, `shares` | counters that remember a moment; counts by lifetime and by tag |
 //! | `stack`, `thread`, `sample` | what is recorded |
 //! | `books` | all of it, behind one lock |
+//! | `unwind` | return addresses of the calling thread |
 //! | `recent`, `log` | the last samples; lives of objects |
 //!
 //! Lock: profile, rank 3. Called inside the fork gate, no lock held.
@@ -32,6 +33,7 @@ mod shares;
 mod stack;
 mod table;
 mod thread;
+pub(crate) mod unwind;
 
 pub(crate) use books::ClassCounts;
 pub(crate) use numbers::{gap_bytes, gap_objects};

@@ -10,6 +10,8 @@
 //! | `clock` | nanoseconds since boot, coarse, never backwards |
 //! | `cpu` | what this process may use |
 //! | `files` | texts that the kernel writes; opened, read and closed within a call |
+//! | `image` | memory that may not be mapped, read without a fault; what is mapped where |
+//! | `registers` | registers as unwind tables number them |
 //! | `futex` | sleep while a word has a value; may wake early |
 //! | `bare` | one thread of our own, unknown to the C library |
 //! | `thread` | the thread word, the exit key, the fork handlers |
@@ -42,6 +44,6 @@ pub(crate) mod simulated;
 
 #[cfg(not(test))]
 pub(crate) use linux::{bare, clock, files, memory};
-pub(crate) use linux::{cpu, futex, process, thread};
+pub(crate) use linux::{cpu, futex, image, process, registers, thread};
 #[cfg(test)]
 pub(crate) use simulated::{bare, clock, files, memory};

@@ -4,11 +4,12 @@
 pub(crate) mod bare;
 pub(crate) mod clock;
 pub(crate) mod cpu;
-#[cfg_attr(test, expect(dead_code, reason = "tests read files of their own"))]
 pub(crate) mod files;
 pub(crate) mod futex;
+pub(crate) mod image;
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod registers;
 pub(crate) mod thread;
 
 mod call;
