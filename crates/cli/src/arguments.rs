@@ -1,9 +1,13 @@
 //! Arguments: everything a person can type, and the help they get back.
 
+pub(crate) mod heap;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use heap::{ConvertArguments, DiffArguments, ReportArguments};
 
 /// Run programs on the jemoxide memory allocator and see what they did with memory.
 #[derive(Debug, Parser)]
@@ -18,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
   jemoxide run python3 script.py      run a program on jemoxide
   jemoxide classes                    which sizes the allocator hands out
   jemoxide conf                       which options are in force, and why
+  jemoxide report app.4711.heap       where a program's memory was allocated
 
 `jemoxide run --help` tells more."
 )]
@@ -35,6 +40,12 @@ pub(crate) enum Command {
     Classes(ClassesArguments),
     /// Print the options in force, and where each value comes from.
     Conf(ConfArguments),
+    /// Show what heap profiles say: where memory was allocated, by whom, and how long it lived.
+    Report(ReportArguments),
+    /// Compare two heap profiles: what grew, and where.
+    Diff(DiffArguments),
+    /// Write a heap profile in another form: heap_v2, pprof or collapsed stacks.
+    Convert(ConvertArguments),
     /// One run of the built-in workload in this process, result as JSON.
     #[command(hide = true)]
     Workload(WorkloadArguments),
@@ -58,6 +69,7 @@ shown side by side. That takes 15 to 20 seconds.",
   jemoxide run sort big.txt             any program, with its arguments
   jemoxide run -- make -j4              `--` may stand before the program
   jemoxide run --no-count redis-server  leave out how many calls were made
+  jemoxide run --profile sort big.txt   also: where its memory was allocated
 
 Exit status: the program's own; 128 + n if signal n ended it; 2 if the library
 is missing; 126 or 127 if the program cannot be started or found.
@@ -77,6 +89,16 @@ pub(crate) struct RunArguments {
     /// Don't say how many allocations and frees there were (counting costs nothing)
     #[arg(long)]
     pub(crate) no_count: bool,
+
+    /// Record where memory is allocated, leave a heap profile and show its ten heaviest call paths
+    /// [default FILE: PROGRAM.PID.heap]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "command")]
+    pub(crate) profile: Option<OsString>,
+
+    /// With --profile: mean bytes from one sample to the next (64K, 1M; 1: every allocation)
+    /// [default: 64K, or what lg_prof_sample in the environment says]
+    #[arg(long, value_name = "SIZE", requires = "profile", value_parser = crate::screen::numbers::lg_size)]
+    pub(crate) sample: Option<u8>,
 
     /// Tell the figures as JSON, on one line of standard error, instead of the screen
     #[arg(long, requires = "command")]

@@ -66,6 +66,11 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
+    /// The message alone, for a screen that tells more.
+    pub(crate) fn into_message(self) -> String {
+        self.message
+    }
+
     #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message

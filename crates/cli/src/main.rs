@@ -5,6 +5,9 @@
 //! jemoxide run           compare/   the built-in workload, on glibc's malloc and on jemoxide
 //! jemoxide classes       classes.rs the size-class table
 //! jemoxide conf          conf.rs    the options in force, and where they come from
+//! jemoxide report        heap/      what heap profiles say
+//! jemoxide diff          heap/      two heap profiles side by side
+//! jemoxide convert       heap/      heap profiles in another form
 //! ```
 //!
 //! Beneath them: `launch/` (find the library, start a child, wait for it), `report/` (the figures a
@@ -18,6 +21,7 @@ mod classes;
 mod compare;
 mod conf;
 mod failure;
+mod heap;
 mod launch;
 mod report;
 mod run;
@@ -36,6 +40,9 @@ fn main() -> ExitCode {
         Command::Run(run) => run::run(&run),
         Command::Classes(classes) => classes::print(&classes),
         Command::Conf(conf) => conf::print(&conf),
+        Command::Report(report) => heap::report::print(&report),
+        Command::Diff(diff) => heap::diff::print(&diff),
+        Command::Convert(convert) => heap::convert::convert(&convert),
         Command::Workload(plan) => workload::serve_and_print(&plan),
     };
     match outcome {

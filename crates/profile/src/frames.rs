@@ -19,6 +19,8 @@ pub struct Frame<'a> {
     pub line: u32,
     /// Whether the compiler put it into the function that follows.
     pub is_inlined: bool,
+    /// Whether it calls itself directly, and stands for all these calls: in [`crate::views::paths`] only.
+    pub is_recursive: bool,
     /// The return address; 0: not known.
     pub address: u64,
     /// The file mapped there.
@@ -113,6 +115,7 @@ impl Profile {
             function: call.map(|call| self.function(call.function)),
             line: call.map_or(0, |call| call.line),
             is_inlined,
+            is_recursive: false,
             address: location.address,
             module,
         };

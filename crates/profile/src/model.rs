@@ -281,6 +281,11 @@ impl Profile {
         &self.threads
     }
 
+    /// The ids of [`Profile::threads`], in the same order.
+    pub fn thread_ids(&self) -> impl Iterator<Item = ThreadId> + use<> {
+        (0..self.threads.len() as u32).map(ThreadId)
+    }
+
     /// Small size classes in use, in order of size.
     pub fn classes(&self) -> &[ClassUse] {
         &self.classes

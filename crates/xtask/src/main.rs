@@ -3,6 +3,8 @@
 //! ```text
 //! headers   facts/header.tsv, facts/symbols.tsv, tables/header.tsv ──> crates/capi/include
 //! compat    docs/compat, facts, the options of this build ──> docs/COMPAT.md
+//! dependencies   each Cargo.toml ──> docs/DEPENDENCIES.md
+//! sbom      cargo metadata, Cargo.lock ──> a bill of materials on standard output
 //! misuse    facts/misuse*.tsv, which --measure writes anew ──> docs/SECURITY-TESTS.md
 //! install   target/release, include ──> PREFIX: libraries, headers, pkg-config, scripts
 //! ```
@@ -12,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use jemoxide_xtask::{compat, headers, install, misuse};
+use jemoxide_xtask::{compat, dependencies, headers, install, misuse, sbom};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -27,6 +29,14 @@ enum Task {
     Headers,
     /// Write docs/COMPAT.md.
     Compat,
+    /// Write docs/DEPENDENCIES.md: every dependency and its reason.
+    Dependencies,
+    /// Print a bill of materials of one package, as CycloneDX.
+    Sbom {
+        /// The package: jemoxide-capi is the library, jemoxide-cli the command, jemoxide the crate.
+        #[arg(long, default_value = "jemoxide-capi")]
+        package: String,
+    },
     /// Write docs/SECURITY-TESTS.md; or run the misuse suite and write the verdicts of which the next call makes it.
     Misuse {
         /// Run the suite at the levels named (all that the table has) and write crates/testkit/facts/misuse.tsv.
@@ -54,6 +64,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Headers => headers::write(),
         Task::Compat => compat::write(),
+        Task::Dependencies => dependencies::write(),
+        Task::Sbom { package } => sbom::text(&package),
         Task::Misuse { measure, peers } => misuse_task(measure.as_deref(), peers),
         Task::Install {
             prefix,

@@ -136,6 +136,7 @@ impl<'a> Stage<'a> {
         let settings = Settings {
             count: false,
             keep_preloads: false,
+            profile: None,
         };
         environment::put_on_allocator(&mut command, self.library, &scratch, settings)?;
         let (ended, outcome) = outcome_of(&mut command)?;

@@ -24,7 +24,43 @@ pub(crate) struct Settings {
     pub(crate) count: bool,
     /// Libraries that we were told to preload are preloaded there too.
     pub(crate) keep_preloads: bool,
+    /// A heap profile is left at the end.
+    pub(crate) profile: Option<Sampling>,
 }
+
+/// How allocations are sampled for a heap profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampling {
+    /// Once in two to so many bytes, on average.
+    Lg(u8),
+    /// As the environment already says.
+    AsSet,
+}
+
+impl Sampling {
+    /// Mean bytes between samples where nobody said anything: 64 KiB. A service samples eight times as rarely, but a
+    /// program that is run to be looked at may take some percent of time for it.
+    const USUAL: Self = Self::Lg(16);
+
+    /// What was asked for, else what the environment says, else the usual.
+    pub(crate) fn choose(asked: Option<u8>) -> Self {
+        let set = SOURCES.iter().any(|name| {
+            let text = std::env::var_os(name).unwrap_or_default();
+            text.to_string_lossy().contains("lg_prof_sample:")
+        });
+        match asked {
+            Some(lg) => Self::Lg(lg),
+            None if set => Self::AsSet,
+            None => Self::USUAL,
+        }
+    }
+}
+
+/// Where options come from, beside the program itself.
+const SOURCES: [&str; 3] = ["MALLOC_CONF", "_RJEM_MALLOC_CONF", OPTIONS];
+
+/// What dumps of heap profiles in the private directory begin with; the process number follows.
+pub(crate) const DUMP_PREFIX: &str = "profile";
 
 /// Sets both variables in the environment `command` will get.
 pub(crate) fn put_on_allocator(
@@ -34,7 +70,7 @@ pub(crate) fn put_on_allocator(
     settings: Settings,
 ) -> Result<(), Failure> {
     let path = spellable(library, scratch)?;
-    let ours = options(scratch, settings.count);
+    let ours = options(scratch, settings);
     let others = std::env::var_os(PRELOAD).filter(|_| settings.keep_preloads);
     command.env(PRELOAD, joined(path.as_os_str(), ":", others.as_deref()));
     command.env(
@@ -59,11 +95,19 @@ fn spellable(library: &Library, scratch: &Scratch) -> Result<PathBuf, Failure> {
     Ok(link)
 }
 
-fn options(scratch: &Scratch, count: bool) -> OsString {
+fn options(scratch: &Scratch, settings: Settings) -> OsString {
     let mut text = OsString::from("report_dir:");
     text.push(scratch.path());
-    if count {
+    if settings.count {
         text.push(",count:true");
+    }
+    if let Some(sampling) = settings.profile {
+        // Accumulated: stacks of which nothing is left alive stay, and with them what was live at the peak.
+        text.push(",prof:true,prof_final:true,prof_accum:true,prof_details:true,prof_prefix:");
+        text.push(scratch.path().join(DUMP_PREFIX));
+        if let Sampling::Lg(lg) = sampling {
+            text.push(format!(",lg_prof_sample:{lg}"));
+        }
     }
     text
 }
@@ -103,7 +147,12 @@ mod tests {
     #[test]
     fn our_options_come_last_and_theirs_stay() {
         let scratch = Scratch::create().expect("a temporary directory");
-        let ours = options(&scratch, true);
+        let mut settings = Settings {
+            count: true,
+            keep_preloads: true,
+            profile: None,
+        };
+        let ours = options(&scratch, settings);
         let text = joined_last(Some(OsStr::new("narenas:2")), &ours);
         assert_eq!(
             text,
@@ -114,7 +163,22 @@ mod tests {
             .as_str()
         );
         assert_eq!(joined_last(None, OsStr::new("a:b")), "a:b");
-        assert!(!options(&scratch, false).to_string_lossy().contains("count"));
+        settings.count = false;
+        let plain = options(&scratch, settings);
+        assert!(!plain.to_string_lossy().contains("count"));
+        settings.profile = Some(Sampling::Lg(10));
+        let text = options(&scratch, settings);
+        let text = text.to_string_lossy();
+        let prefix = format!("prof_prefix:{}/profile,", scratch.path().display());
+        for part in [
+            "prof:true",
+            "prof_final:true",
+            "prof_details:true",
+            &prefix,
+            "lg_prof_sample:10",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! library? - program? - scratch directory - child ... ends - reports - one screen - its exit status
+//!                                                             `- with --profile: heap profiles
 //! ```
 //! The program's input, output and exit status stay its own; the screen goes to standard error.
 
 mod cause;
+mod profile;
 mod screen;
 mod watch;
 mod whereabouts;
@@ -20,6 +22,8 @@ use crate::failure::Failure;
 use crate::launch::environment::{self, Settings};
 use crate::launch::{Library, Scratch, child, program};
 use crate::report::Family;
+use crate::screen::columns_of_errors;
+use profile::Wanted;
 use watch::Watch;
 use whereabouts::Whereabouts;
 
@@ -31,6 +35,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let library = Library::find(arguments.library.as_deref())?;
     let file = program::find(name).ok_or_else(|| no_such_program(name))?;
     let obstacle = program::obstacle(&file, library.path());
+    let wanted = Wanted::of(arguments, name)?;
     let scratch = Scratch::create()?;
 
     let mut command = Command::new(name);
@@ -38,6 +43,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let settings = Settings {
         count: !arguments.no_count,
         keep_preloads: true,
+        profile: wanted.as_ref().map(|wanted| wanted.sampling),
     };
     environment::put_on_allocator(&mut command, &library, &scratch, settings)?;
     let mut watch = None;
@@ -60,10 +66,18 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         others: family.others,
         whereabouts,
     };
+    let profile = wanted.map(|wanted| profile::collect(&wanted, &scratch, ended.pid, ended.how));
     if arguments.json {
-        eprintln!("{}", shown.json());
+        let mut value = shown.json();
+        if let Some(profile) = profile {
+            value["heap_profile"] = profile.json();
+        }
+        eprintln!("{value}");
     } else {
         anstream::eprint!("{}", shown.text());
+        if let Some(profile) = profile {
+            anstream::eprint!("{}", profile.text(columns_of_errors()));
+        }
     }
     Ok(ExitCode::from(ended.how.code()))
 }

@@ -13,6 +13,26 @@ pub(crate) mod table;
 /// Columns of the narrowest terminal that is still common.
 pub(crate) const WIDTH: usize = 80;
 
+/// Columns that lines on standard output may take: those of the terminal, or what `COLUMNS` says. `None`: nobody has
+/// a width, as the text goes into a file or to another program.
+pub(crate) fn columns_of_output() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(std::io::stdout()))
+}
+
+/// The same for standard error.
+pub(crate) fn columns_of_errors() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(std::io::stderr()))
+}
+
+fn columns(terminal: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
+    let asked = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let columns = asked.or(terminal.map(|(width, _)| usize::from(width.0)));
+    // Numbers alone take as much as the narrowest terminal that is still common has by half.
+    columns.map(|columns| columns.max(WIDTH / 2))
+}
+
 /// `text` cut to `width` characters, marked as cut; control characters become `?`.
 pub(crate) fn fitted(text: &str, width: usize) -> String {
     let clean = text

@@ -125,10 +125,15 @@ impl ElfFile {
         let symbol = self.table.find(address);
         match found.last_mut() {
             // Line tables without functions (assembly, minimal debug information) leave the outermost unnamed.
-            Some(outermost) if outermost.symbol.is_empty() => {
-                outermost.symbol = symbol.unwrap_or("(no name)").to_owned();
+            Some(outermost) => {
+                // Line tables without functions (assembly, minimal debug information) leave it unnamed; that of
+                // a closure says `operator()` and not whose, unlike the linker's name.
+                let is_mangled = |name: &str| name.starts_with("_Z") || name.starts_with("_R");
+                let is_better = !is_mangled(&outermost.symbol) && symbol.is_some_and(is_mangled);
+                if outermost.symbol.is_empty() || is_better {
+                    outermost.symbol = symbol.unwrap_or("(no name)").to_owned();
+                }
             }
-            Some(_) => {}
             None => found.extend(symbol.map(|symbol| FoundFunction {
                 symbol: symbol.to_owned(),
                 file: String::new(),
