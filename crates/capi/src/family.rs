@@ -2,7 +2,7 @@
 
 use crate::{names, or_enomem, set_errno};
 use core::ffi::{c_int, c_void};
-use jemoxide_core::api::{self, Classes};
+use jemoxide_core::api::{self, Classes, Door};
 use jemoxide_core::options::ZeroRealloc;
 
 /// Allocates `size` bytes; 0 gives a block of its own. Null and ENOMEM: out of memory.
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn malloc_usable_size(ptr: *mut c_void) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(ptr: *mut c_void, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { api::dealloc_sized(ptr.cast(), size, 1) }
+    unsafe { api::dealloc_told(ptr.cast(), size, 1, Door::Malloc, true) }
 }
 
 /// Frees `ptr`, which was allocated with `size` bytes at `alignment`; null is ignored.
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn free_sized(ptr: *mut c_void, size: usize) {
 pub unsafe extern "C" fn free_aligned_sized(ptr: *mut c_void, alignment: usize, size: usize) {
     if alignment.is_power_of_two() {
         // SAFETY: the caller's promise.
-        unsafe { api::dealloc_sized(ptr.cast(), size, alignment) }
+        unsafe { api::dealloc_told(ptr.cast(), size, alignment, Door::Malloc, true) }
     } else {
         // SAFETY: the caller's promise; the alignment is no use.
         unsafe { api::dealloc(ptr.cast()) }

@@ -14,7 +14,7 @@
 use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::transmute;
-use jemoxide_core::api;
+use jemoxide_core::api::{self, Door};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("the stubs of operator new are written for x86-64");
@@ -35,119 +35,127 @@ global_asm!(
 );
 
 // Throwing new: the size waits in rbx.
-global_asm!(
-    ".pushsection .text.jemoxide_new,\"ax\",@progbits",
-    ".weak _Znwm, _Znam",
-    ".type _Znwm, @function",
-    ".type _Znam, @function",
-    "_Znwm:",
-    "_Znam:",
-    ".cfi_startproc",
-    "push rbx",
-    ".cfi_def_cfa_offset 16",
-    ".cfi_offset rbx, -16",
-    "mov rbx, rdi",
-    "2:",
-    "call {alloc}",
-    "test rax, rax",
-    "je 3f",
-    "pop rbx",
-    ".cfi_remember_state",
-    ".cfi_def_cfa_offset 8",
-    "ret",
-    "3:",
-    ".cfi_restore_state",
-    "call {handler}",
-    "test rax, rax",
-    "je 4f",
-    "call rax",
-    "mov rdi, rbx",
-    "jmp 2b",
-    "4:",
-    "sub rsp, 32",
-    ".cfi_def_cfa_offset 48",
-    "mov rdi, rsp",
-    "call {thrower}",
-    "mov rdi, [rsp]",
-    "mov rsi, [rsp + 8]",
-    "mov rdx, [rsp + 16]",
-    "add rsp, 32",
-    ".cfi_def_cfa_offset 16",
-    "pop rbx",
-    ".cfi_def_cfa_offset 8",
-    "jmp rax",
-    ".cfi_endproc",
-    ".size _Znwm, . - _Znwm",
-    ".size _Znam, . - _Znam",
-    ".popsection",
-    alloc = sym alloc,
-    handler = sym handler_address,
-    thrower = sym thrower_address,
-);
+macro_rules! throwing_new {
+    ($symbol:literal, $alloc:ident) => {
+        global_asm!(
+            concat!(".pushsection .text.jemoxide", $symbol, ",\"ax\",@progbits"),
+            concat!(".weak ", $symbol),
+            concat!(".type ", $symbol, ", @function"),
+            concat!($symbol, ":"),
+            ".cfi_startproc",
+            "push rbx",
+            ".cfi_def_cfa_offset 16",
+            ".cfi_offset rbx, -16",
+            "mov rbx, rdi",
+            "2:",
+            "call {alloc}",
+            "test rax, rax",
+            "je 3f",
+            "pop rbx",
+            ".cfi_remember_state",
+            ".cfi_def_cfa_offset 8",
+            "ret",
+            "3:",
+            ".cfi_restore_state",
+            "call {handler}",
+            "test rax, rax",
+            "je 4f",
+            "call rax",
+            "mov rdi, rbx",
+            "jmp 2b",
+            "4:",
+            "sub rsp, 32",
+            ".cfi_def_cfa_offset 48",
+            "mov rdi, rsp",
+            "call {thrower}",
+            "mov rdi, [rsp]",
+            "mov rsi, [rsp + 8]",
+            "mov rdx, [rsp + 16]",
+            "add rsp, 32",
+            ".cfi_def_cfa_offset 16",
+            "pop rbx",
+            ".cfi_def_cfa_offset 8",
+            "jmp rax",
+            ".cfi_endproc",
+            concat!(".size ", $symbol, ", . - ", $symbol),
+            ".popsection",
+            alloc = sym $alloc,
+            handler = sym handler_address,
+            thrower = sym thrower_address,
+        );
+    };
+}
+
+throwing_new!("_Znwm", alloc);
+throwing_new!("_Znam", alloc_array);
 
 // Throwing aligned new: the size waits in rbx, the alignment in r12.
-global_asm!(
-    ".pushsection .text.jemoxide_new_aligned,\"ax\",@progbits",
-    ".weak _ZnwmSt11align_val_t, _ZnamSt11align_val_t",
-    ".type _ZnwmSt11align_val_t, @function",
-    ".type _ZnamSt11align_val_t, @function",
-    "_ZnwmSt11align_val_t:",
-    "_ZnamSt11align_val_t:",
-    ".cfi_startproc",
-    "push rbx",
-    ".cfi_def_cfa_offset 16",
-    ".cfi_offset rbx, -16",
-    "push r12",
-    ".cfi_def_cfa_offset 24",
-    ".cfi_offset r12, -24",
-    "sub rsp, 8",
-    ".cfi_def_cfa_offset 32",
-    "mov rbx, rdi",
-    "mov r12, rsi",
-    "2:",
-    "mov rdi, rbx",
-    "mov rsi, r12",
-    "call {alloc}",
-    "test rax, rax",
-    "je 3f",
-    "add rsp, 8",
-    ".cfi_remember_state",
-    ".cfi_def_cfa_offset 24",
-    "pop r12",
-    ".cfi_def_cfa_offset 16",
-    "pop rbx",
-    ".cfi_def_cfa_offset 8",
-    "ret",
-    "3:",
-    ".cfi_restore_state",
-    "call {handler}",
-    "test rax, rax",
-    "je 4f",
-    "call rax",
-    "jmp 2b",
-    "4:",
-    "sub rsp, 32",
-    ".cfi_def_cfa_offset 64",
-    "mov rdi, rsp",
-    "call {thrower}",
-    "mov rdi, [rsp]",
-    "mov rsi, [rsp + 8]",
-    "mov rdx, [rsp + 16]",
-    "add rsp, 40",
-    ".cfi_def_cfa_offset 24",
-    "pop r12",
-    ".cfi_def_cfa_offset 16",
-    "pop rbx",
-    ".cfi_def_cfa_offset 8",
-    "jmp rax",
-    ".cfi_endproc",
-    ".size _ZnwmSt11align_val_t, . - _ZnwmSt11align_val_t",
-    ".size _ZnamSt11align_val_t, . - _ZnamSt11align_val_t",
-    ".popsection",
-    alloc = sym alloc_aligned,
-    handler = sym handler_address,
-    thrower = sym thrower_address,
-);
+macro_rules! throwing_aligned_new {
+    ($symbol:literal, $alloc:ident) => {
+        global_asm!(
+            concat!(".pushsection .text.jemoxide", $symbol, ",\"ax\",@progbits"),
+            concat!(".weak ", $symbol),
+            concat!(".type ", $symbol, ", @function"),
+            concat!($symbol, ":"),
+            ".cfi_startproc",
+            "push rbx",
+            ".cfi_def_cfa_offset 16",
+            ".cfi_offset rbx, -16",
+            "push r12",
+            ".cfi_def_cfa_offset 24",
+            ".cfi_offset r12, -24",
+            "sub rsp, 8",
+            ".cfi_def_cfa_offset 32",
+            "mov rbx, rdi",
+            "mov r12, rsi",
+            "2:",
+            "mov rdi, rbx",
+            "mov rsi, r12",
+            "call {alloc}",
+            "test rax, rax",
+            "je 3f",
+            "add rsp, 8",
+            ".cfi_remember_state",
+            ".cfi_def_cfa_offset 24",
+            "pop r12",
+            ".cfi_def_cfa_offset 16",
+            "pop rbx",
+            ".cfi_def_cfa_offset 8",
+            "ret",
+            "3:",
+            ".cfi_restore_state",
+            "call {handler}",
+            "test rax, rax",
+            "je 4f",
+            "call rax",
+            "jmp 2b",
+            "4:",
+            "sub rsp, 32",
+            ".cfi_def_cfa_offset 64",
+            "mov rdi, rsp",
+            "call {thrower}",
+            "mov rdi, [rsp]",
+            "mov rsi, [rsp + 8]",
+            "mov rdx, [rsp + 16]",
+            "add rsp, 40",
+            ".cfi_def_cfa_offset 24",
+            "pop r12",
+            ".cfi_def_cfa_offset 16",
+            "pop rbx",
+            ".cfi_def_cfa_offset 8",
+            "jmp rax",
+            ".cfi_endproc",
+            concat!(".size ", $symbol, ", . - ", $symbol),
+            ".popsection",
+            alloc = sym $alloc,
+            handler = sym handler_address,
+            thrower = sym thrower_address,
+        );
+    };
+}
+
+throwing_aligned_new!("_ZnwmSt11align_val_t", alloc_aligned);
+throwing_aligned_new!("_ZnamSt11align_val_t", alloc_aligned_array);
 
 // jemoxide_call_handler(handler) -> 1 if it returned, 0 if it threw std::bad_alloc; any other exception ends
 // the process by std::terminate, as in a noexcept function. The table below tells the C++ runtime so:
@@ -229,13 +237,26 @@ unsafe extern "C" {
 pub(crate) type Handler = unsafe extern "C" fn();
 
 extern "C" fn alloc(size: usize) -> *mut u8 {
-    api::alloc(size)
+    api::alloc_by(size, 1, Door::New)
+}
+
+extern "C" fn alloc_array(size: usize) -> *mut u8 {
+    api::alloc_by(size, 1, Door::NewArray)
 }
 
 extern "C" fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
+    alloc_aligned_by(size, align, Door::NewAligned)
+}
+
+extern "C" fn alloc_aligned_array(size: usize, align: usize) -> *mut u8 {
+    alloc_aligned_by(size, align, Door::NewArrayAligned)
+}
+
+#[inline(always)]
+fn alloc_aligned_by(size: usize, align: usize, door: Door) -> *mut u8 {
     // An alignment that is no power of two is undefined in C++; nothing can satisfy it.
     if align.is_power_of_two() {
-        api::alloc_aligned(size, align)
+        api::alloc_by(size, align, door)
     } else {
         core::ptr::null_mut()
     }

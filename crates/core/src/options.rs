@@ -101,6 +101,19 @@ pub enum Junk {
     Free,
 }
 
+/// How much is done against misuse.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Hardening {
+    /// What costs nothing at all.
+    Off,
+    /// What slow paths can see.
+    Standard,
+    /// Every allocation is served by the hardened arena.
+    Strong,
+    /// The same, with more pages and more time.
+    Paranoid,
+}
+
 /// Whether threads are bound to arenas by the processor they run on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PercpuArena {
@@ -328,6 +341,10 @@ pub struct Options {
     pub junk: Junk,
     /// `zero`: new memory reads zero.
     pub zero: bool,
+    /// `hardening`.
+    pub hardening: Hardening,
+    /// `quarantine`: bytes of freed objects that wait, from `hardening:strong` on.
+    pub quarantine: usize,
     /// `experimental_infallible_new`: C++ `new` that fails ends the process.
     pub experimental_infallible_new: bool,
     /// `disable_large_size_classes`: requests above 32 KiB round to pages, not to classes.
@@ -449,6 +466,8 @@ impl Options {
         xmalloc: false,
         junk: Junk::Never,
         zero: false,
+        hardening: Hardening::Standard,
+        quarantine: 4 << 20,
         experimental_infallible_new: false,
         disable_large_size_classes: true,
         calloc_madvise_threshold: 7 << 60,

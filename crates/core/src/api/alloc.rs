@@ -8,6 +8,7 @@
 
 use super::block;
 use super::slow;
+use crate::arena::hardened::{self, Ask, Door};
 use crate::arena::{ArenaIndex, large, manual};
 use crate::control::{limit, modes, report};
 use crate::extent::{HEAP, Purpose};
@@ -98,10 +99,26 @@ pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
         // Rounding up to a multiple of the alignment makes the class one too; at most 8 KiB.
         let rounded = looked_up(size, align);
         if rounded <= LOOKUP_MAX {
-            return alloc(rounded);
+            if let Some(object) = thread::pop(class_byte(rounded)) {
+                return object;
+            }
         }
     }
-    alloc_aligned_missed(size, align, false)
+    alloc_aligned_missed(size, align, false, Door::Malloc)
+}
+
+/// As [`alloc_aligned`], of a family of functions other than `malloc`'s.
+#[inline(always)]
+pub fn alloc_by(size: usize, align: usize, door: Door) -> *mut u8 {
+    if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
+        let rounded = looked_up(size, align);
+        if rounded <= LOOKUP_MAX {
+            if let Some(object) = thread::pop(class_byte(rounded)) {
+                return object;
+            }
+        }
+    }
+    alloc_missed_by(size, align, false, door)
 }
 
 /// As [`alloc_aligned`], and all of the usable size reads zero.
@@ -110,10 +127,12 @@ pub fn alloc_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
     if size <= LOOKUP_MAX && align <= LOOKUP_MAX {
         let rounded = looked_up(size, align);
         if rounded <= LOOKUP_MAX {
-            return alloc_zeroed(rounded);
+            if let Some(object) = alloc_zeroed_hit(rounded) {
+                return object;
+            }
         }
     }
-    alloc_aligned_missed(size, align, true)
+    alloc_aligned_missed(size, align, true, Door::Malloc)
 }
 
 /// As [`alloc_aligned`], or [`alloc_zeroed_aligned`], for an object that [`super::dealloc_known`] frees: it comes from an
@@ -154,7 +173,7 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
         byte
     };
     match SizeClass::from_byte(byte) {
-        Some(class) => get_cached(class),
+        Some(class) => get_cached(class, size),
         None => alloc_extent(size),
     }
 }
@@ -175,14 +194,17 @@ fn alloc_extent(size: usize) -> *mut u8 {
 #[inline(never)]
 fn alloc_extent_entered(size: usize) -> *mut u8 {
     match usable_size(size) {
-        Some(bytes) => get(bytes, PAGE, false),
+        Some(bytes) => get(bytes, PAGE, false, Ask::plain(size)),
         None => refuse(size),
     }
 }
 
-/// An object of a cached class.
-fn get_cached(class: SizeClass) -> *mut u8 {
+/// An object of a cached class for `size` bytes.
+fn get_cached(class: SizeClass, size: usize) -> *mut u8 {
     slow::enter(|cache| {
+        if is_hardened(cache) {
+            return get_hardened(cache, Ask::plain(size), false);
+        }
         take_cached(cache, class)
             .or_else(|| {
                 limit::relieve(class.size(), cache);
@@ -199,15 +221,49 @@ fn get_cached(class: SizeClass) -> *mut u8 {
     })
 }
 
+/// Whether the hardened arena serves the thread. Called behind [`slow::enter`].
+#[inline]
+pub(super) fn is_hardened(cache: Option<CacheRef>) -> bool {
+    modes::hardened() && cache.and_then(CacheRef::bound).is_none()
+}
+
+/// An object of the hardened arena.
+#[cold]
+#[inline(never)]
+pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *mut u8 {
+    if ask.bytes > ADDRESS_SPACE || ask.align > ADDRESS_SPACE {
+        return modes::refuse(ask.bytes);
+    }
+    let object = hardened::alloc(&ask).or_else(|| {
+        hardened::relieve();
+        limit::relieve(ask.bytes, cache);
+        hardened::alloc(&ask)
+    });
+    let Some(object) = object else {
+        return modes::refuse(ask.bytes);
+    };
+    thread::note_alloc(cache, hardened::counted(ask.bytes));
+    // SAFETY: an object of that many bytes, the caller's from now on, which reads zero.
+    unsafe { modes::fill_new(object, ask.bytes, zeroed || modes::zero()) };
+    object
+}
+
 /// The rest of [`alloc_known`].
 #[cold]
 #[inline(never)]
 fn alloc_known_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    unbound(|| match (zeroed, align) {
-        (false, ..=8) => alloc_missed(size),
-        (false, _) => alloc_aligned(size, align),
-        (true, _) => alloc_zeroed_aligned(size, align),
-    })
+    unbound(|| alloc_missed_by(size, align, zeroed, Door::Rust))
+}
+
+/// The rest of [`alloc_by`] and its kin.
+#[cold]
+#[inline(never)]
+fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
+    // Nobody asks by which door an object of a thread with live bins came.
+    if align <= 8 && !zeroed && thread::live().is_some() {
+        return alloc_missed(size);
+    }
+    alloc_aligned_missed(size, align, zeroed, door)
 }
 
 /// Has what `body` allocates come from an automatic arena, whatever the thread is bound to.
@@ -230,27 +286,32 @@ pub fn refuse(size: usize) -> *mut u8 {
 #[inline(never)]
 pub fn alloc_zeroed_missed(size: usize) -> *mut u8 {
     match usable_size(size) {
-        Some(bytes) => get(bytes, PAGE, true),
+        Some(bytes) => get(bytes, PAGE, true, Ask::plain(size)),
         None => refuse(size),
     }
 }
 
+/// The rest of [`alloc_aligned`] and its kin.
 #[cold]
 #[inline(never)]
-fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
+pub(super) fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
+    let bytes = size;
     match aligned_size(size, align) {
-        Some(bytes) => get(bytes, align, zeroed),
+        Some(usable) => get(usable, align, zeroed, Ask { bytes, align, door }),
         None => refuse(size),
     }
 }
 
-/// An object of `bytes`, a usable size, at `align`; small classes are aligned by themselves.
-fn get(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+/// An object of `bytes`, a usable size, at `align`; small classes are aligned by themselves. `ask` is what was asked for.
+fn get(bytes: usize, align: usize, zeroed: bool, ask: Ask) -> *mut u8 {
     if bytes > ADDRESS_SPACE || align > ADDRESS_SPACE {
         // Nothing that could be given back would help.
         return refuse(bytes);
     }
     slow::enter(|cache| {
+        if is_hardened(cache) {
+            return get_hardened(cache, ask, zeroed);
+        }
         let (bytes, zeroed) = (modes::rounded(bytes), zeroed || modes::zero());
         let object = take(cache, bytes, align, zeroed).or_else(|| {
             if !limit::relieve(bytes, cache) {

@@ -1,6 +1,7 @@
 //! `Allocator` of the crate `allocator-api2`: collections that take an allocator, with excess and in-place growth.
 
 use super::flags::Flags;
+use super::query::is_exact;
 use super::{Arena, alloc_with, dealloc_sized_with, realloc_with};
 use super::{Jemoxide, alloc_aligned, alloc_zeroed_aligned, dealloc_sized, realloc, request_size};
 use allocator_api2::alloc::{AllocError, Allocator};
@@ -9,9 +10,18 @@ use core::ptr::NonNull;
 
 /// The object at `ptr` with all of its usable size.
 fn with_excess(ptr: *mut u8, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-    let bytes = request_size(layout.size(), layout.align()).ok_or(AllocError)?;
+    let bytes = excess(layout).ok_or(AllocError)?;
     let ptr = NonNull::new(ptr).ok_or(AllocError)?;
     Ok(NonNull::slice_from_raw_parts(ptr, bytes))
+}
+
+/// Usable size of what `layout` gets: in the hardened arena that is what was asked for.
+fn excess(layout: Layout) -> Option<usize> {
+    if is_exact() {
+        Some(layout.size())
+    } else {
+        request_size(layout.size(), layout.align())
+    }
 }
 
 /// Makes the object at `ptr` fit `new`, by whatever way is the cheapest.

@@ -8,14 +8,15 @@
 //! ```
 //! An arena that there is not gives null.
 
-use super::alloc::{alloc_aligned, alloc_zeroed_aligned, refuse};
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, get_hardened, refuse};
 use super::flags::Flags;
 use super::free::{dealloc, dealloc_sized, is_size_of};
 use super::query::{request_size, usable_size};
 use super::resize::{self, realloc};
 use super::slow;
+use crate::arena::hardened::{self, Ask, Door, Told};
 use crate::arena::manual;
-use crate::arena::misuse::{self, Misuse};
+use crate::arena::misuse::Misuse;
 use crate::arena::{ArenaIndex, automatic, large};
 use crate::control::{limit, modes};
 use crate::extent::{Purpose, page_map};
@@ -57,6 +58,15 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
         return refuse(size);
     };
     slow::enter(|own| {
+        if let (true, Some(Source::Automatic(_))) = (modes::hardened(), flags.source(own)) {
+            let (align, door) = (flags.align, Door::Malloc);
+            let ask = Ask {
+                bytes: size,
+                align,
+                door,
+            };
+            return get_hardened(own, ask, flags.zero);
+        }
         let zero = flags.zero || modes::zero();
         let flags = Flags { zero, ..flags };
         let object = flags.source(own).and_then(|source| {
@@ -127,7 +137,13 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
     }
     let result = slow::enter(|own| {
         let byte = page_map::class_byte(ptr);
-        modes::fill_freed_object(ptr, byte);
+        if byte == 0 && modes::hardened() {
+            if let Some(freed) = hardened::dealloc(ptr, &Told::of(Door::Malloc)) {
+                thread::note_dealloc(own, hardened::counted(freed?));
+                return Ok(());
+            }
+        }
+        modes::fill_freed_object(ptr, byte)?;
         let bytes = match SizeClass::from_byte(byte) {
             Some(class) => class.size(),
             None => large::inspect(ptr)?,
@@ -139,7 +155,7 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
         }
     });
     if let Err(error) = result {
-        misuse::report(error, ptr);
+        slow::misused(error, ptr);
     }
 }
 
@@ -165,10 +181,13 @@ pub unsafe fn dealloc_sized_with(ptr: *mut u8, size: usize, flags: Flags) {
         if !flags.uncached && flags.cache.is_none() {
             dealloc_sized(ptr, size, flags.align);
         } else if !ptr.is_null() {
-            if let Err(error) = is_size_of(ptr, size, flags.align) {
-                misuse::report(error, ptr);
+            if modes::hardened() && hardened::owns(ptr) {
+                return dealloc_sized(ptr, size, flags.align);
             }
-            dealloc_with(ptr, flags);
+            match is_size_of(ptr, size, flags.align) {
+                Ok(()) => dealloc_with(ptr, flags),
+                Err(error) => slow::misused(error, ptr),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::alloc::looked_up;
 use super::slow;
+use crate::arena::hardened::{self, Door, Size, Told};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, large, manual};
@@ -15,7 +16,7 @@ use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
 use crate::thread::{self, CacheRef, Inside, cache};
 
 /// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
-/// message.
+/// message, unless the program has asked to be called then.
 ///
 /// # Safety
 /// `ptr` came from this allocator, is not free, and nobody uses it from now on.
@@ -27,19 +28,41 @@ pub unsafe fn dealloc(ptr: *mut u8) {
     }
 }
 
+/// As [`dealloc`], by a family of functions other than `free`'s.
+///
+/// # Safety
+/// As for [`dealloc`].
+#[inline(always)]
+pub unsafe fn dealloc_by(ptr: *mut u8, align: usize, door: Door) {
+    match page_map::class_byte_below(ptr) {
+        Some(byte) if thread::push(byte, ptr) => {}
+        byte => dealloc_missed_by(ptr, byte.unwrap_or(0), align, door),
+    }
+}
+
 /// Frees the object at `ptr`, allocated with `size` bytes at `align`, a power of two; null is ignored.
 ///
 /// # Safety
 /// As for [`dealloc`]; `size` lies between what was asked for and the usable size, `align` is what was asked for.
 #[inline(always)]
 pub unsafe fn dealloc_sized(ptr: *mut u8, size: usize, align: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { dealloc_told(ptr, size, align, Door::Malloc, false) }
+}
+
+/// As [`dealloc_sized`], by any family of functions; `exact`: `size` is what was asked for.
+///
+/// # Safety
+/// As for [`dealloc_sized`].
+#[inline(always)]
+pub unsafe fn dealloc_told(ptr: *mut u8, size: usize, align: usize, door: Door, exact: bool) {
     match small_class(size, align) {
         Some(byte) if page_map::class_byte_below(ptr) == Some(byte) => {
             if !thread::push(byte, ptr) {
                 dealloc_missed(ptr, byte);
             }
         }
-        _ => dealloc_sized_missed(ptr, size, align),
+        _ => dealloc_sized_missed(ptr, size, align, door, exact),
     }
 }
 
@@ -61,23 +84,26 @@ pub(super) fn small_class(size: usize, align: usize) -> Option<u8> {
 pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
     match small_class(size, align) {
         Some(byte) => {
-            debug_assert_eq!(page_map::class_byte(ptr), byte, "layout of another object");
+            debug_assert!(
+                page_map::class_byte(ptr) == byte || modes::hardened(),
+                "layout of another object"
+            );
             if !thread::push(byte, ptr) {
-                dealloc_known_missed(ptr, byte);
+                dealloc_known_missed(ptr, size, align);
             }
         }
-        None => dealloc_sized_missed(ptr, size, align),
+        None => dealloc_sized_missed(ptr, size, align, Door::Rust, true),
     }
 }
 
-/// The rest of [`dealloc_known`], for a layout whose class has byte `byte`.
+/// The rest of [`dealloc_known`], for a layout whose class has a byte.
 #[cold]
 #[inline(never)]
-fn dealloc_known_missed(ptr: *mut u8, byte: u8) {
-    if page_map::class_byte(ptr) != byte {
-        misuse::report(Misuse::WrongSize, ptr);
+fn dealloc_known_missed(ptr: *mut u8, size: usize, align: usize) {
+    match small_class(size, align) {
+        Some(byte) if page_map::class_byte(ptr) == byte => dealloc_missed(ptr, byte),
+        _ => dealloc_sized_missed(ptr, size, align, Door::Rust, true),
     }
-    dealloc_missed(ptr, byte);
 }
 
 /// The rest of [`dealloc`], of an object whose page has class byte `byte`. What follows are tail calls: what a look or
@@ -144,18 +170,43 @@ fn release(displaced: Displaced) {
 #[inline(never)]
 fn dealloc_entered(ptr: *mut u8) {
     if !ptr.is_null() {
-        slow::enter(|cache| give(cache, ptr));
+        slow::enter(|cache| give(cache, ptr, &Told::of(Door::Malloc)));
     }
 }
 
-/// Takes the object at `ptr`.
-fn give(cache: Option<CacheRef>, ptr: *mut u8) {
-    let byte = page_map::class_byte(ptr);
-    if let Some(cache) = cache {
-        modes::scan_for_double_free(ptr, byte, cache);
+/// The rest of [`dealloc_by`].
+#[cold]
+#[inline(never)]
+fn dealloc_missed_by(ptr: *mut u8, byte: u8, align: usize, door: Door) {
+    if byte != 0 || !modes::hardened() {
+        return dealloc_missed(ptr, byte);
     }
-    modes::fill_freed_object(ptr, byte);
-    let result = match SizeClass::from_byte(byte) {
+    if !ptr.is_null() {
+        let size = Size::Untold;
+        slow::enter(|cache| give(cache, ptr, &Told { door, size, align }));
+    }
+}
+
+/// Takes the object at `ptr`, or tells what is wrong with it.
+fn give(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) {
+    if let Err(error) = take(cache, ptr, told) {
+        misuse::report(error, ptr);
+    }
+}
+
+fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse> {
+    let byte = page_map::class_byte(ptr);
+    if byte == 0 && modes::hardened() {
+        if let Some(freed) = hardened::dealloc(ptr, told) {
+            thread::note_dealloc(cache, hardened::counted(freed?));
+            return Ok(());
+        }
+    }
+    if let Some(cache) = cache {
+        modes::scan_for_double_free(ptr, byte, cache)?;
+    }
+    modes::fill_freed_object(ptr, byte)?;
+    match SizeClass::from_byte(byte) {
         // What is wrong with the pointer is seen when it goes back to its slab.
         Some(class) => {
             match cache {
@@ -174,23 +225,28 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8) {
                 .unwrap_or_else(|| large::dealloc(ptr, arena))
                 .map(|()| thread::note_dealloc(cache, bytes.unwrap_or(0)))
         }
-    };
-    if let Err(error) = result {
-        misuse::report(error, ptr);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize) {
+fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize, door: Door, exact: bool) {
     if ptr.is_null() {
         return;
     }
-    if let Err(error) = is_size_of(ptr, size, align) {
-        misuse::report(error, ptr);
+    if modes::hardened() && hardened::owns(ptr) {
+        let size = if exact {
+            Size::Exact(size)
+        } else {
+            Size::Rounded(size)
+        };
+        return slow::enter(|cache| give(cache, ptr, &Told { door, size, align }));
     }
-    // SAFETY: the caller's promise, as far as it can be checked.
-    unsafe { dealloc(ptr) };
+    match is_size_of(ptr, size, align) {
+        // SAFETY: the caller's promise, as far as it can be checked.
+        Ok(()) => unsafe { dealloc(ptr) },
+        Err(error) => slow::misused(error, ptr),
+    }
 }
 
 /// Whether the object at `ptr` may have been asked for with these.

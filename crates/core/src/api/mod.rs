@@ -13,6 +13,7 @@ mod global;
 mod limits;
 mod maintain;
 pub mod mallctl;
+mod misused;
 pub mod printing;
 mod query;
 mod resize;
@@ -22,15 +23,16 @@ mod slow;
 #[cfg(feature = "allocator-api2")]
 mod allocator;
 
+pub use crate::arena::hardened::Door;
 pub use alloc::{
-    alloc, alloc_aligned, alloc_hit, alloc_known, alloc_missed, alloc_zeroed, alloc_zeroed_aligned,
-    alloc_zeroed_hit, alloc_zeroed_missed, refuse,
+    alloc, alloc_aligned, alloc_by, alloc_hit, alloc_known, alloc_missed, alloc_zeroed,
+    alloc_zeroed_aligned, alloc_zeroed_hit, alloc_zeroed_missed, refuse,
 };
 pub use arenas::{Arena, Decay, Stats, arenas, stats};
 pub use container::{Container, Pressure, container};
 pub use extended::{alloc_with, dealloc_sized_with, dealloc_with, realloc_with};
 pub use flags::Flags;
-pub use free::{dealloc, dealloc_known, dealloc_sized};
+pub use free::{dealloc, dealloc_by, dealloc_known, dealloc_sized, dealloc_told};
 pub use global::Jemoxide;
 pub use limits::{
     Limits, SoftLimitCallback, limits, set_heap_limit_hard, set_heap_limit_soft,
@@ -40,6 +42,7 @@ pub use maintain::{
     Footprint, flush_thread_cache, footprint, idle, purge, refuse_new, rss, set_decay_ms, trim,
     zero_realloc,
 };
+pub use misused::{MisuseCallback, check_heap, set_misuse_callback};
 pub use query::{request_size, usable_size};
 pub use resize::{
     Classes, compare_classes, move_small, realloc, realloc_known, realloc_missed, resize_in_place,

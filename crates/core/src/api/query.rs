@@ -1,14 +1,14 @@
 //! Ask.
 
 use super::slow;
-use crate::arena::{large, misuse};
+use crate::arena::large;
 use crate::control::modes;
 use crate::extent::page_map;
 use crate::size::{COARSE_MAX, SIZES, aligned_size, usable_size as usable_for};
 use crate::thread::{self, Current};
 
 /// Bytes that the object at `ptr` holds, all of which may be used; null gives 0. A pointer that is recognised as
-/// wrong ends the process with a message.
+/// wrong ends the process with a message, or gives 0.
 ///
 /// # Safety
 /// `ptr` came from this allocator and is not free.
@@ -27,7 +27,10 @@ fn usable_size_missed(ptr: *const u8) -> usize {
     }
     match large::inspect(ptr.cast_mut()) {
         Ok(bytes) => bytes,
-        Err(error) => misuse::report(error, ptr),
+        Err(error) => {
+            slow::misused(error, ptr);
+            0
+        }
     }
 }
 
@@ -44,6 +47,12 @@ pub fn request_size(size: usize, align: usize) -> Option<usize> {
     } else {
         bytes
     })
+}
+
+/// Whether objects are no larger than what is asked for. Called when there is an object: the options have been read.
+#[cfg(feature = "allocator-api2")]
+pub(super) fn is_exact() -> bool {
+    modes::hardened()
 }
 
 /// `bytes`, rounded as the options say, which are read first if that was not done yet.

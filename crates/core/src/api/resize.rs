@@ -7,13 +7,17 @@
 //! else                       allocate, copy, free
 //! ```
 
-use super::alloc::{alloc_aligned, alloc_zeroed_aligned, class_byte, refuse, unbound};
+use super::alloc::{
+    alloc_aligned, alloc_aligned_missed, alloc_zeroed_aligned, class_byte, refuse, unbound,
+};
 use super::block;
-use super::free::{dealloc, small_class};
+use super::free::{dealloc, dealloc_by, small_class};
 use super::query::{request_size, usable_size};
 use super::slow;
+use crate::arena::hardened::{self, Door, Told};
 use crate::arena::large::{self, RELOCATE_MIN};
-use crate::arena::{ArenaIndex, manual, misuse};
+use crate::arena::misuse::{self, Misuse};
+use crate::arena::{ArenaIndex, manual};
 use crate::control::modes;
 use crate::extent::{Purpose, page_map};
 use crate::size::{LARGE_MIN, LOOKUP_MAX, Pages, SIZES};
@@ -53,7 +57,10 @@ pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> 
 #[inline(always)]
 pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
     if let (Some(old), Some(new)) = (small_class(size, align), small_class(new_size, align)) {
-        debug_assert_eq!(page_map::class_byte(ptr), old, "layout of another object");
+        debug_assert!(
+            page_map::class_byte(ptr) == old || modes::hardened(),
+            "layout of another object"
+        );
         if old == new {
             return ptr;
         }
@@ -73,6 +80,10 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
 #[cold]
 #[inline(never)]
 unsafe fn realloc_known_missed(ptr: *mut u8, size: usize, align: usize) -> *mut u8 {
+    if modes::hardened() && hardened::owns(ptr) {
+        // SAFETY: the caller's promise.
+        return unbound(|| unsafe { realloc_hardened(ptr, size, align, Door::Rust) });
+    }
     // SAFETY: the caller's promise.
     unbound(|| unsafe { realloc_missed(ptr, size, align, false) })
 }
@@ -148,6 +159,10 @@ unsafe fn move_and_flush(from: *mut u8, to: *mut u8, bytes: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    if modes::hardened() && hardened::owns(ptr) {
+        // SAFETY: the caller's promise.
+        return unsafe { realloc_hardened(ptr, size, align, Door::Malloc) };
+    }
     // SAFETY: the caller's promise.
     let old = unsafe { usable_size(ptr) };
     let Some(new) = request_size(size, align) else {
@@ -179,6 +194,50 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
         unsafe {
             ptr.copy_to_nonoverlapping(object, old.min(new));
             dealloc(ptr);
+        }
+    }
+    object
+}
+
+/// Counts an object of the hardened arena that changed its size.
+fn note_resized(cache: Option<CacheRef>, new: usize, old: usize) {
+    thread::note_alloc(cache, hardened::counted(new));
+    thread::note_dealloc(cache, hardened::counted(old));
+}
+
+/// [`realloc`] of an object of the hardened arena: where it is if its slot allows, else into a new one. What is added reads
+/// zero in any case. Null: out of memory, or the pointer is wrong; nothing happened.
+///
+/// # Safety
+/// As for [`realloc`].
+#[cold]
+#[inline(never)]
+unsafe fn realloc_hardened(ptr: *mut u8, size: usize, align: usize, door: Door) -> *mut u8 {
+    let told = Told::of(door);
+    let result = slow::enter(|cache| {
+        let old = hardened::inspect_for(ptr, &told).unwrap_or(Err(Misuse::Foreign))?;
+        if ptr.addr() & (align - 1) == 0 && hardened::resize(ptr, size) {
+            note_resized(cache, size, old);
+            return Ok((old, true));
+        }
+        Ok((old, false))
+    });
+    let (old, done) = match result {
+        Ok(found) => found,
+        Err(error) => {
+            slow::misused(error, ptr);
+            return ptr::null_mut();
+        }
+    };
+    if done {
+        return ptr;
+    }
+    let object = alloc_aligned_missed(size, align, true, door);
+    if !object.is_null() {
+        // SAFETY: two objects of at least that size, both the caller's; the first is of no use from now on.
+        unsafe {
+            ptr.copy_to_nonoverlapping(object, old.min(size));
+            dealloc_by(ptr, 1, door);
         }
     }
     object
@@ -267,6 +326,17 @@ pub unsafe fn resize_in_place(
         return old;
     }
     let most = size.saturating_add(extra).min(crate::size::MAX_SIZE);
+    if modes::hardened() && hardened::owns(ptr) {
+        return slow::enter(|cache| {
+            let new = [most, size]
+                .into_iter()
+                .find(|&new| hardened::resize(ptr, new));
+            if let Some(new) = new {
+                note_resized(cache, new, old);
+            }
+            new.unwrap_or(old)
+        });
+    }
     let (Some(least), Some(most)) = (request_size(size, align), request_size(most, align)) else {
         return old;
     };

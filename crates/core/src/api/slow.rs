@@ -1,5 +1,6 @@
 //! The way into every slow path: state of the thread, fork gate, what is due.
 
+use crate::arena::misuse::{self, Misuse};
 use crate::control::{boot, limit, purger, stats_print, upkeep};
 use crate::extent::HEAP;
 use crate::thread::cache::counting::News;
@@ -34,6 +35,13 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
         settle(due);
     }
     result
+}
+
+/// Tells what was done to `ptr`, outside the gate; returns if the program's callback does.
+#[cold]
+#[inline(never)]
+pub(super) fn misused(misuse: Misuse, ptr: *const u8) {
+    enter(|_| misuse::report(misuse, ptr));
 }
 
 /// Tells who listens what the thread has allocated and freed.

@@ -353,13 +353,17 @@ pub(crate) fn fill(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> 
 
 /// Gives objects back to their slabs: the deep flush. All are of `class`.
 ///
-/// A pointer that is no such object ends the process with a message.
+/// A pointer that is no such object is told, and left alone.
 pub(crate) fn flush(class: SizeClass, objects: &mut [*mut u8]) {
     let mut rest = objects;
     while let Some(&first) = rest.first() {
         let arena = match slab_of(class, first) {
             Ok(slab) => slab.arena(),
-            Err(error) => misuse::report(error, first),
+            Err(error) => {
+                misuse::report(error, first);
+                rest = &mut rest[1..];
+                continue;
+            }
         };
         let kept = flush_arena(class, arena, rest);
         rest = &mut rest[..kept];
@@ -378,13 +382,13 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
     const EMPTIED: usize = 16;
     let bin = at(class.index(), arena);
     bin.note_changed();
-    let mut others = 0;
+    let (mut others, mut faulty) = (0, 0);
     let mut next = 0;
     while next < objects.len() {
         let mut emptied: [Option<SlabRef>; EMPTIED] = [None; EMPTIED];
         let mut emptied_count = 0;
         let before = next;
-        let others_before = others;
+        let left_before = others + faulty;
         {
             let mut slabs = bin.slabs.lock();
             slabs.visits.flushes += u64::from(before == 0);
@@ -393,8 +397,9 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
                 next += 1;
                 let found = slab_of(class, ptr);
                 let Ok(mut slab) = found else {
-                    drop(slabs);
                     misuse::report(Misuse::Foreign, ptr);
+                    faulty += 1;
+                    continue;
                 };
                 if slab.arena() != arena {
                     objects[others] = ptr;
@@ -403,8 +408,9 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
                 }
                 // SAFETY: the lock is held to the end of the block.
                 if let Err(error) = unsafe { slab.give_back(ptr) } {
-                    drop(slabs);
                     misuse::report(error, ptr);
+                    faulty += 1;
+                    continue;
                 }
                 if slab.is_empty() {
                     slabs.unlist(slab);
@@ -416,8 +422,10 @@ fn flush_arena(class: SizeClass, arena: ArenaIndex, objects: &mut [*mut u8]) -> 
             }
         }
         // Release: pairs with the Acquire in `taken`.
-        bin.went
-            .fetch_add(next - before - (others - others_before), Ordering::Release);
+        bin.went.fetch_add(
+            next - before - (others + faulty - left_before),
+            Ordering::Release,
+        );
         for slab in emptied.into_iter().flatten() {
             // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
             unsafe { bin.destroy(slab) };

@@ -11,6 +11,7 @@
 //!     slots. Both together tell what the application has, by class.
 
 use super::ArenaIndex;
+use super::hardened;
 use super::manual;
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
@@ -164,7 +165,8 @@ fn set_class_byte(addr: NonNull<u8>, bytes: usize) {
     page_map::set_class_byte(addr.as_ptr(), byte);
 }
 
-/// Bytes of the large object at `ptr`, or of any object of an arena made by request; or what is wrong with the pointer.
+/// Bytes of the large object at `ptr`, or of any object of an arena made by request, or of the hardened one; or what is
+/// wrong with the pointer.
 #[inline]
 pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     let Some(record) = page_map::record(ptr) else {
@@ -183,6 +185,7 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
         Kind::ManualSlab | Kind::ManualLarge | Kind::ManualPages => {
             manual::inspect(ptr).unwrap_or(Err(Misuse::Foreign))
         }
+        Kind::HardSlab | Kind::HardLarge => hardened::inspect(ptr).unwrap_or(Err(Misuse::Foreign)),
         Kind::Free => Err(Misuse::Foreign),
     }
 }

@@ -1,9 +1,31 @@
-//! What is said when the application errs, before the process ends.
+//! What is said when the application errs, and what happens then.
 //!
-//! One line: what was done, to which pointer, and what to do about it.
+//! ```text
+//! a slow path sees it:  report ──> waits (the operation goes on without it)
+//! the thread leaves the gate, holding no lock:  deliver ──> no callback: the line on standard error, abort
+//!                                                      └──> callback(line); it returns: the program goes on
+//! ```
+//! One line: what was done, to which pointer, what is known of the object there, and what to do about it.
+//!
+//! U1  Nobody but [`deliver`] ends the process or calls the application, and it runs outside the gate with no lock held: a
+//!     handler of SIGABRT, and the callback, may use the allocator.
+//!     The purge thread leaves it to the application's threads: it has none of the process's files.
+//! U2  Whoever reports leaves the object in question as it was, and does nothing else with the pointer.
+//! U3  A fault is told once; of more than [`ROOM`] that wait at a time the first ones are told.
+//! Lock: faults that wait, rank 6, taken under any other.
+//! Source of the callback: jemalloc(3), `experimental.hooks.safety_check_abort`.
 
+use super::hardened::{self, About};
 use crate::ds::text::Line;
-use crate::sys::process;
+use crate::sync::Mutex;
+use crate::sys::{bare, process};
+use core::ffi::{CStr, c_char};
+use core::mem::transmute;
+use core::ptr::with_exposed_provenance;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Faults that wait at most.
+const ROOM: usize = 8;
 
 /// An application's error that a slow path has recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +38,16 @@ pub(crate) enum Misuse {
     Interior,
     /// The size or alignment given with a free is not the object's.
     WrongSize,
+    /// The object was made by one family of functions and is freed by another.
+    WrongDoor,
+    /// Bytes behind the object were written.
+    Overflow,
+    /// Bytes before the object were written.
+    Underflow,
+    /// Bytes of a free object were written.
+    WriteAfterFree,
+    /// Bytes of a free slot beside an object were written.
+    BesideFree,
 }
 
 impl Misuse {
@@ -37,20 +69,149 @@ impl Misuse {
                 "wrong size or alignment given with a free",
                 "pass what the allocation was asked for; in C++ a missing virtual destructor does this",
             ),
+            Self::WrongDoor => (
+                "wrong deallocation function: the object was made by another family",
+                "malloc goes with free, new with delete, new[] with delete[]",
+            ),
+            Self::Overflow => (
+                "overflow: bytes behind the object were written",
+                "look for a write beyond its size, or before the start of the object behind it",
+            ),
+            Self::Underflow => (
+                "underflow: bytes before the object were written",
+                "look for an index below 0, or a write beyond the object before it",
+            ),
+            Self::WriteAfterFree => (
+                "write after free: bytes of a free object were written",
+                "look for a pointer that outlives its object, or a write beyond a neighbour",
+            ),
+            Self::BesideFree => (
+                "overflow or write after free: bytes of a free slot beside an object were written",
+                "look for a write beyond a neighbour's size, or a pointer that outlives its object",
+            ),
         }
     }
 }
 
-/// Says what was done to `ptr` and aborts.
+/// An error that waits to be told.
+#[derive(Clone, Copy)]
+struct Fault {
+    misuse: Misuse,
+    addr: usize,
+    about: Option<About>,
+}
+
+impl Fault {
+    fn write(&self, line: &mut Line) {
+        let (what, cure) = self.misuse.words();
+        line.text("<jemoxide>: ").text(what).text(": ");
+        line.hex(self.addr);
+        if let Some(about) = &self.about {
+            about.write(line);
+        }
+        line.text(" (").text(cure).text(")\n");
+    }
+}
+
+/// Faults that wait, first come first.
+struct Waiting {
+    faults: [Option<Fault>; ROOM],
+}
+
+static WAITING: Mutex<Waiting, 6> = Mutex::new(Waiting {
+    faults: [None; ROOM],
+});
+#[unsafe(link_section = ".data.jemoxide_start")]
+static ANY: AtomicBool = AtomicBool::new(false);
+/// The application's function that is called in place of the end, and whether it is one of Rust's; 0: none.
+static CALLBACK: AtomicUsize = AtomicUsize::new(0);
+static IS_RUST: AtomicBool = AtomicBool::new(false);
+
+/// What a program may have called in place of its end when it misuses memory: it is given the line that is told otherwise,
+/// and may return.
+pub type MisuseCallback = fn(&CStr);
+
+type CCallback = unsafe extern "C" fn(*const c_char);
+
+/// Has `callback` called in place of the process's end; `None`: it ends.
+pub(crate) fn set_callback(callback: Option<MisuseCallback>) {
+    store(callback.map_or(0, |callback| callback as usize), true);
+}
+
+/// As [`set_callback`], the address of a C function with one argument; 0: none.
+pub(crate) fn set_c_callback(function: usize) {
+    store(function, false);
+}
+
+fn store(function: usize, is_rust: bool) {
+    // None for an instant: what is called is never taken for the other kind.
+    CALLBACK.store(0, Ordering::Relaxed);
+    IS_RUST.store(is_rust, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `tell`.
+    CALLBACK.store(function, Ordering::Release);
+}
+
+/// Gives `line` to the application's function. `false`: there is none.
+fn tell(line: &mut Line) -> bool {
+    // Acquire: pairs with the Release in `store`.
+    let function = CALLBACK.load(Ordering::Acquire);
+    if function == 0 {
+        return false;
+    }
+    line.text("\0");
+    let text = CStr::from_bytes_until_nul(line.as_bytes()).unwrap_or(c"");
+    let function = with_exposed_provenance::<()>(function);
+    // SAFETY: not null, and of the kind that was set: `set_callback` was given a function, and the caller of
+    //         `set_c_callback` answers for its own.
+    process::keep_errno(|| unsafe {
+        if IS_RUST.load(Ordering::Relaxed) {
+            transmute::<*const (), MisuseCallback>(function)(text);
+        } else {
+            transmute::<*const (), CCallback>(function)(text.as_ptr());
+        }
+    });
+    true
+}
+
+/// Notes what was done to `ptr`; it is told when the thread leaves the gate (U1). May be called with locks held.
 #[cold]
-pub(crate) fn report(misuse: Misuse, ptr: *const u8) -> ! {
-    let (what, cure) = misuse.words();
-    let mut line = Line::new();
-    line.text("<jemoxide>: ")
-        .text(what)
-        .text(": ")
-        .hex(ptr.addr());
-    line.text(" (").text(cure).text(")\n");
-    process::write_error(line.as_bytes());
-    process::abort()
+#[inline(never)]
+pub(crate) fn report(misuse: Misuse, ptr: *const u8) {
+    let fault = Fault {
+        misuse,
+        addr: ptr.addr(),
+        about: hardened::about(ptr),
+    };
+    let mut waiting = WAITING.lock();
+    if let Some(place) = waiting.faults.iter_mut().find(|place| place.is_none()) {
+        *place = Some(fault);
+    }
+    // Release: pairs with the Acquire in `is_any`.
+    ANY.store(true, Ordering::Release);
+}
+
+/// Whether a fault waits to be told.
+#[inline(always)]
+pub(crate) fn is_any() -> bool {
+    // Acquire: pairs with the Release in `report`.
+    ANY.load(Ordering::Acquire)
+}
+
+/// Tells what waits: ends the process, or calls the application. Called outside the gate, no lock held.
+#[cold]
+#[inline(never)]
+pub(crate) fn deliver() {
+    if bare::is_current() {
+        return;
+    }
+    ANY.store(false, Ordering::Relaxed);
+    let faults = core::mem::replace(&mut WAITING.lock().faults, [None; ROOM]);
+    for fault in faults.into_iter().flatten() {
+        let mut line = Line::new();
+        fault.write(&mut line);
+        if !tell(&mut line) {
+            process::write_error(line.as_bytes());
+            process::abort();
+        }
+    }
 }

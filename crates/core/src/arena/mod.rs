@@ -12,8 +12,10 @@
 
 pub(crate) mod bin;
 pub(crate) mod by_cpu;
+mod cells;
 pub(crate) mod depot;
 pub(crate) mod explicit;
+pub(crate) mod hardened;
 pub(crate) mod hollow;
 pub(crate) mod large;
 pub(crate) mod magazine;

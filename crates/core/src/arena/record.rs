@@ -23,6 +23,10 @@ pub(crate) enum Kind {
     ManualLarge = 5,
     /// Pages of an arena made by request that hold no object, or that are on their way.
     ManualPages = 6,
+    /// A slab of the hardened arena.
+    HardSlab = 7,
+    /// An object of the hardened arena with pages of its own.
+    HardLarge = 8,
 }
 
 /// The first byte of every record.
@@ -41,6 +45,8 @@ impl KindCell {
             4 => Kind::ManualSlab,
             5 => Kind::ManualLarge,
             6 => Kind::ManualPages,
+            7 => Kind::HardSlab,
+            8 => Kind::HardLarge,
             _ => Kind::Free,
         }
     }

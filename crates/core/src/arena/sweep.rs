@@ -219,7 +219,6 @@ fn finish(bin: &Bin, batch: &mut [Option<Going>; BATCH]) {
             let mut slab = going.slab;
             // SAFETY: the lock is held to the end of the block.
             if let Err(error) = unsafe { slab.return_pages(going.pages, going.hollow) } {
-                drop(slabs);
                 misuse::report(error, slab.base());
             }
             if slab.is_empty() {

@@ -12,7 +12,9 @@
 //! B2  A call that comes from within the boot is served without a cache.
 
 use super::options::{self, News, Origin};
-use super::{container, fork, limit, modes, purger, report, stats_print, tcache, upkeep};
+use super::{
+    container, fork, hardening, limit, modes, purger, report, stats_print, tcache, upkeep,
+};
 use crate::arena::{depot, manual};
 use crate::extent::{DirtyBound, HEAP};
 use crate::meta;
@@ -144,6 +146,7 @@ fn boot() -> bool {
     }
     let mut options = Options::DEFAULT;
     let wrong = read_options(&mut options, &sources);
+    hardening::amend(&mut options);
     if options != Options::DEFAULT {
         // SAFETY: the boot, which there is one of; nobody reads before it is over.
         unsafe { *OPTIONS.0.get() = options };
@@ -171,6 +174,7 @@ fn prepare(options: &Options) -> bool {
     let warned = limit::prepare(options, process::write_error);
     ZERO_REALLOC.store(options.zero_realloc as u8, Ordering::Relaxed);
     modes::prepare(options);
+    hardening::prepare(options);
     mutex::set_spins(options.mutex_max_spin);
     tcache::prepare(options);
     registry::prepare(orphans, modes::watch_all(options), !options.tcache);
@@ -236,6 +240,7 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
         install_fork_handlers();
         report::arm();
         stats_print::arm();
+        hardening::arm();
         Some(cache)
     })
 }

@@ -7,7 +7,7 @@
 //! ```
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
-use super::{limit, purger, report};
+use super::{hardening, limit, purger, report};
 use crate::arena::{manual, run_cache};
 use crate::extent::HEAP;
 use crate::sys::{clock, thread as system};
@@ -32,6 +32,7 @@ unsafe extern "C" fn child() {
     registry::orphan_others(own);
     run_cache::recount();
     manual::forget_visitors();
+    hardening::note_child();
     report::detach();
     purger::forget();
     limit::forget_caller();

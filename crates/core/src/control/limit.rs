@@ -16,7 +16,7 @@
 //! T5  A forked child has its parent's limits, callback and count, which is true of it, as it has a copy of all pages.
 
 use super::upkeep;
-use crate::arena::{magazine, manual};
+use crate::arena::{hardened, magazine, manual};
 use crate::ds::text::Line;
 use crate::extent::HEAP;
 use crate::meta::{self, limit};
@@ -139,6 +139,10 @@ fn shrink(goal: usize, own: Option<CacheRef>) {
     if wanted() {
         let present = own.is_some_and(|cache| !cache.is_away());
         manual::purge_all(present, Inside(own));
+    }
+    if wanted() {
+        hardened::relieve();
+        HEAP.purge_while(wanted);
     }
     if wanted() {
         meta::purge();

@@ -3,6 +3,7 @@
 pub(crate) mod boot;
 pub(crate) mod container;
 mod fork;
+pub(crate) mod hardening;
 pub(crate) mod limit;
 pub(crate) mod mallctl;
 pub(crate) mod modes;

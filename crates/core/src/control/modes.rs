@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! junk, zero, scan       threads start on their shadow bins, so that every operation comes by
+//! hardening              the same, from strong on; the hardened arena serves what comes
 //! xmalloc, large classes what has no memory, and what is large, goes slow anyway
 //! ```
 //! O1  Set by the boot, before it is over: slow paths look behind `slow::enter`, when it is.
@@ -9,10 +10,10 @@
 //! O3  Freed memory is filled before anybody else can have it, and only when its address is an object's.
 //! Source: jemalloc(3) `opt.junk`, `opt.zero`, `opt.xmalloc`, `opt.disable_large_size_classes`.
 
-use crate::arena::misuse::{self, Misuse};
+use crate::arena::misuse::Misuse;
 use crate::arena::{bin, large};
 use crate::ds::text::Line;
-use crate::options::{Junk, Options};
+use crate::options::{Hardening, Junk, Options};
 use crate::size::{COARSE_MAX, SizeClass, class_of};
 use crate::sys::process;
 use crate::thread::CacheRef;
@@ -24,6 +25,7 @@ const ZERO: u8 = 4;
 const XMALLOC: u8 = 8;
 const CLASSES: u8 = 16;
 const INFALLIBLE_NEW: u8 = 32;
+const HARDENED: u8 = 64;
 
 /// What new memory is filled with, and what freed memory.
 const NEW: u8 = 0xa5;
@@ -47,7 +49,8 @@ pub(super) fn prepare(options: &Options) {
         | set(options.zero, ZERO)
         | set(options.xmalloc, XMALLOC)
         | set(!options.disable_large_size_classes, CLASSES)
-        | set(options.experimental_infallible_new, INFALLIBLE_NEW);
+        | set(options.experimental_infallible_new, INFALLIBLE_NEW)
+        | set(is_hardening(options), HARDENED);
     if modes != 0 {
         MODES.store(modes, Ordering::Relaxed);
     }
@@ -59,13 +62,28 @@ pub(super) fn prepare(options: &Options) {
     }
 }
 
+/// Whether the hardened arena is to serve allocations.
+pub(super) fn is_hardening(options: &Options) -> bool {
+    options.hardening >= Hardening::Strong
+}
+
+#[inline]
 fn are(modes: u8) -> bool {
     MODES.load(Ordering::Relaxed) & modes != 0
 }
 
 /// Whether every operation is to come by.
 pub(super) fn watch_all(options: &Options) -> bool {
-    options.zero || options.junk != Junk::Never || options.debug_double_free_max_scan != 0
+    options.zero
+        || options.junk != Junk::Never
+        || options.debug_double_free_max_scan != 0
+        || is_hardening(options)
+}
+
+/// Whether the hardened arena serves allocations.
+#[inline]
+pub(crate) fn hardened() -> bool {
+    are(HARDENED)
 }
 
 /// Whether memory is filled as it changes hands.
@@ -110,10 +128,10 @@ pub(crate) unsafe fn fill_freed(start: *mut u8, bytes: usize) {
     }
 }
 
-/// Fills the object at `ptr`, on a page with class byte `byte`, which is about to be free. What is no object ends the
-/// process with a message (O3).
+/// Fills the object at `ptr`, on a page with class byte `byte`, which is about to be free. What is wrong with the pointer,
+/// if it is looked at (O3).
 #[inline]
-pub(crate) fn fill_freed_object(ptr: *mut u8, byte: u8) {
+pub(crate) fn fill_freed_object(ptr: *mut u8, byte: u8) -> Result<(), Misuse> {
     if are(JUNK_FREE) {
         let is_small = SizeClass::from_byte(byte).is_some_and(SizeClass::is_small);
         let bytes = if is_small {
@@ -121,26 +139,24 @@ pub(crate) fn fill_freed_object(ptr: *mut u8, byte: u8) {
         } else {
             large::inspect(ptr)
         };
-        match bytes {
-            // SAFETY: an object that is out; who frees it is its owner.
-            Ok(bytes) => unsafe { fill_freed(ptr, bytes) },
-            Err(error) => misuse::report(error, ptr),
-        }
+        // SAFETY: an object that is out; who frees it is its owner.
+        unsafe { fill_freed(ptr, bytes?) };
     }
+    Ok(())
 }
 
-/// Looks for `ptr`, which `cache`'s thread is about to free, among what it freed last. A second free ends the process with
-/// a message.
+/// Looks for `ptr`, which `cache`'s thread is about to free, among what it freed last.
 #[inline]
-pub(crate) fn scan_for_double_free(ptr: *mut u8, byte: u8, cache: CacheRef) {
+pub(crate) fn scan_for_double_free(ptr: *mut u8, byte: u8, cache: CacheRef) -> Result<(), Misuse> {
     let most = SCANNED.load(Ordering::Relaxed);
     if most > 0 {
         if let Some(class) = SizeClass::from_byte(byte) {
             if cache.holds(class, ptr, most) {
-                misuse::report(Misuse::DoubleFree, ptr);
+                return Err(Misuse::DoubleFree);
             }
         }
     }
+    Ok(())
 }
 
 /// Bytes of an object for a request that rounds to `bytes`: large ones round to their class where that is asked for.

@@ -5,7 +5,7 @@
 #![deny(unsafe_code)]
 
 use super::report::Snapshot;
-use crate::arena::{bin, depot, hollow, large, run_cache};
+use crate::arena::{bin, depot, hardened, hollow, large, run_cache};
 use crate::extent::{HEAP, page_map};
 use crate::meta;
 use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, SizeClass, size_of_class};
@@ -50,7 +50,8 @@ pub(crate) fn take(out: &mut Snapshot) {
         } else {
             0
         };
-        let bytes = out_of_slabs.saturating_sub(cached) as u64;
+        let hard = hardened::figures(index).bytes;
+        let bytes = (out_of_slabs.saturating_sub(cached) + hard) as u64;
         out.class_bytes[index] = bytes;
         allocated += bytes;
     }

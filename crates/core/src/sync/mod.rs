@@ -11,10 +11,12 @@
 //! | 1 | sweep | how far the sweep of the slabs has come; only tried |
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 2 | arena made by request | its extents, slabs and figures |
+//! | 2 | hardened bin, hardened large objects, quarantine | slots of one class; objects with pages of their own; what waits |
 //! | 3 | page heap | descriptors, runs, decay |
 //! | 3 | profile | what the profiler keeps |
 //! | 4 | metadata | bump and free lists of our own records |
 //! | 5 | data segment | moving its end |
+//! | 6 | faults | misuse that waits to be told |
 //!
 //! Locks are taken in rank order. Every holder is inside the fork gate, so no lock is held when a
 //! process forks.

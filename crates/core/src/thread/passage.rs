@@ -1,6 +1,7 @@
 //! Passages: every outermost slow path goes through the fork gate.
 
 use super::CacheRef;
+use crate::arena::misuse;
 use crate::sync::gate::Gate;
 use crate::sys::thread as system;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -64,6 +65,9 @@ impl Drop for Passage {
         }
         if self.counted {
             GATE.leave(self.shard);
+            if misuse::is_any() {
+                misuse::deliver();
+            }
         }
     }
 }

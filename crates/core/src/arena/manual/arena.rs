@@ -10,7 +10,7 @@
 //! Lock: the arena's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
 
 use super::books::Books;
-use super::cells::Number;
+use crate::arena::cells::Number;
 use crate::extent::hooks::{Caller, Hooks, Outside};
 use crate::meta::{self, MetaRef};
 use crate::sync::{LockFigures, Mutex};

@@ -13,7 +13,7 @@
 //! X3  `resident` extents may have memory, and count as ours (see `meta::limit`).
 //! Lock: the arena's.
 
-use super::cells::{Address, Flag, Number, Size};
+use crate::arena::cells::{Address, Flag, Number, Size};
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::hooks::Range;
 use crate::extent::page_map;

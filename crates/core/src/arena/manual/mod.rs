@@ -27,7 +27,6 @@
 
 mod arena;
 mod books;
-mod cells;
 mod extent;
 mod figures;
 mod life;

@@ -12,9 +12,9 @@
 //! The pages of a slab read class 0 in the page map, so that every free comes to look at the record.
 //! Lock: the arena's, for all but kind, arena, class, base and extent, which stand still while the slab lives.
 
-use super::cells::{Address, Number};
 use super::extent::ExtentRef;
 use crate::arena::bin::Utilisation;
+use crate::arena::cells::{Address, Number};
 use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::page_map;

@@ -8,7 +8,7 @@
 use crate::arena::bin::{self, BinFigures};
 use crate::arena::large::{self, LargeFigures};
 use crate::arena::run_cache::{self, RunFigures};
-use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, explicit, manual, sweep};
+use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, explicit, hardened, manual, sweep};
 use crate::control::{boot, purger};
 use crate::extent::{self, HEAP, Inventory, RunState};
 use crate::meta;
@@ -90,6 +90,7 @@ impl Figures {
         for (class, figures) in self.large.iter_mut().enumerate() {
             *figures = large::figures(SMALL_CLASSES + class);
         }
+        self.add_hardened();
         self.runs = run_cache::figures();
         let slabs = (0..SMALL_CLASSES).map(|class| {
             let slabs: usize = self.bins.iter().map(|bins| bins[class].curslabs).sum();
@@ -112,6 +113,22 @@ impl Figures {
             data_segment: meta::break_lock_figures(),
         };
         self.uptime_ns = boot::uptime_ns();
+    }
+
+    /// What the hardened arena serves stands with the first automatic one.
+    fn add_hardened(&mut self) {
+        for (class, bin) in self.bins[0].iter_mut().enumerate() {
+            let hard = hardened::figures(class);
+            bin.nmalloc += hard.nmalloc;
+            bin.ndalloc += hard.ndalloc;
+            bin.curslabs += hard.slabs;
+        }
+        for (class, large) in self.large.iter_mut().enumerate() {
+            let hard = hardened::figures(SMALL_CLASSES + class);
+            large.nmalloc += hard.nmalloc;
+            large.ndalloc += hard.ndalloc;
+            large.bytes += hard.bytes;
+        }
     }
 }
 

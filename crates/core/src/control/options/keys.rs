@@ -162,6 +162,8 @@ rows! {
     xmalloc: Switch(xmalloc) "a request that fails ends the process";
     junk: Junk(junk) "new memory is filled with 0xa5, freed memory with 0x5a";
     zero: Switch(zero) "new memory reads zero";
+    hardening: Hardening(hardening) "what is done against misuse of memory";
+    quarantine: Bytes(quarantine, within(0, BYTES_MAX)) "freed objects that wait, from hardening:strong on";
     experimental_infallible_new: Switch(experimental_infallible_new) "C++ new that fails ends the process";
     disable_large_size_classes: Switch(disable_large_size_classes) "sizes above 32 KiB round to pages, not to classes";
     calloc_madvise_threshold: Bytes(calloc_madvise_threshold, within(0, BYTES_MAX)) "calloc has memory cleared by the system from here on";

@@ -10,8 +10,8 @@ use super::words::Word;
 use crate::arena::ARENAS_MAX;
 use crate::ds::text::Line;
 use crate::options::{
-    BackgroundThread, Dss, Fixed, HugifyStyle, Junk, MetadataThp, PATH_MAX, PercpuArena, Preset,
-    ProfTimeResolution, StatsLetters, Thp, ZeroRealloc,
+    BackgroundThread, Dss, Fixed, Hardening, HugifyStyle, Junk, MetadataThp, PATH_MAX, PercpuArena,
+    Preset, ProfTimeResolution, StatsLetters, Thp, ZeroRealloc,
 };
 
 /// Bytes of a huge page.
@@ -90,6 +90,7 @@ pub(crate) enum Slot<'a> {
     /// The same, or `default`; any number of pages.
     SlabSizes(&'a mut &'static [u8]),
     Junk(&'a mut Junk),
+    Hardening(&'a mut Hardening),
     PercpuArena(&'a mut PercpuArena),
     ProfTimeResolution(&'a mut ProfTimeResolution),
     /// Added to what is there.
@@ -174,6 +175,7 @@ impl Slot<'_> {
                 (good == text.len() && good > 0 && good <= PATH_MAX).then_some(())?;
             }
             Slot::Junk(place) => *place = Word::find(text)?,
+            Slot::Hardening(place) => *place = Word::find(text)?,
             Slot::PercpuArena(place) => *place = Word::find(text)?,
             Slot::ProfTimeResolution(place) => *place = Word::find(text)?,
             Slot::Letters(place) => place.add(text),
@@ -214,6 +216,7 @@ impl Slot<'_> {
             | Slot::Spans(place, _)
             | Slot::SlabSizes(place) => line.bytes(place),
             Slot::Junk(place) => line.text(place.name()),
+            Slot::Hardening(place) => line.text(place.name()),
             Slot::PercpuArena(place) => line.text(place.name()),
             Slot::ProfTimeResolution(place) => line.text(place.name()),
             Slot::Letters(place) => line.bytes(place.as_bytes()),
@@ -254,6 +257,7 @@ impl Slot<'_> {
             }
             Slot::SlabSizes(_) => line.text("default, or SIZE-SIZE:PAGES, more of them after a |"),
             Slot::Junk(_) => one_of(Junk::WORDS, line),
+            Slot::Hardening(_) => one_of(Hardening::WORDS, line),
             Slot::PercpuArena(_) => one_of(PercpuArena::WORDS, line),
             Slot::ProfTimeResolution(_) => one_of(ProfTimeResolution::WORDS, line),
             Slot::Letters(_) => line.text("letters of ").bytes(StatsLetters::KNOWN),

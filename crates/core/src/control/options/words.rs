@@ -5,8 +5,8 @@
 #![deny(unsafe_code)]
 
 use crate::options::{
-    BackgroundThread, Dss, HugifyStyle, Junk, MetadataThp, PercpuArena, Preset, ProfTimeResolution,
-    Thp, ZeroRealloc,
+    BackgroundThread, Dss, Hardening, HugifyStyle, Junk, MetadataThp, PercpuArena, Preset,
+    ProfTimeResolution, Thp, ZeroRealloc,
 };
 
 /// A choice among words.
@@ -94,6 +94,11 @@ impl Word for HugifyStyle {
     const COMPLETED: bool = true;
 }
 
+impl Word for Hardening {
+    const WORDS: &'static str = "off|standard|strong|paranoid";
+    const MEANINGS: &'static [Self] = &[Self::Off, Self::Standard, Self::Strong, Self::Paranoid];
+}
+
 impl Word for Junk {
     const WORDS: &'static str = "true|false|alloc|free";
     const MEANINGS: &'static [Self] = &[Self::Always, Self::Never, Self::Alloc, Self::Free];
@@ -134,6 +139,7 @@ mod tests {
         round_trip::<MetadataThp>();
         round_trip::<HugifyStyle>();
         round_trip::<Junk>();
+        round_trip::<Hardening>();
         round_trip::<PercpuArena>();
         round_trip::<ProfTimeResolution>();
     }

@@ -58,6 +58,21 @@ pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
     .is_some()
 }
 
+/// Lets everybody in the process read and write a range, or nobody. `false`: refused, nothing changed.
+///
+/// # Safety
+/// The range is ours, of whole system pages; who uses it while nobody may gets a signal.
+pub(crate) unsafe fn protect(addr: NonNull<u8>, len: usize, usable: bool) -> bool {
+    let access = if usable {
+        READ_WRITE
+    } else {
+        libc::PROT_NONE as usize
+    };
+    let addr = addr.as_ptr().expose_provenance();
+    // SAFETY: the caller's promise; contents stay.
+    ok(unsafe { syscall(libc::SYS_mprotect, [addr, len, access, 0, 0, 0]) }).is_some()
+}
+
 /// # Safety
 /// The range is ours and the advice loses nothing that anybody needs.
 unsafe fn advise(addr: NonNull<u8>, len: usize, advice: usize) -> bool {

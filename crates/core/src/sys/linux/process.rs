@@ -251,6 +251,31 @@ pub(crate) fn map_new_file(path: &CStr, len: usize) -> Option<NonNull<u8>> {
     }
 }
 
+/// 64 bits that nobody can foretell, as far as the system has them: a kernel that has none yet, or refuses, gives way to what
+/// differs from process to process.
+pub(crate) fn random() -> u64 {
+    const NOT_BLOCKING: usize = 1;
+    let mut bytes = [0u8; 8];
+    let place = bytes.as_mut_ptr().expose_provenance();
+    let arguments = [place, bytes.len(), NOT_BLOCKING, 0, 0, 0];
+    // SAFETY: the kernel writes at most the array.
+    let given = ok(unsafe { syscall(libc::SYS_getrandom, arguments) });
+    if given == Some(bytes.len()) {
+        return u64::from_le_bytes(bytes);
+    }
+    // SAFETY: reads the vector that the kernel gave the process; where it says so, there are 16 random bytes.
+    let given = unsafe {
+        let place = libc::getauxval(libc::AT_RANDOM) as usize;
+        let place = ptr::with_exposed_provenance::<u64>(place);
+        if place.is_null() {
+            0
+        } else {
+            place.read_unaligned()
+        }
+    };
+    given ^ u64::from(id()).rotate_left(32) ^ (place as u64).rotate_left(8)
+}
+
 /// Runs `body` and puts `errno` back as it was.
 pub(crate) fn keep_errno<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: the C library's own per-thread word.

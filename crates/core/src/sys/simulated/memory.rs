@@ -31,7 +31,7 @@ std::thread_local! {
 }
 
 /// The calls that can be refused.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "map",
     "unmap",
     "purge",
@@ -41,6 +41,7 @@ const NAMES: [&str; 9] = [
     "relocate",
     "extend_break",
     "collapse",
+    "protect",
 ];
 
 /// Refuses `count` of this thread's calls, the first being call number `from` counted from now (0 = the next).
@@ -142,6 +143,13 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     } else {
         None
     }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn protect(addr: NonNull<u8>, len: usize, usable: bool) -> bool {
+    // SAFETY: the caller's promise.
+    granted("protect") && unsafe { real::protect(addr, len, usable) }
 }
 
 pub(crate) fn map_at(addr: NonNull<u8>, len: usize) -> bool {

@@ -173,6 +173,8 @@ impl CacheRef {
             if class.is_small() {
                 if let Err(error) = bin::inspect(object) {
                     misuse::report(error, object);
+                    self.install(class, active);
+                    return true;
                 }
             }
             self.cold(class).limit = (limit + limit / 4 + 1).min(capacity) as u8;

@@ -9,20 +9,20 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering
 macro_rules! cell {
     ($name:ident, $atomic:ty, $value:ty) => {
         #[repr(transparent)]
-        pub(super) struct $name($atomic);
+        pub(in crate::arena) struct $name($atomic);
 
         impl $name {
-            pub(super) const fn new(value: $value) -> Self {
+            pub(in crate::arena) const fn new(value: $value) -> Self {
                 Self(<$atomic>::new(value))
             }
 
             #[inline]
-            pub(super) fn get(&self) -> $value {
+            pub(in crate::arena) fn get(&self) -> $value {
                 self.0.load(Ordering::Relaxed)
             }
 
             #[inline]
-            pub(super) fn set(&self, value: $value) {
+            pub(in crate::arena) fn set(&self, value: $value) {
                 self.0.store(value, Ordering::Relaxed);
             }
         }
@@ -35,20 +35,20 @@ cell!(Size, AtomicUsize, usize);
 
 /// An address.
 #[repr(transparent)]
-pub(super) struct Address(AtomicPtr<u8>);
+pub(in crate::arena) struct Address(AtomicPtr<u8>);
 
 impl Address {
-    pub(super) const fn new() -> Self {
+    pub(in crate::arena) const fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     #[inline]
-    pub(super) fn get(&self) -> *mut u8 {
+    pub(in crate::arena) fn get(&self) -> *mut u8 {
         self.0.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(super) fn set(&self, value: *mut u8) {
+    pub(in crate::arena) fn set(&self, value: *mut u8) {
         self.0.store(value, Ordering::Relaxed);
     }
 }

@@ -1,0 +1,30 @@
+//! About: what is known of an object that a message names.
+
+use super::door::Door;
+use crate::ds::text::Line;
+
+/// What was asked for, and where the object lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    /// Bytes asked for.
+    pub(super) bytes: usize,
+    pub(super) door: Door,
+    /// Bytes of its slot, or of its pages.
+    pub(super) class: usize,
+    /// Whether the object is free.
+    pub(super) is_free: bool,
+}
+
+impl About {
+    /// Appends it.
+    pub(crate) fn write(&self, line: &mut Line) {
+        if self.is_free && self.bytes == 0 {
+            line.text(", never handed out, ");
+        } else {
+            line.text(", ").decimal(self.bytes).text(" bytes by ");
+            line.text(self.door.maker());
+            line.text(if self.is_free { ", freed, " } else { ", " });
+        }
+        line.text("class ").decimal(self.class).text(" of arena 0");
+    }
+}

@@ -1,0 +1,121 @@
+//! Doors: by which family of functions an object comes and goes, and what a call says of it.
+
+/// A family of functions whose objects go back by the same one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Door {
+    /// `malloc` and its kin, `mallocx` and its kin.
+    Malloc = 0,
+    /// `operator new`.
+    New = 1,
+    /// `operator new[]`.
+    NewArray = 2,
+    /// `operator new` with an alignment.
+    NewAligned = 3,
+    /// `operator new[]` with an alignment.
+    NewArrayAligned = 4,
+    /// Rust's `GlobalAlloc` and `Allocator`.
+    Rust = 5,
+}
+
+impl Door {
+    const ALL: [Self; 6] = [
+        Self::Malloc,
+        Self::New,
+        Self::NewArray,
+        Self::NewAligned,
+        Self::NewArrayAligned,
+        Self::Rust,
+    ];
+
+    /// The door with that number.
+    pub(super) fn from_number(number: u32) -> Self {
+        let known = Self::ALL.into_iter().find(|&door| door as u32 == number);
+        known.unwrap_or(Self::Malloc)
+    }
+
+    /// What allocates there.
+    pub(super) const fn maker(self) -> &'static str {
+        match self {
+            Self::Malloc => "malloc",
+            Self::New => "new",
+            Self::NewArray => "new[]",
+            Self::NewAligned => "aligned new",
+            Self::NewArrayAligned => "aligned new[]",
+            Self::Rust => "Rust",
+        }
+    }
+}
+
+/// What an allocation asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// Bytes, any number.
+    pub(crate) bytes: usize,
+    /// A power of two.
+    pub(crate) align: usize,
+    pub(crate) door: Door,
+}
+
+impl Ask {
+    /// `bytes` by `malloc`.
+    #[inline]
+    pub(crate) const fn plain(bytes: usize) -> Self {
+        Self {
+            bytes,
+            align: 1,
+            door: Door::Malloc,
+        }
+    }
+}
+
+/// What a free says of its object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) door: Door,
+    pub(crate) size: Size,
+    /// A power of two; 1 where nothing is said.
+    pub(crate) align: usize,
+}
+
+/// What a free says of its object's size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Size {
+    /// Nothing.
+    Untold,
+    /// What was asked for.
+    Exact(usize),
+    /// What was asked for, or what that rounds to.
+    Rounded(usize),
+}
+
+impl Told {
+    /// A free that says nothing but its door.
+    pub(crate) const fn of(door: Door) -> Self {
+        Self {
+            door,
+            size: Size::Untold,
+            align: 1,
+        }
+    }
+
+    /// Whether an object asked for with `bytes` at `1 << lg_align` may be meant.
+    pub(super) fn fits(&self, bytes: usize, lg_align: u32) -> bool {
+        let rounded = |told: usize| {
+            told >= bytes && crate::size::usable_size(bytes).is_some_and(|most| told <= most)
+        };
+        let size = match self.size {
+            Size::Untold => true,
+            // Nothing is asked for as one byte by those who must not ask for nothing.
+            Size::Exact(told) => told == bytes || told.max(1) == bytes.max(1),
+            Size::Rounded(told) => rounded(told) || told.max(1) == bytes.max(1),
+        };
+        let align = match self.align {
+            1 => self.door != Door::Rust || self.size == Size::Untold || lg_align <= 4,
+            // Alignments up to that of any object may have been left out.
+            2..=16 => lg_align <= 4,
+            told => told == 1 << lg_align,
+        };
+        size && align
+    }
+}

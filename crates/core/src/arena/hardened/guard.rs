@@ -1,0 +1,86 @@
+//! Guards: pages that nobody may touch, on both sides of a run.
+//!
+//! ```text
+//! run of the page heap   | guard | pages of a slab, or of one object ... | guard |
+//! ```
+//! D1  A run goes back to the page heap as it came: readable and writable throughout.
+//! D2  Each guarded run costs the system two more mappings; of those a process may have so many (`vm.max_map_count`).
+//!     Half of them are ours to use: beyond, runs stay without guards, and all other checks stay.
+
+use crate::size::{PAGE, Pages};
+use crate::sys::{files::File, memory};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Mappings that a process may have where the system does not tell.
+const MAPPINGS: usize = 65_530;
+/// Mappings that a guarded run takes.
+const OF_RUN: usize = 2;
+
+/// Guarded runs that there may be.
+static MOST: AtomicUsize = AtomicUsize::new(0);
+/// Guarded runs that there are.
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Finds out how many guarded runs there may be. Called once, by the boot.
+pub(super) fn prepare() {
+    let mappings = read_most().unwrap_or(MAPPINGS);
+    MOST.store(mappings / 2 / OF_RUN, Ordering::Relaxed);
+}
+
+fn read_most() -> Option<usize> {
+    let mut text = [0; 24];
+    let len = File::open(c"/proc/sys/vm/max_map_count")?.read(&mut text)?;
+    let digits = text.get(..len)?.trim_ascii_end();
+    let digit = |sum: usize, byte: &u8| {
+        let digit = (*byte as char).to_digit(10)? as usize;
+        sum.checked_mul(10)?.checked_add(digit)
+    };
+    digits.iter().try_fold(0, digit)
+}
+
+/// Guarded runs that there are.
+pub(super) fn runs() -> usize {
+    RUNS.load(Ordering::Relaxed)
+}
+
+/// Whether one more guarded run may be (D2).
+pub(super) fn has_room() -> bool {
+    runs() < MOST.load(Ordering::Relaxed)
+}
+
+/// Makes the first page of a run, where `before` says so, and the last one guards. `false`: refused, nothing changed.
+///
+/// # Safety
+/// The run is the caller's, longer than its guards, and nothing uses those pages.
+pub(super) unsafe fn raise(run: NonNull<u8>, pages: Pages, before: bool) -> bool {
+    if !has_room() {
+        return false;
+    }
+    // SAFETY: the caller's promise; within the run.
+    let done = unsafe {
+        let last = run.add(pages.bytes() - PAGE);
+        memory::protect(last, PAGE, false)
+            && (!before
+                || memory::protect(run, PAGE, false)
+                // One guard that cannot be taken back is one all the same.
+                || !memory::protect(last, PAGE, true))
+    };
+    if done {
+        RUNS.fetch_add(1, Ordering::Relaxed);
+    }
+    done
+}
+
+/// Makes all of a guarded run usable again (D1). `false`: refused; it stays as it is.
+///
+/// # Safety
+/// The run is the caller's, as a whole.
+pub(super) unsafe fn lower(run: NonNull<u8>, pages: Pages) -> bool {
+    // SAFETY: the caller's promise.
+    let done = unsafe { memory::protect(run, pages.bytes(), true) };
+    if done {
+        RUNS.fetch_sub(1, Ordering::Relaxed);
+    }
+    done
+}

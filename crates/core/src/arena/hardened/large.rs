@@ -1,0 +1,415 @@
+//! Large: an object with pages of its own, between guards.
+//!
+//! ```text
+//! run      | guard |    zeros, canary | object ............. | guard |        ends at the guard, as its alignment lets it
+//!          | object .................. | canary, zeros | guard |              alignments above a page
+//! record   0 kind | 4 number | 8 flags | 16 run | 24 pages | 32 object | 40 bytes | 48 marks (16)
+//!          64 next | 68 prev | 72 secret
+//! ```
+//! G1  What is left of the pages before and behind the object is canary and zeros.
+//! G2  A freed object's memory goes at once, and nobody may touch its pages while it is in the quarantine; where the system
+//!     refuses that, they are zeroed, and looked at when it leaves.
+//! G3  The page map names the record on the guards and on the first [`NAMED`] pages between them.
+//! Lock: one for all, rank 2.
+
+use super::about::About;
+use super::canary;
+use super::door::{Ask, Door, Told};
+use super::guard;
+use super::quarantine::Entry;
+use super::random;
+use super::slab::{Marks, State};
+use crate::arena::cells::{Address, Number, Size};
+use crate::arena::misuse::{self, Misuse};
+use crate::arena::record::{Kind, KindCell};
+use crate::extent::{HEAP, Purpose, page_map};
+use crate::meta::{self, MetaRef};
+use crate::size::{PAGE, Pages};
+use crate::sync::Mutex;
+use crate::sys::memory;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+/// See G3.
+const NAMED: usize = 64;
+/// Bytes from which memory is taken anew rather than cleared.
+const ANEW: usize = 128 << 10;
+
+/// The record.
+#[repr(C, align(64))]
+pub(super) struct Large {
+    kind: KindCell,
+    number: Number,
+    flags: Number,
+    run: Address,
+    /// Of the run, guards among them.
+    pages: Size,
+    object: Address,
+    bytes: Size,
+    marks: Marks,
+    next: Number,
+    prev: Number,
+    secret: Size,
+}
+
+/// The run has a guard behind it; and one before it.
+const GUARDED: u32 = 1;
+const GUARDED_BEFORE: u32 = 2;
+/// Nobody may touch the pages.
+const SHUT: u32 = 4;
+
+/// A large object by its record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct LargeRef(NonNull<Large>);
+
+impl Deref for LargeRef {
+    type Target = Large;
+    fn deref(&self) -> &Large {
+        // SAFETY: records stay mapped, and all fields are atomics.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+/// What there is.
+struct Larges {
+    first: u32,
+}
+
+static LARGES: Mutex<Larges, 2> = Mutex::new(Larges { first: 0 });
+
+/// An object with pages of its own. `None`: out of memory.
+pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
+    let record = meta::allocate(meta::units_of::<Large>())?;
+    let Some(large) = LargeRef::place(record, ask) else {
+        // SAFETY: just allocated; nobody knows it.
+        unsafe { meta::recycle(record, meta::units_of::<Large>()) };
+        return None;
+    };
+    large.write_canaries();
+    large.name(Some(record));
+    let mut larges = LARGES.lock();
+    large.next.set(larges.first);
+    if let Some(next) = LargeRef::from_link(larges.first) {
+        next.prev.set(large.number.get());
+    }
+    larges.first = large.number.get();
+    Some(large.object.get())
+}
+
+impl Larges {
+    fn unlink(&mut self, large: LargeRef) {
+        let (next, prev) = (large.next.get(), large.prev.get());
+        match LargeRef::from_link(prev) {
+            Some(prev) => prev.next.set(next),
+            None => self.first = next,
+        }
+        if let Some(next) = LargeRef::from_link(next) {
+            next.prev.set(prev);
+        }
+    }
+}
+
+impl LargeRef {
+    fn from_link(number: u32) -> Option<Self> {
+        Some(Self(MetaRef::from_number(number)?.resolve()))
+    }
+
+    /// The object that `record` describes, if it describes one.
+    #[inline]
+    pub(super) fn from_record(record: MetaRef) -> Option<Self> {
+        let large = Self(record.resolve());
+        (large.kind.get() == Kind::HardLarge).then_some(large)
+    }
+
+    /// Pages for `ask`, with guards if there may be more, and the object's place among them.
+    fn place(record: MetaRef, ask: &Ask) -> Option<Self> {
+        let guards = guard::has_room();
+        let before = guards && ask.align <= PAGE;
+        let front = usize::from(before);
+        // Without a guard behind it there is room for a canary.
+        let room = ask
+            .bytes
+            .checked_add(if guards { 0 } else { canary::BYTES })?;
+        let pages = room.max(1).div_ceil(PAGE);
+        let total = Pages(pages.checked_add(front + usize::from(guards))?);
+        let run = HEAP.alloc(total, ask.align.max(PAGE), Purpose::Zeroed)?;
+        let base = run.addr.as_ptr().wrapping_add(front * PAGE);
+        if !run.zeroed {
+            // SAFETY: the run just handed out; all of it, as it may do without its guards.
+            unsafe { clear(run.addr, total) };
+        }
+        // SAFETY: the run just handed out; nobody uses its first and last page if they are to be guards.
+        let guarded = guards && unsafe { guard::raise(run.addr, total, before) };
+        let slack = pages * PAGE - ask.bytes;
+        // Small objects too are aligned as the sizes of their classes are.
+        let least = if ask.bytes < 16 { 8 } else { 16 };
+        let offset = match guarded && ask.align <= PAGE {
+            true => slack & !(ask.align.max(least) - 1),
+            false => 0,
+        };
+        let flag = |is: bool, flag: u32| if is { flag } else { 0 };
+        let large: NonNull<Large> = record.resolve();
+        // SAFETY: a record of that many units, ours alone.
+        unsafe {
+            large.as_ptr().write(Large {
+                kind: KindCell::default(),
+                number: Number::new(record.number()),
+                flags: Number::new(flag(guarded, GUARDED) | flag(before, GUARDED_BEFORE)),
+                run: Address::new(),
+                pages: Size::new(total.0),
+                object: Address::new(),
+                bytes: Size::new(ask.bytes),
+                marks: Marks::new(),
+                next: Number::new(0),
+                prev: Number::new(0),
+                secret: Size::new(random::secret(base.addr() as u64) as usize),
+            });
+        }
+        let large = Self(large);
+        large.run.set(run.addr.as_ptr());
+        large.object.set(base.wrapping_add(offset));
+        large.marks.begin(ask);
+        large.kind.set(Kind::HardLarge);
+        Some(large)
+    }
+
+    fn is(self, flag: u32) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    /// Where the pages between the guards begin.
+    fn base(self) -> *mut u8 {
+        let front = usize::from(self.is(GUARDED_BEFORE));
+        self.run.get().wrapping_add(front * PAGE)
+    }
+
+    /// Where they end.
+    fn end(self) -> *mut u8 {
+        let pages = self.pages.get() - usize::from(self.is(GUARDED));
+        self.run.get().wrapping_add(pages * PAGE)
+    }
+
+    /// Bytes before the object, and behind it (G1).
+    fn slack(self) -> (usize, usize) {
+        let object = self.object.get().addr();
+        let before = object - self.base().addr();
+        (before, self.end().addr() - object - self.bytes.get())
+    }
+
+    fn write_canaries(self) {
+        let (object, (before, behind)) = (self.object.get(), self.slack());
+        let secret = self.secret.get() as u64;
+        // SAFETY: beside the object, within its pages.
+        unsafe {
+            canary::write_before(object, before, secret);
+            canary::write_behind(object.add(self.bytes.get()), behind, secret);
+        }
+    }
+
+    /// Names `record` on its pages (G3).
+    fn name(self, record: Option<MetaRef>) {
+        let pages = self.pages.get();
+        for page in (0..pages.min(NAMED)).chain([pages - 1]) {
+            page_map::set_record(self.run.get().wrapping_add(page * PAGE), record);
+        }
+    }
+
+    /// Whether the object at `ptr` is live and whole. Under the lock.
+    fn look(self, ptr: *const u8) -> Result<(), Misuse> {
+        if self.kind.get() != Kind::HardLarge {
+            return Err(Misuse::Foreign);
+        }
+        if self.object.get().cast_const() != ptr {
+            return Err(Misuse::Interior);
+        }
+        if self.marks.state() != State::Live {
+            return Err(Misuse::DoubleFree);
+        }
+        self.look_beside()
+    }
+
+    fn look_beside(self) -> Result<(), Misuse> {
+        let (object, (before, behind)) = (self.object.get(), self.slack());
+        let secret = self.secret.get() as u64;
+        // SAFETY: beside the object, within its pages, which are readable while it is live.
+        unsafe {
+            if !canary::is_whole_behind(object.add(self.bytes.get()), behind, secret) {
+                return Err(Misuse::Overflow);
+            }
+            if !canary::is_whole_before(object, before, secret) {
+                return Err(Misuse::Underflow);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that the object at `ptr` was asked for with, if it is live and whole.
+    pub(super) fn inspect(self, ptr: *const u8) -> Result<usize, Misuse> {
+        let _larges = LARGES.lock();
+        self.look(ptr).map(|()| self.bytes.get())
+    }
+
+    /// By which door it came.
+    pub(super) fn door(self) -> Door {
+        self.marks.door()
+    }
+
+    /// What is known of it, as far as can be told without the lock.
+    pub(super) fn about(self) -> About {
+        About {
+            bytes: self.bytes.get(),
+            door: self.marks.door(),
+            class: self.end().addr().saturating_sub(self.base().addr()),
+            is_free: self.marks.state() != State::Live,
+        }
+    }
+
+    /// Changes the object at `ptr`, live and whole, to `bytes` where it is; what is added reads zero. The bytes
+    /// it had; `None`: it cannot be.
+    pub(super) fn resize(self, ptr: *mut u8, bytes: usize) -> Option<usize> {
+        let _larges = LARGES.lock();
+        let (_, behind) = self.slack();
+        let old = self.bytes.get();
+        let room = old + behind;
+        // With less than half of it left a move gives memory back.
+        let fits = bytes <= room && bytes * 2 >= room && bytes > 0;
+        if !fits || self.look(ptr).is_err() || !self.is(GUARDED) && bytes + canary::BYTES > room {
+            return None;
+        }
+        // SAFETY: within the object's pages.
+        unsafe {
+            let (from, to) = (old.min(bytes), (old + canary::BYTES).min(room));
+            ptr.add(from).write_bytes(0, to - from);
+        }
+        self.bytes.set(bytes);
+        self.write_canaries();
+        Some(old)
+    }
+
+    /// Frees the object at `ptr`: the bytes that were asked for, and what is to wait. Otherwise nothing happened.
+    pub(super) fn dealloc(self, ptr: *mut u8, told: &Told) -> Result<(usize, Entry), Misuse> {
+        let bytes = {
+            let _larges = LARGES.lock();
+            self.look(ptr)?;
+            let bytes = self.bytes.get();
+            if told.door != self.marks.door() {
+                return Err(Misuse::WrongDoor);
+            }
+            if !told.fits(bytes, self.marks.lg_align()) {
+                return Err(Misuse::WrongSize);
+            }
+            self.marks.set_state(State::Waiting);
+            bytes
+        };
+        self.shut();
+        let weight = self.pages.get() * PAGE;
+        Ok((bytes, Entry::large(self.number.get(), weight)))
+    }
+
+    /// Takes the memory of the object, which nobody uses any more, and keeps everybody off its pages (G2).
+    fn shut(self) {
+        let Some(base) = NonNull::new(self.base()) else {
+            return;
+        };
+        let bytes = self.end().addr() - base.addr().get();
+        // SAFETY: the object's pages, whose contents are of no use.
+        unsafe {
+            if !HEAP.renew(base, Pages(bytes / PAGE)) {
+                base.as_ptr().write_bytes(0, bytes);
+            }
+            if self.is(GUARDED) && memory::protect(base, bytes, false) {
+                self.flags.set(self.flags.get() | SHUT);
+            }
+        }
+    }
+
+    /// It leaves the quarantine.
+    pub(super) fn release(self) {
+        let (Some(run), Some(base)) = (NonNull::new(self.run.get()), NonNull::new(self.base()))
+        else {
+            return;
+        };
+        let (pages, bytes) = (
+            Pages(self.pages.get()),
+            self.end().addr() - base.addr().get(),
+        );
+        // SAFETY: the object's own pages, readable as nobody shut them.
+        if !self.is(SHUT) && unsafe { !canary::is_zero(base.as_ptr(), bytes) } {
+            misuse::report(Misuse::WriteAfterFree, self.object.get());
+        }
+        // SAFETY: the whole run, which nobody uses.
+        if self.is(GUARDED) && !unsafe { guard::lower(run, pages) } {
+            // The system refuses: nobody ever gets these addresses again.
+            return;
+        }
+        {
+            let mut larges = LARGES.lock();
+            larges.unlink(self);
+            self.kind.set(Kind::Free);
+        }
+        self.name(None);
+        // SAFETY: the whole run, which nobody uses and the page map names no more; the record likewise.
+        unsafe {
+            if self.is(SHUT) {
+                HEAP.dealloc_bare(run, pages);
+            } else {
+                HEAP.dealloc(run, pages);
+            }
+            if let Some(record) = MetaRef::from_number(self.number.get()) {
+                meta::recycle(record, meta::units_of::<Large>());
+            }
+        }
+    }
+}
+
+/// The large object with that record.
+pub(super) fn of_record(number: u32) -> Option<LargeRef> {
+    LargeRef::from_record(MetaRef::from_number(number)?)
+}
+
+/// # Safety
+/// `pages` pages at `run` are the caller's, and their contents of no use.
+unsafe fn clear(run: NonNull<u8>, pages: Pages) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if pages.bytes() < ANEW || !HEAP.renew(run, pages) {
+            run.as_ptr().write_bytes(0, pages.bytes());
+        }
+    }
+}
+
+/// Looks at every live object, and tells what was written beside it.
+pub(super) fn sweep() {
+    let larges = LARGES.lock();
+    let mut link = larges.first;
+    while let Some(large) = LargeRef::from_link(link) {
+        link = large.next.get();
+        if large.marks.state() != State::Live {
+            continue;
+        }
+        if let Err(error) = large.look_beside() {
+            misuse::report(error, large.object.get());
+            let (object, (before, behind)) = (large.object.get(), large.slack());
+            // SAFETY: beside the object, within its pages.
+            unsafe {
+                object.sub(before).write_bytes(0, before);
+                object.add(large.bytes.get()).write_bytes(0, behind);
+            }
+            large.write_canaries();
+        }
+    }
+}
+
+/// Asserts G1, and that the list is one.
+#[cfg(test)]
+pub(super) fn check() {
+    let larges = LARGES.lock();
+    let (mut link, mut last) = (larges.first, 0);
+    while let Some(large) = LargeRef::from_link(link) {
+        assert_eq!(large.prev.get(), last);
+        if large.marks.state() == State::Live {
+            assert_eq!(large.look_beside(), Ok(()), "G1");
+        }
+        (last, link) = (link, large.next.get());
+    }
+}

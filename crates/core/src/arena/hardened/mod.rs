@@ -1,0 +1,222 @@
+//! Hardened arena: what serves every allocation at `hardening:strong` and `paranoid`.
+//!
+//! ```text
+//! alloc ──> bytes + 1 fit a small class ──> bin ──> slab: a slot by chance, a canary behind the object
+//!      └──> larger, or (paranoid) by chance ──> large: pages of its own, up against a guard page
+//! free  ──> record out of line: live? by this door, of this size? whole? ──> zeroed or shut ──> quarantine ──> free
+//! ```
+//! Threads come here by way of their shadow bins, as every operation goes slow at these levels; pages read class 0 in the
+//! page map, so nothing of it ever enters a cache, the depot or the run cache. The fast core stays as it is.
+//!
+//! A1  What is known of an object lies in records of our own, never beside it: what was asked for, by which door, whether it
+//!     is live. Every free is held against it.
+//! A2  Usable size is what was asked for. What lies beyond in the slot is ours, and looked at.
+//! A3  A fault found changes nothing, but is told (`arena::misuse`); a slot found written while free serves nobody again.
+//! A4  Whoever is short of memory gets what waits in the quarantine ([`relieve`]).
+//! Arenas made by request are not hardened: they are their owner's, hooks and all.
+//!
+//! | file | |
+//! |---|---|
+//! | `door` | families of functions; what an allocation asks, what a free says |
+//! | `slab`, `bin` | slots of a class; which of them is taken, what is checked |
+//! | `large` | objects with pages of their own |
+//! | `canary` | bytes that nobody may write, bytes that read zero |
+//! | `guard` | pages that nobody may touch, and how many there may be |
+//! | `quarantine` | freed objects that wait |
+//! | `random`, `about`, `figures` | numbers; what messages tell; what is counted |
+//!
+//! Units: bytes, unless a name says pages.
+
+mod about;
+mod bin;
+mod canary;
+mod door;
+mod figures;
+mod guard;
+mod large;
+mod quarantine;
+mod random;
+mod slab;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use about::About;
+pub use door::Door;
+pub(crate) use door::{Ask, Size, Told};
+pub(crate) use figures::{counted, figures};
+
+use super::misuse::Misuse;
+use crate::extent::{HEAP, Purpose, page_map};
+use crate::options::Hardening;
+use crate::size::{Pages, SMALL_MAX, aligned_size, class_of};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use large::LargeRef;
+use quarantine::{Entry, What};
+use slab::{EMPTY, SlabRef};
+
+/// Bytes from which `paranoid` gives an object pages of its own.
+const APART: usize = 2048;
+/// One in so many smaller objects gets them too.
+const APART_SHARE: u64 = 8;
+/// Pages that `paranoid` leaves out at the start, at most, so that runs differ in their addresses.
+const SKIPPED_PAGES: u64 = 1 << 12;
+
+/// The level is `paranoid`.
+static PARANOID: AtomicBool = AtomicBool::new(false);
+/// Counts allocations, so that chance differs from one to the next.
+static TURN: AtomicU64 = AtomicU64::new(0);
+
+/// Prepares for a level from `strong` on, with so many bytes in quarantine. Called once, by the boot.
+pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize) {
+    random::seed();
+    guard::prepare();
+    quarantine::prepare(quarantine_bytes);
+    if level == Hardening::Paranoid {
+        PARANOID.store(true, Ordering::Relaxed);
+        let skipped = random::secret(0) % SKIPPED_PAGES + 1;
+        // Never given back, never touched: address space alone.
+        let _ = HEAP.alloc(Pages(skipped as usize), 1, Purpose::Zeroed);
+    }
+}
+
+fn is_paranoid() -> bool {
+    PARANOID.load(Ordering::Relaxed)
+}
+
+/// An object for `ask`; all of it reads zero. `None`: out of memory.
+pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
+    let object = match class_for(ask) {
+        Some(class) => bin::alloc(class, ask),
+        None => large::alloc(ask),
+    }?;
+    figures::note_came(ask.bytes);
+    Some(object)
+}
+
+/// The class of the slot that `ask` gets. `None`: pages of its own.
+fn class_for(ask: &Ask) -> Option<usize> {
+    if ask.bytes == 0 && ask.align <= 16 {
+        return Some(EMPTY);
+    }
+    if is_paranoid() && is_apart(ask.bytes) {
+        return None;
+    }
+    let bytes = aligned_size(ask.bytes.checked_add(1)?, ask.align)?;
+    let class = class_of(bytes).filter(|_| bytes <= SMALL_MAX)?;
+    Some(class.index())
+}
+
+/// Whether an object of `bytes` gets pages of its own all the same, as long as there may be more of those.
+fn is_apart(bytes: usize) -> bool {
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let is_chosen = bytes >= APART || random::secret(turn) % APART_SHARE == 0;
+    is_chosen && guard::has_room()
+}
+
+/// What the page map says of an address.
+enum Found {
+    Slab(SlabRef),
+    Large(LargeRef),
+}
+
+#[inline]
+fn find(ptr: *const u8) -> Option<Found> {
+    let record = page_map::record(ptr)?;
+    if let Some(slab) = SlabRef::from_record(record) {
+        return Some(Found::Slab(slab));
+    }
+    LargeRef::from_record(record).map(Found::Large)
+}
+
+/// Whether the memory at `ptr` is of this arena.
+pub(crate) fn owns(ptr: *const u8) -> bool {
+    find(ptr).is_some()
+}
+
+/// Frees the object at `ptr`: the bytes that were asked for, or what is wrong; then nothing happened. `None`: it is not of
+/// this arena. Called inside a passage, no lock held.
+pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
+    let freed = match find(ptr)? {
+        Found::Slab(slab) => bin::dealloc(slab, ptr, told),
+        Found::Large(large) => large.dealloc(ptr, told),
+    };
+    Some(freed.map(|(bytes, entry)| {
+        figures::note_went(bytes);
+        quarantine::put(entry, release);
+        bytes
+    }))
+}
+
+fn release(entry: Entry) {
+    match entry.what() {
+        What::Slot(record, slot) => {
+            if let Some(slab) = SlabRef::from_link(record) {
+                bin::release(slab, slot, is_paranoid());
+            }
+        }
+        What::Large(record) => {
+            if let Some(large) = large::of_record(record) {
+                large.release();
+            }
+        }
+    }
+}
+
+/// Bytes that the object at `ptr` was asked for with, or what is wrong with it. `None`: it is not of this arena.
+pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
+    Some(match find(ptr)? {
+        Found::Slab(slab) => bin::inspect(slab, ptr),
+        Found::Large(large) => large.inspect(ptr),
+    })
+}
+
+/// As [`inspect`], for a call that says `told` of the object.
+pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, Misuse>> {
+    let marks = match find(ptr)? {
+        Found::Slab(slab) => slab.door_at(ptr),
+        Found::Large(large) => Some(large.door()),
+    };
+    Some(inspect(ptr)?.and_then(|bytes| match marks {
+        Some(door) if door != told.door => Err(Misuse::WrongDoor),
+        _ => Ok(bytes),
+    }))
+}
+
+/// Changes the object at `ptr` to `bytes` where it is; what is added reads zero. `false`: it cannot be.
+pub(crate) fn resize(ptr: *mut u8, bytes: usize) -> bool {
+    let old = match find(ptr) {
+        Some(Found::Slab(slab)) => bin::resize(slab, ptr, bytes),
+        Some(Found::Large(large)) => large.resize(ptr, bytes),
+        None => None,
+    };
+    if let Some(old) = old {
+        figures::note_came(bytes);
+        figures::note_went(old);
+    }
+    old.is_some()
+}
+
+/// What a message may tell of the object at `ptr`.
+pub(crate) fn about(ptr: *const u8) -> Option<About> {
+    match find(ptr)? {
+        Found::Slab(slab) => slab.about(ptr),
+        Found::Large(large) => Some(large.about()),
+    }
+}
+
+/// Looks at all objects and all free slots, and tells what was written where nobody may. Called inside a passage, no lock
+/// held.
+pub(crate) fn sweep() {
+    (0..slab::CLASSES).for_each(bin::sweep);
+    large::sweep();
+}
+
+/// Lets go of all that waits. Called inside a passage, no lock held.
+pub(crate) fn relieve() {
+    quarantine::drain(0, release);
+}
+
+/// In a forked child: its numbers are not its parent's.
+pub(crate) fn reseed() {
+    random::seed();
+}

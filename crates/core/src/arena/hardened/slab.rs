@@ -1,0 +1,425 @@
+//! Slab: slots of one size, with what is known of them out of line.
+//!
+//! ```text
+//! run      | guard | slot 0 | slot 1 | ... | guard |
+//! record   0 kind | 4 number | 8 class | 12 slots | 16 base | 24 pages | 28 free | 32 next | 36 prev | 40 all | 44 flags
+//!          48 secret | 56 -
+//!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes asked for | -  | -
+//! marks    | state 8 | door 8 | lg of the alignment 8 |
+//! ```
+//! S1  Bit `i` is set exactly if slot `i` is `Free`; `free` is the number of set bits.
+//! S2  A slot that is `Free` or `Waiting` reads zero throughout; a slot that is `Live` has a canary behind what was asked for.
+//! S3  A slot that was found written while it was free is `Spoilt`: nobody gets it again.
+//! S4  The record stays its bin's for good: when the slab goes, `base` is null, and the next slab of that length takes it.
+//! The pages of a slab read class 0 in the page map, so that every free comes to look at the record.
+//! Lock: the bin's, for all but kind, class, slots, base and secret, which stand still while the slab lives.
+
+use super::about::About;
+use super::door::{Ask, Door};
+use crate::arena::cells::{Address, Number, Size};
+use crate::arena::misuse::Misuse;
+use crate::arena::record::{Kind, KindCell};
+use crate::extent::page_map;
+use crate::meta::{self, MetaRef, UNIT};
+use crate::size::{PAGE, SMALL_CLASSES, size_of_class};
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The class of objects of no bytes: their slots have no memory, and nobody may touch them.
+pub(super) const EMPTY: usize = SMALL_CLASSES;
+/// Classes of slots.
+pub(super) const CLASSES: usize = SMALL_CLASSES + 1;
+/// Slots of a slab, at most.
+const SLOTS_MAX: usize = 2048;
+/// Slots that a slab has at least.
+const SLOTS_MIN: usize = 8;
+/// Pages that a slab has at least.
+const PAGES_MIN: usize = 4;
+/// How much longer the slabs of a class with many are.
+const LONGER: usize = 4;
+
+/// Bytes from one slot of a class to the next.
+pub(super) const fn stride(class: usize) -> usize {
+    if class < SMALL_CLASSES {
+        size_of_class(class)
+    } else {
+        16
+    }
+}
+
+/// How long the slabs of a class are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Length {
+    Short = 0,
+    Long = 1,
+}
+
+/// Pages of a slab of `class`, guards apart.
+pub(super) const fn pages(class: usize, length: Length) -> usize {
+    let least = (stride(class) * SLOTS_MIN).div_ceil(PAGE);
+    let short = if least < PAGES_MIN { PAGES_MIN } else { least };
+    let most = SLOTS_MAX * stride(class) / PAGE;
+    match length {
+        Length::Short => short,
+        Length::Long if short * LONGER > most => most,
+        Length::Long => short * LONGER,
+    }
+}
+
+const fn slots_in(class: usize, pages: usize) -> usize {
+    pages * PAGE / stride(class)
+}
+
+/// What becomes of a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum State {
+    /// To be handed out.
+    Free = 0,
+    /// The application's.
+    Live = 1,
+    /// Freed, in the quarantine.
+    Waiting = 2,
+    /// Not to be used (S3).
+    Spoilt = 3,
+}
+
+/// What is known of a slot, or of an object with pages of its own.
+#[repr(C, align(16))]
+pub(super) struct Marks {
+    word: Number,
+    bytes: Number,
+    _spare: [Number; 2],
+}
+
+const _: () = assert!(size_of::<Marks>() == 16);
+
+impl Marks {
+    /// Of a free slot.
+    pub(super) const fn new() -> Self {
+        Self {
+            word: Number::new(0),
+            bytes: Number::new(0),
+            _spare: [const { Number::new(0) }; 2],
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.word.get() & 0xff {
+            0 => State::Free,
+            1 => State::Live,
+            2 => State::Waiting,
+            _ => State::Spoilt,
+        }
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.word.set(self.word.get() & !0xff | state as u32);
+    }
+
+    /// It is handed out for `ask`.
+    pub(super) fn begin(&self, ask: &Ask) {
+        let lg_align = ask.align.trailing_zeros();
+        let word = State::Live as u32 | (ask.door as u32) << 8 | lg_align << 16;
+        self.word.set(word);
+        self.bytes.set(ask.bytes as u32);
+    }
+
+    pub(super) fn door(&self) -> Door {
+        Door::from_number(self.word.get() >> 8 & 0xff)
+    }
+
+    pub(super) fn lg_align(&self) -> u32 {
+        self.word.get() >> 16 & 0xff
+    }
+
+    /// Bytes asked for.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get() as usize
+    }
+
+    pub(super) fn set_bytes(&self, bytes: usize) {
+        self.bytes.set(bytes as u32);
+    }
+}
+
+/// The record; bits and marks follow.
+#[repr(C, align(64))]
+pub(super) struct Slab {
+    kind: KindCell,
+    number: Number,
+    class: Number,
+    slots: Number,
+    base: Address,
+    pages: Number,
+    free: Number,
+    pub(super) next: Number,
+    pub(super) prev: Number,
+    /// The next of all records of the bin, those without memory among them.
+    pub(super) all: Number,
+    flags: Number,
+    secret: Size,
+}
+
+const _: () = assert!(size_of::<Slab>() == UNIT);
+
+/// The slab has guards.
+pub(super) const GUARDED: u32 = 1;
+/// It is in the list of those with room.
+pub(super) const LISTED: u32 = 2;
+/// It is long.
+pub(super) const LONG: u32 = 4;
+/// Nobody may touch its pages: it waits for use.
+pub(super) const SHUT: u32 = 8;
+
+/// A slab by its record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct SlabRef(NonNull<Slab>);
+
+// SAFETY: records stay mapped, and all fields are atomics.
+unsafe impl Send for SlabRef {}
+
+impl Deref for SlabRef {
+    type Target = Slab;
+    fn deref(&self) -> &Slab {
+        // SAFETY: records stay mapped, and all fields are atomics.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+const fn words(slots: usize) -> usize {
+    slots.div_ceil(64)
+}
+
+/// Bytes from the start of a record to its marks.
+const fn marks_at(slots: usize) -> usize {
+    UNIT + (words(slots) * size_of::<u64>()).next_multiple_of(size_of::<Marks>())
+}
+
+const fn units(slots: usize) -> usize {
+    (marks_at(slots) + slots * size_of::<Marks>()).div_ceil(UNIT)
+}
+
+impl SlabRef {
+    /// A record for slabs of that class and length, without memory. `None`: out of memory.
+    pub(super) fn create(class: usize, length: Length) -> Option<Self> {
+        let pages = pages(class, length);
+        let slots = slots_in(class, pages);
+        let record = meta::allocate(units(slots))?;
+        let slab: NonNull<Slab> = record.resolve();
+        let flags = if length == Length::Long { LONG } else { 0 };
+        // SAFETY: a record of that many units, ours alone.
+        unsafe {
+            slab.as_ptr()
+                .cast::<u8>()
+                .write_bytes(0, units(slots) * UNIT);
+            slab.as_ptr().write(Slab {
+                kind: KindCell::default(),
+                number: Number::new(record.number()),
+                class: Number::new(class as u32),
+                slots: Number::new(slots as u32),
+                base: Address::new(),
+                pages: Number::new(pages as u32),
+                free: Number::new(0),
+                next: Number::new(0),
+                prev: Number::new(0),
+                all: Number::new(0),
+                flags: Number::new(flags),
+                secret: Size::new(0),
+            });
+        }
+        Some(Self(slab))
+    }
+
+    /// Gives it the run at `base`, of [`SlabRef::pages`], which reads zero: all slots are free.
+    pub(super) fn begin(self, base: NonNull<u8>, secret: u64) {
+        let slots = self.slots();
+        for (at, word) in self.bits().iter().enumerate() {
+            let bits = (slots - at * 64).min(64);
+            word.store(u64::MAX >> (64 - bits), Ordering::Relaxed);
+        }
+        for slot in 0..slots {
+            self.marks(slot).set_state(State::Free);
+        }
+        self.free.set(slots as u32);
+        self.secret.set(secret as usize);
+        self.base.set(base.as_ptr());
+        self.kind.set(Kind::HardSlab);
+        let record = MetaRef::from_number(self.number());
+        for page in self.guarded_pages() {
+            page_map::set_record(page, record);
+        }
+    }
+
+    /// Takes its run from it: nobody finds it by an address any more.
+    pub(super) fn end(self) {
+        self.kind.set(Kind::Free);
+        for page in self.guarded_pages() {
+            page_map::set_record(page, None);
+        }
+        self.base.set(core::ptr::null_mut());
+    }
+
+    /// The pages of its run, guards among them.
+    fn guarded_pages(self) -> impl Iterator<Item = *mut u8> {
+        let run = self.run();
+        (0..self.pages() + 2).map(move |page| run.wrapping_add(page * PAGE))
+    }
+
+    /// Where its run begins: with a guard.
+    pub(super) fn run(self) -> *mut u8 {
+        self.base().wrapping_sub(PAGE)
+    }
+
+    /// The slab that `record` describes, if it describes one.
+    #[inline]
+    pub(super) fn from_record(record: MetaRef) -> Option<Self> {
+        let slab = Self(record.resolve());
+        (slab.kind.get() == Kind::HardSlab).then_some(slab)
+    }
+
+    pub(super) fn from_link(number: u32) -> Option<Self> {
+        Some(Self(MetaRef::from_number(number)?.resolve()))
+    }
+
+    pub(super) fn number(self) -> u32 {
+        self.number.get()
+    }
+
+    pub(super) fn class(self) -> usize {
+        (self.class.get() as usize).min(EMPTY)
+    }
+
+    pub(super) fn stride(self) -> usize {
+        stride(self.class())
+    }
+
+    /// Pages, guards apart.
+    pub(super) fn pages(self) -> usize {
+        self.pages.get() as usize
+    }
+
+    pub(super) fn slots(self) -> usize {
+        self.slots.get() as usize
+    }
+
+    pub(super) fn free(self) -> usize {
+        self.free.get() as usize
+    }
+
+    pub(super) fn base(self) -> *mut u8 {
+        self.base.get()
+    }
+
+    /// Whether it has memory now (S4).
+    pub(super) fn is_alive(self) -> bool {
+        self.kind.get() == Kind::HardSlab
+    }
+
+    pub(super) fn secret(self) -> u64 {
+        self.secret.get() as u64
+    }
+
+    pub(super) fn is(self, flag: u32) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    pub(super) fn set(self, flag: u32, on: bool) {
+        let others = self.flags.get() & !flag;
+        self.flags.set(if on { others | flag } else { others });
+    }
+
+    fn bits(&self) -> &[AtomicU64] {
+        let bits = self.0.as_ptr().cast::<u8>().wrapping_add(UNIT);
+        // SAFETY: as long as `create` made the record, in memory that stays mapped.
+        unsafe { core::slice::from_raw_parts(bits.cast(), words(self.slots.get() as usize)) }
+    }
+
+    /// What is known of slot number `slot`.
+    pub(super) fn marks(&self, slot: usize) -> &Marks {
+        let slots = self.slots.get() as usize;
+        let marks = self.0.as_ptr().cast::<u8>().wrapping_add(marks_at(slots));
+        // SAFETY: as long as `create` made the record; a number beyond the last slot is that of the last.
+        unsafe { &*marks.cast::<Marks>().add(slot.min(slots - 1)) }
+    }
+
+    /// Where slot number `slot` begins.
+    pub(super) fn object(self, slot: usize) -> *mut u8 {
+        self.base().wrapping_add(slot * self.stride())
+    }
+
+    /// The slot that starts at `ptr`.
+    pub(super) fn slot_of(self, ptr: *const u8) -> Result<usize, Misuse> {
+        let offset = ptr.addr().wrapping_sub(self.base().addr());
+        let slot = offset / self.stride();
+        if slot < self.slots() && slot * self.stride() == offset {
+            Ok(slot)
+        } else {
+            Err(Misuse::Interior)
+        }
+    }
+
+    /// Takes a free slot, by chance: it is the caller's, to begin or to spoil. `None`: there is none.
+    pub(super) fn take(self, random: u64) -> Option<usize> {
+        let bits = self.bits();
+        let first = (random >> 32) as usize % bits.len();
+        let (before, behind) = bits.split_at(first);
+        for (at, word) in (first..).zip(behind.iter().chain(before)) {
+            let free = word.load(Ordering::Relaxed);
+            if free != 0 {
+                let turn = random as u32 & 63;
+                let bit = (free.rotate_right(turn).trailing_zeros() + turn) & 63;
+                word.store(free & !(1 << bit), Ordering::Relaxed);
+                self.free.set(self.free.get() - 1);
+                return Some(at % bits.len() * 64 + bit as usize);
+            }
+        }
+        None
+    }
+
+    /// Slot number `slot` may be handed out again.
+    pub(super) fn give_back(self, slot: usize) {
+        if let Some(word) = self.bits().get(slot / 64) {
+            self.marks(slot).set_state(State::Free);
+            word.store(
+                word.load(Ordering::Relaxed) | 1 << (slot % 64),
+                Ordering::Relaxed,
+            );
+            self.free.set(self.free.get() + 1);
+        }
+    }
+
+    /// The door of the object at `ptr`, which is live and the caller's.
+    pub(super) fn door_at(self, ptr: *const u8) -> Option<Door> {
+        Some(self.marks(self.slot_of(ptr).ok()?).door())
+    }
+
+    /// What is known of the slot around `ptr`, as far as can be told without the lock.
+    pub(super) fn about(self, ptr: *const u8) -> Option<About> {
+        let offset = ptr.addr().wrapping_sub(self.base().addr());
+        let slot = offset / self.stride();
+        if slot >= self.slots() {
+            return None;
+        }
+        let marks = self.marks(slot);
+        Some(About {
+            bytes: marks.bytes(),
+            door: marks.door(),
+            class: self.stride(),
+            is_free: marks.state() != State::Live,
+        })
+    }
+
+    /// Asserts S1.
+    #[cfg(test)]
+    pub(super) fn check(self) {
+        let mut free = 0;
+        for slot in 0..self.slots() {
+            let is_set = self.bits()[slot / 64].load(Ordering::Relaxed) >> (slot % 64) & 1 != 0;
+            assert_eq!(is_set, self.marks(slot).state() == State::Free, "S1");
+            free += usize::from(is_set);
+        }
+        assert_eq!(free, self.free(), "S1");
+    }
+}

@@ -1,0 +1,329 @@
+//! The hardened arena beside its twin, a list of live ranges; refusals by the system; and each fault, committed and told.
+
+use super::*;
+use crate::arena::misuse::{self, report};
+use crate::size::PAGE;
+use crate::sys::simulated::child::alone;
+use crate::sys::simulated::memory as system;
+use core::ffi::CStr;
+use core::ptr;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % bound
+    }
+
+    /// Mostly small, sometimes large, sometimes nothing.
+    fn bytes(&mut self) -> usize {
+        match self.below(20) {
+            0 => 0,
+            1 => self.below(300_000),
+            2..5 => self.below(20_000),
+            _ => self.below(600),
+        }
+    }
+
+    fn align(&mut self) -> usize {
+        match self.below(12) {
+            0 => 1 << self.below(15),
+            1 => 1 << self.below(8),
+            _ => 1,
+        }
+    }
+}
+
+fn ask(bytes: usize, align: usize) -> Ask {
+    let door = Door::Malloc;
+    Ask { bytes, align, door }
+}
+
+fn malloc(bytes: usize) -> *mut u8 {
+    alloc(&ask(bytes, 1)).unwrap()
+}
+
+const FREE: Told = Told::of(Door::Malloc);
+
+fn check() {
+    (0..slab::CLASSES).for_each(bin::check);
+    large::check();
+}
+
+struct Twin {
+    live: BTreeMap<usize, (*mut u8, usize, u8)>,
+    dice: Dice,
+}
+
+impl Twin {
+    fn new(seed: u64) -> Self {
+        let live = BTreeMap::new();
+        let dice = Dice(seed);
+        Self { live, dice }
+    }
+
+    fn enter(&mut self, ptr: *mut u8, bytes: usize) {
+        let before = self.live.range(..=ptr.addr() + bytes).next_back();
+        assert!(
+            before.is_none_or(|(at, &(_, len, _))| at + len <= ptr.addr()),
+            "handed out twice"
+        );
+        assert_eq!(inspect(ptr), Some(Ok(bytes)), "A2");
+        assert_eq!(page_map::class_byte(ptr), 0);
+        let filling = self.dice.below(255) as u8 + 1;
+        // SAFETY: an object of that many bytes, the test's.
+        unsafe { ptr.write_bytes(filling, bytes) };
+        self.live.insert(ptr.addr(), (ptr, bytes, filling));
+    }
+
+    fn pick(&mut self) -> Option<(*mut u8, usize)> {
+        let count = self.live.len();
+        (count > 0).then_some(())?;
+        let at = *self.live.keys().nth(self.dice.below(count)).unwrap();
+        let (ptr, bytes, filling) = self.live.remove(&at).unwrap();
+        assert!(bytes_at(ptr, bytes).iter().all(|&byte| byte == filling));
+        Some((ptr, bytes))
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(100) {
+            0..52 => {
+                let (bytes, align) = (self.dice.bytes(), self.dice.align());
+                if let Some(ptr) = alloc(&ask(bytes, align)) {
+                    assert_eq!(ptr.addr() % align, 0);
+                    assert!(bytes == 0 || bytes_at(ptr, bytes).iter().all(|&byte| byte == 0));
+                    self.enter(ptr, bytes);
+                }
+            }
+            52..90 => {
+                if let Some((ptr, bytes)) = self.pick() {
+                    assert_eq!(dealloc(ptr, &FREE), Some(Ok(bytes)));
+                }
+            }
+            _ => {
+                if let Some((ptr, bytes)) = self.pick() {
+                    let wanted = bytes * (1 + self.dice.below(8)) / 4;
+                    let now = if resize(ptr, wanted) { wanted } else { bytes };
+                    let added = bytes_at(ptr, now).get(bytes..).unwrap_or(&[]).to_vec();
+                    assert!(added.iter().all(|&byte| byte == 0));
+                    self.enter(ptr, now);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        while let Some((ptr, bytes)) = self.pick() {
+            assert_eq!(dealloc(ptr, &FREE), Some(Ok(bytes)));
+        }
+        relieve();
+        check();
+        let out = |class| figures(class).bytes;
+        assert_eq!((0..crate::size::CLASSES).map(out).sum::<usize>(), 0);
+    }
+}
+
+fn bytes_at<'a>(ptr: *const u8, bytes: usize) -> &'a [u8] {
+    if bytes == 0 {
+        return &[];
+    }
+    // SAFETY: an object of that many bytes, the test's.
+    unsafe { core::slice::from_raw_parts(ptr, bytes) }
+}
+
+fn run(level: Hardening, seed: u64) {
+    prepare(level, 256 << 10);
+    let mut twin = Twin::new(seed);
+    for step in 0..6000 {
+        twin.step();
+        if step % 500 == 0 {
+            check();
+            sweep();
+        }
+    }
+    assert!(!misuse::is_any(), "nothing was misused");
+    twin.finish();
+    assert!(guard::runs() < 200, "idle runs go back");
+}
+
+#[test]
+fn random_operations_agree_with_the_twin() {
+    alone(|| run(Hardening::Strong, 1));
+}
+
+#[test]
+fn random_operations_agree_with_the_twin_where_pages_are_many() {
+    alone(|| run(Hardening::Paranoid, 2));
+}
+
+#[test]
+fn refusals_lose_nothing() {
+    alone(|| {
+        prepare(Hardening::Strong, 64 << 10);
+        let mut twin = Twin::new(3);
+        for round in 0..400 {
+            system::refuse(round % 7, 1 + round % 3);
+            (0..20).for_each(|_| twin.step());
+            check();
+        }
+        system::refuse(u64::MAX, 0);
+        assert!(system::refused().any(|name| name == "protect"));
+        assert!(!misuse::is_any());
+        twin.finish();
+    });
+}
+
+std::thread_local! {
+    static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hear(line: &CStr) {
+    HEARD.with(|heard| heard.borrow_mut().push(line.to_str().unwrap().to_string()));
+}
+
+/// The one line that comes of what is reported in `body`.
+fn told(body: impl FnOnce()) -> String {
+    misuse::set_callback(Some(hear));
+    body();
+    if misuse::is_any() {
+        misuse::deliver();
+    }
+    let mut heard = HEARD.take();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    heard.remove(0)
+}
+
+fn free_wrong(ptr: *mut u8, told: &Told) {
+    if let Some(Err(error)) = dealloc(ptr, told) {
+        report(error, ptr);
+    }
+}
+
+const SIZES: [usize; 6] = [1, 24, 100, 5000, 14_000, 100_000];
+
+#[test]
+fn every_wrong_free_is_told_and_changes_nothing() {
+    alone(|| {
+        prepare(Hardening::Strong, 1 << 20);
+        for bytes in SIZES {
+            let object = malloc(bytes);
+            let at = std::format!("{object:p}, {bytes} bytes by malloc");
+            for (what, wrong, offset) in [
+                ("wrong deallocation function", Told::of(Door::New), 0),
+                (
+                    "wrong size or alignment",
+                    Told {
+                        size: Size::Exact(bytes + 1),
+                        ..FREE
+                    },
+                    0,
+                ),
+                ("wrong size or alignment", Told { align: 64, ..FREE }, 0),
+                ("not the start of an allocation", FREE, 1),
+            ] {
+                let line = told(|| free_wrong(object.wrapping_add(offset), &wrong));
+                assert!(line.contains(what), "{line}");
+                assert!(offset > 0 || line.contains(&at), "{line}");
+                assert_eq!(inspect(object), Some(Ok(bytes)), "A3");
+            }
+            assert_eq!(dealloc(object, &FREE), Some(Ok(bytes)));
+            let line = told(|| free_wrong(object, &FREE));
+            assert!(
+                line.contains("double free") && line.contains("freed"),
+                "{line}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_byte_beyond_the_object_is_told_at_its_free_and_in_a_look() {
+    alone(|| {
+        prepare(Hardening::Strong, 1 << 20);
+        for bytes in [1, 24, 100, 5000, 14_000] {
+            for beyond in [0, 1, 6] {
+                let object = malloc(bytes);
+                // SAFETY: within the slot, whose class is larger by more.
+                unsafe {
+                    let place = object.add(bytes + beyond);
+                    let before = place.read();
+                    place.write(0);
+                    assert!(before != 0, "C1");
+                    assert!(told(|| free_wrong(object, &FREE)).contains("overflow"));
+                    assert!(told(sweep).contains("overflow"));
+                }
+                // The look made it whole.
+                assert_eq!(dealloc(object, &FREE), Some(Ok(bytes)));
+            }
+        }
+        let large = malloc(100_000);
+        // SAFETY: the object ends at a guard and begins within a page.
+        unsafe { large.sub(1).write(9) };
+        assert!(told(|| free_wrong(large, &FREE)).contains("underflow"));
+        assert!(told(sweep).contains("underflow"));
+        assert_eq!(dealloc(large, &FREE), Some(Ok(100_000)));
+    });
+}
+
+#[test]
+fn a_write_to_a_freed_object_is_told_and_its_slot_serves_nobody() {
+    alone(|| {
+        prepare(Hardening::Strong, 1 << 20);
+        let object = malloc(40);
+        assert_eq!(dealloc(object, &FREE), Some(Ok(40)));
+        // SAFETY: a slot of a slab, mapped; nobody has it.
+        unsafe { object.add(39).write(1) };
+        let line = told(relieve);
+        assert!(line.contains("write after free"), "{line}");
+        for _ in 0..3000 {
+            assert_ne!(malloc(40), object, "S3");
+        }
+    });
+}
+
+#[test]
+fn a_write_to_a_neighbour_that_is_free_is_told() {
+    alone(|| {
+        prepare(Hardening::Strong, 1 << 20);
+        let object = malloc(40);
+        // SAFETY: the slot behind, which is free as all others are; at the end of the slab the guard would be met.
+        unsafe {
+            let behind = object.add(48 + 3);
+            let place = if behind.addr() % (4 * PAGE) < 100 {
+                object.sub(3)
+            } else {
+                behind
+            };
+            place.write(1);
+        }
+        assert!(told(|| free_wrong(object, &FREE)).contains("overflow or write after free"));
+        assert!(
+            matches!(inspect(object), Some(Err(Misuse::DoubleFree))),
+            "it was freed all the same"
+        );
+    });
+}
+
+#[test]
+fn slots_come_by_chance_and_sizes_are_exact() {
+    alone(|| {
+        prepare(Hardening::Strong, 0);
+        let slots: Vec<usize> = (0..100).map(|_| malloc(40).addr()).collect();
+        let steps = slots.windows(2).filter(|pair| pair[1] == pair[0] + 48);
+        assert!(steps.count() < 10, "in order");
+        assert_eq!(
+            alloc(&ask(0, 16)).map(|ptr| inspect(ptr.cast_const())),
+            Some(Some(Ok(0)))
+        );
+        assert!(!owns(ptr::null()));
+        assert!(!owns((&raw const slots).cast()));
+    });
+}

@@ -1,0 +1,54 @@
+//! Hardening: what the level asks of the boot, of the end, and of a look in between.
+//!
+//! E1  From `strong` on all of the hardened arena is looked at when the process leaves through `exit`: what was written where
+//!     nobody may is told, though nobody freed or reused it. Registered with the first thread; no other process pays for it.
+//! E2  Pages are not made huge there: guards would stand in their midst.
+
+use super::modes;
+use crate::arena::hardened;
+use crate::options::Options;
+use crate::sys::process;
+use crate::thread::{self, passage::Passage};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+
+/// Takes over what the options say. Called once, by the boot.
+pub(super) fn prepare(options: &Options) {
+    if modes::is_hardening(options) {
+        hardened::prepare(options.hardening, options.quarantine);
+    }
+}
+
+/// Leaves out of `options` what does not go together with the level (E2).
+pub(super) fn amend(options: &mut Options) {
+    if modes::is_hardening(options) {
+        options.huge_budget = 0;
+    }
+}
+
+/// In a forked child: what it does by chance is not what its parent does.
+pub(super) fn note_child() {
+    if modes::hardened() {
+        hardened::reseed();
+    }
+}
+
+/// Has the look at the end registered, where one is wanted. May allocate from us.
+pub(super) fn arm() {
+    if modes::hardened() && !ARMED.swap(true, Ordering::Relaxed) && !process::at_exit(look_at_end) {
+        ARMED.store(false, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn look_at_end() {
+    let _passage = Passage::enter(thread::current().cache());
+    look();
+}
+
+/// Looks at everything that the hardened arena has. Called inside a passage, no lock held.
+pub(crate) fn look() {
+    if modes::hardened() {
+        hardened::sweep();
+    }
+}
