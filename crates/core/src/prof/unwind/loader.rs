@@ -1,7 +1,7 @@
 //! Asking the C library's loader who is at an address: glibc's `_dl_find_object`, from 2.35 on.
 //!
 //! It takes no lock and may be called in a signal handler, also while the thread is inside `dlopen`. Linking to it would
-//! ask for that version of the C library in every process; it is looked up in the loader's own table of symbols instead,
+//! ask for that version of the C library in every process; it is looked up in the library's own table of symbols instead,
 //! once.
 //!
 //! B1  What was there when the loader had started the program is never unloaded: the loader's list begins with it, its
@@ -10,6 +10,7 @@
 //! Source: glibc manual, "Dynamic Linker Introspection"; `struct dl_find_object` in `<dlfcn.h>`, `struct link_map` in `<link.h>`.
 
 use super::elf;
+use super::maps;
 use super::table::Tables;
 use crate::sys::image;
 use core::ffi::{c_int, c_void};
@@ -61,17 +62,16 @@ fn function() -> Option<Find> {
     // Relaxed: an address that every thread finds the same.
     let address = match FIND.load(Ordering::Relaxed) {
         UNKNOWN => {
-            let base = image::landmarks().loader;
-            let address = (base != 0)
-                .then(|| elf::exported(base, b"_dl_find_object", &mut Tables::fleeting()))
-                .flatten();
+            let library = maps::find(image::landmarks().library);
+            let address = library
+                .and_then(|base| elf::exported(base, b"_dl_find_object", &mut Tables::fleeting()));
             let address = address.unwrap_or(ABSENT);
             FIND.store(address, Ordering::Relaxed);
             address
         }
         address => address,
     };
-    // SAFETY: a function of that name in the loader is glibc's; not null.
+    // SAFETY: a function of that name in the C library is glibc's; not null.
     (address != ABSENT).then(|| unsafe { core::mem::transmute::<usize, Find>(address) })
 }
 

@@ -124,7 +124,13 @@ fn is_part_of_us(module: &Module) -> bool {
     let is_inside = |place: usize| place != 0 && (module.start..module.end).contains(&place);
     // What runs is there as long as it runs, and longer does nobody remember.
     let own = (find as fn(usize) -> Option<(Option<Name>, Module)>) as usize;
-    [landmarks.program, landmarks.loader, landmarks.vdso, own]
+    let image::Landmarks {
+        program,
+        loader,
+        vdso,
+        library,
+    } = landmarks;
+    [program, loader, vdso, library, own]
         .into_iter()
         .any(is_inside)
 }

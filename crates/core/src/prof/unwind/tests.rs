@@ -2,6 +2,7 @@
 //! of every kind, and on stacks that are spoiled.
 
 mod programs;
+mod spoiled;
 mod storm;
 mod truth;
 

@@ -94,7 +94,7 @@ pub(crate) fn maps() -> Option<File> {
     File::open(c"/proc/self/maps")
 }
 
-/// Addresses that the kernel told the process at its start; 0 where there is none.
+/// Addresses in what a process has from its start to its end; 0 where there is none.
 pub(crate) struct Landmarks {
     /// The program headers of the executable.
     pub program: usize,
@@ -102,6 +102,8 @@ pub(crate) struct Landmarks {
     pub loader: usize,
     /// The first byte of the kernel's own library.
     pub vdso: usize,
+    /// A function of the C library.
+    pub library: usize,
 }
 
 /// Those of this process.
@@ -112,6 +114,7 @@ pub(crate) fn landmarks() -> Landmarks {
         program: word(libc::AT_PHDR),
         loader: word(libc::AT_BASE),
         vdso: word(libc::AT_SYSINFO_EHDR),
+        library: libc::getauxval as *const () as usize,
     }
 }
 
@@ -161,6 +164,6 @@ mod tests {
         for place in [landmarks.program, landmarks.loader, landmarks.vdso] {
             assert!(place == 0 || copy_word(place).is_some());
         }
-        assert_ne!(landmarks.program, 0);
+        assert!(landmarks.program != 0 && landmarks.library != 0);
     }
 }
