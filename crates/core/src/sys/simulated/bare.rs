@@ -21,3 +21,8 @@ pub(crate) fn start(_entry: extern "C" fn() -> !) -> bool {
     ASKED.set(ASKED.get() + 1);
     false
 }
+
+/// Whether the calling thread is the bare one: as the real one says.
+pub(crate) fn is_current() -> bool {
+    crate::sys::linux::bare::is_current()
+}
