@@ -1,6 +1,7 @@
 //! Load: files become one profile with names, and notes for whoever reads the result.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jemoxide_profile::symbols::{FileReport, Fold, Found, Options, symbolize};
@@ -9,6 +10,9 @@ use jemoxide_profile::{Measure, Profile};
 use crate::arguments::heap::{By, NameArguments};
 use crate::failure::Failure;
 use crate::screen::numbers::{count, of_them};
+
+/// Work that is done sooner shows no progress.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A profile and what is to be said about it.
 #[derive(Debug)]
@@ -86,12 +90,16 @@ fn find_names(profile: &mut Profile, names: &NameArguments) -> Vec<String> {
         root: names.root.clone(),
         ..Options::default()
     };
-    // Draws on a terminal only, and goes away at the end.
+    // Draws on a terminal only, when it takes long enough to be read, and goes away at the end.
+    let begun = Instant::now();
     let bar = ProgressBar::new(0);
     let style =
         ProgressStyle::with_template("  looking up names {bar:30} {percent:>3} %  {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let reports = symbolize(profile, &options, &mut |progress| {
+        if begun.elapsed() < PATIENCE {
+            return;
+        }
         bar.set_length(progress.all as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(progress.file.to_owned());
