@@ -73,6 +73,7 @@
 /* Names of mallctl that jemalloc has not; docs/COMPAT.md tells their types. */
 #define JEMOXIDE_PURGE "jemoxide.purge"
 #define JEMOXIDE_RSS "jemoxide.rss"
+#define JEMOXIDE_CONTROL "jemoxide.control"
 #define JEMOXIDE_HEAP_USED "jemoxide.heap_used"
 #define JEMOXIDE_HEAP_LIMIT_SOFT "jemoxide.heap_limit_soft"
 #define JEMOXIDE_HEAP_LIMIT_HARD "jemoxide.heap_limit_hard"

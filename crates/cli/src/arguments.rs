@@ -20,6 +20,7 @@ use heap::{ConvertArguments, DiffArguments, ReportArguments};
     after_help = "Examples:
   jemoxide run                        compare glibc's malloc with jemoxide
   jemoxide run python3 script.py      run a program on jemoxide
+  jemoxide top --run server           run a program and watch its memory
   jemoxide classes                    which sizes the allocator hands out
   jemoxide conf                       which options are in force, and why
   jemoxide report app.4711.heap       where a program's memory was allocated
@@ -36,6 +37,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a program on jemoxide; without a program, compare glibc and jemoxide.
     Run(RunArguments),
+    /// Watch a living process: where its memory is, its arenas, size classes and hottest stacks.
+    Top(TopArguments),
+    /// Print the figures of a process once: of a living one, or from a file that it left.
+    Stats(StatsArguments),
     /// Print the table of size classes: the sizes that requests are rounded up to.
     Classes(ClassesArguments),
     /// Print the options in force, and where each value comes from.
@@ -127,6 +132,77 @@ pub(crate) struct ComparisonArguments {
     /// Steady requests in a run [default: as many as take about 0.6 s]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     pub(crate) requests: Option<u64>,
+}
+
+/// `jemoxide top`.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "jemoxide top [OPTIONS] PID|FILE\n       jemoxide top [OPTIONS] --run PROGRAM [ARGS]...",
+    after_help = "\
+The process must have its live channel open: started with
+JEMOXIDE_CONF=control:/tmp/jemoxide, or opened by the program (mallctl
+jemoxide.control, jemoxide::open_channel), or by a signal (control_signal:12 and
+kill -12 PID). It is for its owner alone, works from outside of containers, and
+is never open by itself. --run opens it.
+
+Keys: Tab arenas, size classes, stacks; p profiling on and off; q leaves. A
+program started by --run is ended (SIGTERM) when the watch is left.
+
+Where standard output is no terminal, a line is printed every second."
+)]
+pub(crate) struct TopArguments {
+    /// A process, or the file of its live channel (the option control, a dot and its process id)
+    #[arg(
+        value_name = "PID|FILE",
+        required_unless_present = "run",
+        conflicts_with = "run"
+    )]
+    pub(crate) of: Option<PathBuf>,
+
+    /// Start this program and watch it
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true)]
+    pub(crate) run: Vec<OsString>,
+
+    /// The library to preload [default: libjemoxide.so beside this command, or in ../lib]
+    #[arg(long, value_name = "PATH", requires = "run")]
+    pub(crate) library: Option<PathBuf>,
+
+    /// Seconds from one look to the next
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) every: f64,
+
+    /// Lines to print, where standard output is no terminal [default: until the process ends]
+    #[arg(long, value_name = "LINES")]
+    pub(crate) count: Option<u64>,
+}
+
+/// Seconds that make sense between two looks.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("0.1 to 3600 seconds".to_owned())
+    }
+}
+
+/// `jemoxide stats`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  jemoxide stats 4711              a living process with its live channel open
+  jemoxide stats /tmp/jemoxide.12  the file of such a channel
+  jemoxide stats saved.json        what malloc_stats_print wrote (letter J)
+  jemoxide stats --json 4711       for other programs; bytes and seconds
+
+How a process opens its channel: jemoxide top --help.")]
+pub(crate) struct StatsArguments {
+    /// A process, or a file with figures
+    #[arg(value_name = "PID|FILE")]
+    pub(crate) of: PathBuf,
+
+    /// The figures as JSON, for other programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `jemoxide classes`.

@@ -3,6 +3,8 @@
 //! ```text
 //! jemoxide run PROGRAM   run/       start it with the library preloaded, wait, show one screen
 //! jemoxide run           compare/   the built-in workload, on glibc's malloc and on jemoxide
+//! jemoxide top PID     top/      watch a living process
+//! jemoxide stats PID   stats/    its figures, once
 //! jemoxide classes       classes.rs the size-class table
 //! jemoxide conf          conf.rs    the options in force, and where they come from
 //! jemoxide report        heap/      what heap profiles say
@@ -11,7 +13,7 @@
 //! ```
 //!
 //! Beneath them: `launch/` (find the library, start a child, wait for it), `report/` (the figures a
-//! process left), `workload/` (the key-value store), `screen/` (numbers and tables as text).
+//! process left), `live/` (those of a living one), `workload/` (the key-value store), `screen/` (numbers and tables as text).
 //!
 //! The command itself stays on the system's allocator: the built-in workload runs in child processes
 //! of this same binary, and only what is preloaded decides which allocator they get.
@@ -23,9 +25,12 @@ mod conf;
 mod failure;
 mod heap;
 mod launch;
+mod live;
 mod report;
 mod run;
 mod screen;
+mod stats;
+mod top;
 mod workload;
 
 use std::process::ExitCode;
@@ -38,6 +43,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(run) if run.command.is_empty() => compare::compare(&run),
         Command::Run(run) => run::run(&run),
+        Command::Top(top) => top::watch(&top),
+        Command::Stats(stats) => stats::show(&stats),
         Command::Classes(classes) => classes::print(&classes),
         Command::Conf(conf) => conf::print(&conf),
         Command::Report(report) => heap::report::print(&report),

@@ -37,10 +37,10 @@ mod thread;
 
 #[cfg(not(loom))]
 pub use api::{
-    Arena, Decay, Jemoxide, Limits, MisuseCallback, SoftLimitCallback, Stats, arenas, check_heap,
-    flush_thread_cache, idle, limits, mallctl, printing::stats_print, purge, rss, set_decay_ms,
-    set_heap_limit_hard, set_heap_limit_soft, set_misuse_callback, set_soft_limit_callback,
-    settings, stats,
+    Arena, ChannelError, Decay, Jemoxide, Limits, MisuseCallback, SoftLimitCallback, Stats, arenas,
+    check_heap, close_channel, flush_thread_cache, idle, limits, mallctl, open_channel,
+    printing::stats_print, purge, rss, set_decay_ms, set_heap_limit_hard, set_heap_limit_soft,
+    set_misuse_callback, set_soft_limit_callback, settings, stats,
 };
 #[cfg(not(loom))]
 pub use stats::rss::RssReport;

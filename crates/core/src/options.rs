@@ -333,6 +333,10 @@ pub struct Options {
     pub stats_interval_opts: StatsLetters,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
     pub report_dir: &'static [u8],
+    /// `control`: where the process opens its live channel, as this and its number; empty for nowhere.
+    pub control: &'static [u8],
+    /// `control_signal`: the signal that opens it instead of the start; 0 for none.
+    pub control_signal: usize,
     /// `abort`: what would be a warning ends the process.
     pub abort: bool,
     /// `xmalloc`: a request that fails ends the process.
@@ -462,6 +466,8 @@ impl Options {
         stats_interval: -1,
         stats_interval_opts: StatsLetters::NONE,
         report_dir: &[],
+        control: b"",
+        control_signal: 0,
         abort: false,
         xmalloc: false,
         junk: Junk::Never,

@@ -257,6 +257,7 @@ fn jemoxide() -> Result<String, String> {
         "\n/* Names of mallctl that jemalloc has not; docs/COMPAT.md tells their types. */\n\
          #define JEMOXIDE_PURGE \"jemoxide.purge\"\n\
          #define JEMOXIDE_RSS \"jemoxide.rss\"\n\
+         #define JEMOXIDE_CONTROL \"jemoxide.control\"\n\
          #define JEMOXIDE_HEAP_USED \"jemoxide.heap_used\"\n\
          #define JEMOXIDE_HEAP_LIMIT_SOFT \"jemoxide.heap_limit_soft\"\n\
          #define JEMOXIDE_HEAP_LIMIT_HARD \"jemoxide.heap_limit_hard\"\n\

@@ -37,7 +37,8 @@ impl HowEnded {
         }
     }
 
-    fn of(status: ExitStatus) -> Self {
+    /// What the system tells of an end.
+    pub(crate) fn of(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(code), _) => Self::Exit(code as u8),
             (None, signal) => Self::Signal {

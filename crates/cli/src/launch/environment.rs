@@ -80,6 +80,15 @@ pub(crate) fn put_on_allocator(
     Ok(())
 }
 
+/// Adds one option of the allocator's to those that `command` will get from [`put_on_allocator`].
+pub(crate) fn add_option(command: &mut Command, option: impl AsRef<OsStr>) {
+    let before = command
+        .get_envs()
+        .find(|(name, _)| *name == OPTIONS)
+        .and_then(|(_, value)| value.map(OsStr::to_owned));
+    command.env(OPTIONS, joined_last(before.as_deref(), option.as_ref()));
+}
+
 /// A path of the library that `LD_PRELOAD` can hold: its own, or a link in the private directory when
 /// its own contains a separator.
 fn spellable(library: &Library, scratch: &Scratch) -> Result<PathBuf, Failure> {

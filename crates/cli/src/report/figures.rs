@@ -92,10 +92,7 @@ impl Figures {
 
 /// The report in `bytes` (rule F1).
 pub(crate) fn parse(bytes: &[u8]) -> Result<Report, Unreadable> {
-    let mut words = Words {
-        bytes,
-        length: bytes.len(),
-    };
+    let mut words = Words::of(bytes);
     if words.next()? != MAGIC {
         return Err(Unreadable::NotAReport);
     }
@@ -116,7 +113,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Report, Unreadable> {
     })
 }
 
-fn snapshot(words: &mut Words<'_>) -> Result<Snapshot, Unreadable> {
+/// The next words as books.
+pub(crate) fn snapshot(words: &mut Words<'_>) -> Result<Snapshot, Unreadable> {
     let mut snapshot = Snapshot {
         allocated: words.next()?,
         active: words.next()?,
@@ -140,7 +138,8 @@ fn snapshot(words: &mut Words<'_>) -> Result<Snapshot, Unreadable> {
     Ok(snapshot)
 }
 
-fn rss(words: &mut Words<'_>) -> Result<RssReport, Unreadable> {
+/// The next words as the resident set, line by line.
+pub(crate) fn rss(words: &mut Words<'_>) -> Result<RssReport, Unreadable> {
     Ok(RssReport {
         rss: words.next()?,
         live: words.next()?,
@@ -182,13 +181,23 @@ fn content(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-struct Words<'a> {
+/// Bytes, read word by word.
+pub(crate) struct Words<'a> {
     bytes: &'a [u8],
     length: usize,
 }
 
-impl Words<'_> {
-    fn next(&mut self) -> Result<u64, Unreadable> {
+impl<'a> Words<'a> {
+    /// All of them are ahead.
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            length: bytes.len(),
+        }
+    }
+
+    /// The next word; [`Unreadable::Truncated`] at the end.
+    pub(crate) fn next(&mut self) -> Result<u64, Unreadable> {
         let (word, rest) = self
             .bytes
             .split_first_chunk::<WORD_BYTES>()

@@ -10,4 +10,4 @@ mod family;
 mod figures;
 
 pub(crate) use family::{Family, Others};
-pub(crate) use figures::{Figures, Unreadable};
+pub(crate) use figures::{Figures, Unreadable, Words, rss, snapshot};

@@ -5,6 +5,7 @@
 mod alloc;
 mod arenas;
 mod block;
+mod channel;
 mod container;
 mod extended;
 mod flags;
@@ -29,6 +30,7 @@ pub use alloc::{
     alloc_zeroed_aligned, alloc_zeroed_hit, alloc_zeroed_missed, refuse,
 };
 pub use arenas::{Arena, Decay, Stats, arenas, stats};
+pub use channel::{ChannelError, close_channel, open_channel};
 pub use container::{Container, Pressure, container};
 pub use extended::{alloc_with, dealloc_sized_with, dealloc_with, realloc_with};
 pub use flags::Flags;

@@ -13,7 +13,7 @@
 
 use super::options::{self, News, Origin};
 use super::{
-    container, fork, hardening, limit, modes, purger, report, stats_print, tcache, upkeep,
+    channel, container, fork, hardening, limit, modes, purger, report, stats_print, tcache, upkeep,
 };
 use crate::arena::{depot, manual};
 use crate::extent::{DirtyBound, HEAP};
@@ -180,6 +180,7 @@ fn prepare(options: &Options) -> bool {
     registry::prepare(orphans, modes::watch_all(options), !options.tcache);
     report::prepare(options);
     stats_print::prepare(options);
+    channel::prepare(options);
     warned
 }
 
@@ -241,6 +242,7 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
         report::arm();
         stats_print::arm();
         hardening::arm();
+        channel::arm();
         Some(cache)
     })
 }

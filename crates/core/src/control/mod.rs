@@ -1,6 +1,7 @@
 //! Control: start, options, forks, what is done now and then, what is reported.
 
 pub(crate) mod boot;
+pub(crate) mod channel;
 pub(crate) mod container;
 mod fork;
 pub(crate) mod hardening;

@@ -19,7 +19,9 @@
 //!     milliseconds on a busy machine.
 //! P8  It gives way before its time is over, while it holds no lock: were it put aside with one, on a busy machine
 //!     everybody would wait for it for milliseconds.
+//! P9  While the live channel is open (see `channel`) it stays to serve it, also where it is not to purge.
 
+use super::channel::{self, Service};
 use super::{boot, upkeep};
 use crate::extent::{Earner, HEAP, Pressure, pressure};
 use crate::meta::limit;
@@ -136,7 +138,8 @@ pub(super) fn switch_off() {
 /// Waits until one that was told to leave has left, or another was called for. Outside the fork gate.
 pub(crate) fn wait_until_gone() {
     // Who forks, and comes here from a handler of the program's, keeps it from its steps.
-    while bare::is_present() && !is_on() && !passage::is_closer() {
+    let leaves = || !is_on() && !channel::is_open();
+    while bare::is_present() && leaves() && !passage::is_closer() {
         futex::pause(LEAVING_NS);
     }
 }
@@ -201,6 +204,11 @@ fn settle() {
     LEVEL.store(level, Ordering::SeqCst);
     // One that is there takes the watch back in its next round.
     watch();
+    hurry();
+}
+
+/// Wakes it, if it is there and sleeps.
+pub(super) fn hurry() {
     BELL.fetch_add(1, Ordering::Relaxed);
     futex::wake(&BELL, 1);
 }
@@ -229,7 +237,7 @@ fn unwatch() {
 /// Whether it is to be started. Cheap while it is not.
 pub(super) fn is_wanted(now_ns: u64) -> bool {
     let level = level();
-    if level == 0 || RUNNING.load(Ordering::SeqCst) {
+    if level == 0 && !channel::is_open() || RUNNING.load(Ordering::SeqCst) {
         return false;
     }
     let retry_at = RETRY_AT.load(Ordering::Relaxed);
@@ -239,6 +247,9 @@ pub(super) fn is_wanted(now_ns: u64) -> bool {
         }
         RETRY_AT.store(0, Ordering::Relaxed);
         watch();
+    }
+    if channel::is_open() {
+        return true;
     }
     // All that idles is part of what is used: a small process need not add it up.
     limit::used() > level && excess() > level || HEAP.is_earning_due(now_ns)
@@ -252,12 +263,11 @@ pub(super) fn is_possible() -> bool {
 /// Whether there is one that does what is due, so that callers need not, unless memory is short. One that sleeps is
 /// woken where more idles than may.
 pub(super) fn takes_over() -> bool {
-    if !RUNNING.load(Ordering::Relaxed) || pressure::now() != Pressure::Calm {
+    if !RUNNING.load(Ordering::Relaxed) || level() == 0 || pressure::now() != Pressure::Calm {
         return false;
     }
     if HEAP.is_pressed() && !HURRIED.swap(true, Ordering::Relaxed) {
-        BELL.fetch_add(1, Ordering::Relaxed);
-        futex::wake(&BELL, 1);
+        hurry();
     }
     true
 }
@@ -314,22 +324,26 @@ extern "C" fn run() -> ! {
     bare::set_name(c"jemoxide-purge");
     bare::set_ordinary();
     MAY_READ.store(bare::own_files(), Ordering::Relaxed);
+    // SAFETY: there is one runner of the errand, and the last one has left.
+    let mut service = unsafe { channel::service() };
     loop {
         RUNNING.store(true, Ordering::SeqCst);
         unwatch();
-        live();
+        live(&mut service);
         RUNNING.store(false, Ordering::SeqCst);
         watch();
         // P3: what was idle before `watch` is seen here, what is idle after it is noticed by others.
         let enough = level() > 0 && inside(excess) > level().max(ENOUGH / 8);
-        if (!enough || process::exceeds_process_rights()) && ERRAND.finish() {
+        let stays = enough || has_channel();
+        if (!stays || process::exceeds_process_rights()) && ERRAND.finish() {
+            service.leave();
             bare::leave();
         }
     }
 }
 
 /// Rounds until there is nothing left to do.
-fn live() {
+fn live(service: &mut Service) {
     let patience = PATIENCE.load(Ordering::Relaxed);
     let mut surplus = usize::MAX;
     let (mut changed_ns, mut much_ns) = (clock::now_ns(), clock::now_ns());
@@ -338,7 +352,8 @@ fn live() {
         unwatch();
         // Before the round: who is in a hurry during it cuts the pause short.
         let bell = BELL.load(Ordering::Relaxed);
-        let more = round();
+        let more = level() != 0 && round();
+        serve(service);
         let (now, left) = (clock::now_ns(), inside(upkeep::surplus));
         count(now - begin_ns);
         begin_ns = now;
@@ -355,7 +370,7 @@ fn live() {
         }
         let earning = inside(|| HEAP.is_earning_near(now));
         let at_rest = left == 0 || now - changed_ns > patience || now - much_ns > LITTLE_NS;
-        if level() == 0 || at_rest && !earning {
+        if (level() == 0 || at_rest && !earning) && !has_channel() {
             break;
         }
         futex::wait_for(&BELL, bell, if more { PAUSE_NS / 5 } else { PAUSE_NS });
@@ -364,6 +379,24 @@ fn live() {
     // Where it left for its rights, what is idle is its successor's.
     if surplus != usize::MAX && !process::exceeds_process_rights() {
         LEFT.store(surplus, Ordering::Relaxed);
+    }
+}
+
+/// Whether there is a channel to be served (P6, P9).
+fn has_channel() -> bool {
+    MAY_READ.load(Ordering::Relaxed) && channel::is_open()
+}
+
+/// Does what the live channel asks for, if it is open.
+fn serve(service: &mut Service) {
+    if !has_channel() {
+        service.leave();
+        return;
+    }
+    inside(|| service.find_file());
+    if service.is_due() {
+        inside(|| service.look());
+        service.show();
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn take(out: &mut RssReport) {
     let mut ours = Ours::default();
     let is_divided = read_maps(|mapping| add(mapping, is_measured, &mut ours, out));
     if !is_divided {
-        out.rss = statm();
+        out.rss = resident();
         if is_measured {
             ours.survey(0, 1 << 47);
         }
@@ -209,7 +209,7 @@ fn read_maps(mut each: impl FnMut(&Mapping)) -> bool {
 }
 
 /// Bytes of the resident set by the short list of the system's; 0: it does not tell.
-fn statm() -> u64 {
+pub(crate) fn resident() -> u64 {
     let mut text = [0; 128];
     let count = File::open(c"/proc/self/statm").and_then(|mut file| file.read(&mut text));
     let text = text.get(..count.unwrap_or(0)).unwrap_or_default();

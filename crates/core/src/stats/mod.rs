@@ -2,6 +2,7 @@
 
 #[cfg(not(loom))]
 pub(crate) mod accounts;
+pub mod live;
 pub mod maps;
 #[cfg(not(loom))]
 pub(crate) mod print;

@@ -189,6 +189,32 @@ impl Part {
 }
 
 impl RssReport {
+    /// Nothing is known.
+    pub const ZERO: Self = Self {
+        rss: 0,
+        live: 0,
+        internal_slack: 0,
+        free_slots: 0,
+        thread_caches: 0,
+        depot: 0,
+        run_cache: 0,
+        dirty: 0,
+        muzzy: 0,
+        huge_rounding: 0,
+        arenas: 0,
+        metadata: 0,
+        stacks: 0,
+        files: 0,
+        other: 0,
+        unexplained: 0,
+        live_untouched: 0,
+        slots_untouched: 0,
+        retained: 0,
+        swapped: 0,
+        is_measured: 0,
+        is_divided: 0,
+    };
+
     /// The bytes of a line.
     pub const fn bytes(&self, part: Part) -> u64 {
         match part {

@@ -3,6 +3,7 @@
 //! | rank | lock | guards |
 //! |---|---|---|
 //! | 0 | report | the report's file |
+//! | 0 | channel | where the live channel's file is |
 //! | 0 | ids | ids of explicit caches |
 //! | 0 | events | handlers of threads' events, for who registers one |
 //! | 1 | registry | the list of thread caches |

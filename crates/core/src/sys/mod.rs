@@ -15,6 +15,8 @@
 //! | `futex` | sleep while a word has a value; may wake early |
 //! | `bare` | one thread of our own, unknown to the C library |
 //! | `thread` | the thread word, the exit key, the fork handlers |
+//! | `shared` | files that other processes read and write too; never mapped |
+//! | `signal` | a handler of our own, where the options ask for one |
 //! | `process` | environment, messages, files, the end |
 //!
 //! Y1  No call here allocates from us, sets `errno` on success, or is a cancellation point, but for
@@ -44,6 +46,6 @@ pub(crate) mod simulated;
 
 #[cfg(not(test))]
 pub(crate) use linux::{bare, clock, files, memory};
-pub(crate) use linux::{cpu, futex, image, process, registers, thread};
+pub(crate) use linux::{cpu, futex, image, process, registers, shared, signal, thread};
 #[cfg(test)]
 pub(crate) use simulated::{bare, clock, files, memory};

@@ -127,6 +127,11 @@ pub(crate) fn figures(now_ns: u64) -> Figures {
     }
 }
 
+/// The memory that the container allows, as far as that was read; 0: none.
+pub(super) fn known_limit() -> u64 {
+    LIMIT.load(Ordering::Relaxed)
+}
+
 impl State {
     const fn new() -> Self {
         Self {

@@ -43,6 +43,8 @@ pub(crate) enum Due {
     Nothing,
     /// The purge thread is wanted.
     Start,
+    /// The live channel was opened.
+    Channel,
     /// The purge thread was told to leave; the caller waits until it has.
     Leave,
     /// Objects are to be made.

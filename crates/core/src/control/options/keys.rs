@@ -158,6 +158,8 @@ rows! {
     stats_interval: Count(stats_interval, within(-1, i64::MAX)) "bytes allocated between prints of statistics; -1: none";
     stats_interval_opts: Letters(stats_interval_opts) "letters as for stats_print_opts";
     report_dir: Path(report_dir) "where the process keeps its report for jemoxide run";
+    control: Path(control) "where jemoxide top and stats find the live process";
+    control_signal: Number(control_signal, within(0, 64)) "signal that opens control, 12 is SIGUSR2; 0: the start does";
     abort: Switch(abort) "what would be a warning ends the process";
     xmalloc: Switch(xmalloc) "a request that fails ends the process";
     junk: Junk(junk) "new memory is filled with 0xa5, freed memory with 0x5a";

@@ -158,6 +158,13 @@ pub(crate) fn own_files() -> bool {
     ok(result).is_some()
 }
 
+/// Whether [`own_files`] can be done on this system.
+pub(crate) fn can_own_files() -> bool {
+    const NONE: usize = u32::MAX as usize;
+    // SAFETY: there is no such descriptor to close.
+    ok(unsafe { syscall(libc::SYS_close_range, [NONE, NONE, 0, 0, 0, 0]) }).is_some()
+}
+
 /// Names the calling thread, at most 15 bytes.
 pub(crate) fn set_name(name: &CStr) {
     let name = name.as_ptr().expose_provenance();

@@ -10,6 +10,8 @@ pub(crate) mod image;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod registers;
+pub(crate) mod shared;
+pub(crate) mod signal;
 pub(crate) mod thread;
 
 mod call;

@@ -4,7 +4,7 @@
 use core::cell::Cell;
 
 pub(crate) use crate::sys::linux::bare::{
-    forget, is_present, leave, own_files, set_name, set_ordinary,
+    can_own_files, forget, is_present, leave, own_files, set_name, set_ordinary,
 };
 
 std::thread_local! {

@@ -1,7 +1,8 @@
 //! `jemoxide.*`: what the original has no key for.
 
 use super::super::row::{Access, Kind, Row, both, read, row};
-use super::{Call, Refusal};
+use super::{Call, Due, Refusal};
+use crate::control::channel::{self, Refused};
 use crate::control::{container, limit, rss_text, upkeep};
 use crate::extent::{DirtyBound, HEAP, Pressure};
 use crate::meta::limit as counts;
@@ -26,6 +27,7 @@ pub(in super::super) enum Key {
     DecayAdaptive,
     DirtyMax,
     DirtyShare,
+    Control,
 }
 
 const fn key(key: Key) -> super::Key {
@@ -71,6 +73,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     both("jemoxide.dirty_max", Kind::Size, key(Key::DirtyMax)),
     both("jemoxide.dirty_share", Kind::Size, key(Key::DirtyShare)),
+    both("jemoxide.control", Kind::Text, key(Key::Control)),
 ];
 
 pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
@@ -151,6 +154,31 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
             }
             Ok(())
         }
+        // Not a text that stays: the next channel's takes its place.
+        Key::Control => {
+            call.request.give(channel::name())?;
+            // SAFETY: the caller's value is a C string, or null.
+            match unsafe { call.request.take_text() }? {
+                None => Ok(()),
+                Some(None | Some(b"")) => {
+                    channel::close();
+                    Ok(())
+                }
+                Some(Some(base)) => {
+                    channel::open(base).map_err(refusal)?;
+                    call.due = Due::Channel;
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+const fn refusal(why: Refused) -> Refusal {
+    match why {
+        Refused::Rights => Refusal::Forbidden,
+        Refused::Path => Refusal::Invalid,
+        Refused::System | Refused::File => Refusal::Failed,
     }
 }
 
