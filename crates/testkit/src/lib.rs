@@ -11,6 +11,7 @@
 //!        |-------> child       runs one, under a watchdog and limits; reads how it ended
 //!        |-------> misuse      the misuse suite's programs, and what became of each case
 //!        |-------> naive       random operations against a list of live ranges
+//!        |-------> refusal     runs one whose library's system calls fail, by number
 //!        '-------> facts       tables of the C surface, as data
 //! ```
 //!
@@ -26,3 +27,4 @@ pub mod facts;
 pub mod linkage;
 pub mod misuse;
 pub mod naive;
+pub mod refusal;
