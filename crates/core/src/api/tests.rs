@@ -5,6 +5,7 @@
 //! | `model` | the driver: random operations against a list of live ranges |
 //! | `random` | does it keep its promises, alone and with threads? |
 //! | `refusal` | does it keep them when the system refuses, at whatever call? |
+//! | `refused_control` | and while arenas, limits, figures and forks are at work? |
 //! | `clock` | does idle memory leave when its time has come, and not before? |
 //! | `container` | does it shrink as the limit of a container comes near? |
 //! | `repeat` | do the same operations give the same addresses? |
@@ -18,4 +19,5 @@ mod limit;
 mod model;
 mod random;
 mod refusal;
+mod refused_control;
 mod repeat;

@@ -1,10 +1,12 @@
 //! Idle memory and time: the clock stands still unless it is turned.
 
+use super::model::{Model, Plan, assert_empty};
 use crate::api::{alloc, dealloc, footprint, trim};
 use crate::extent::HEAP;
 use crate::size::PAGE;
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::{bare, clock, memory};
+use jemoxide_testkit::naive::LiveRanges;
 use std::vec::Vec;
 
 const MS: u64 = 1_000_000;
@@ -252,5 +254,47 @@ fn trimming_reaches_what_lies_behind_gigabytes_of_another_kind() {
         assert!(footprint().dirty >= 8 * (600 << 20));
         trim();
         assert_eq!(footprint().dirty, 0);
+    });
+}
+
+/// A clock that jumps: days ahead, as after a sleep of the machine, and back, as the contract excludes and a process that
+/// was stored and continued elsewhere may see. Nothing is lost, and idle memory leaves once the clock has caught up.
+#[test]
+fn a_clock_that_jumps_loses_nothing() {
+    alone(|| {
+        let live = LiveRanges::new();
+        let plan = Plan {
+            most_bytes: 16 << 20,
+            most_blocks: 2000,
+            max_size: 1 << 20,
+            max_align: 4096,
+            may_fail: false,
+            ages: true,
+        };
+        let mut model = Model::new(plan, 3, &live);
+        for step in 0..3000 {
+            model.step();
+            match model.dice.below(200) {
+                0 => clock::turn(3_600_000_000_000),
+                1 => clock::turn(1 << 50),
+                2 => clock::turn_back(1),
+                3 => clock::turn_back(5_000_000_000),
+                4 => clock::turn_back(u64::MAX),
+                5 => idle_along(),
+                _ => {}
+            }
+            if step % 1000 == 999 {
+                model.check(true);
+            }
+        }
+        model.clear();
+        model.check(true);
+        clock::turn(1 << 60);
+        for _ in 0..40 {
+            clock::turn(1_000_000_000);
+            idle_along();
+        }
+        assert_eq!(footprint().dirty, 0);
+        assert_empty();
     });
 }

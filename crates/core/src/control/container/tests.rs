@@ -1,3 +1,6 @@
+#[path = "tests/changing.rs"]
+mod changing;
+
 use super::*;
 use crate::arena;
 use crate::sys::cpu;

@@ -20,3 +20,8 @@ pub(crate) fn fine_ns() -> u64 {
 pub(crate) fn turn(nanoseconds: u64) {
     NOW.set(NOW.get() + nanoseconds);
 }
+
+/// Moves this thread's clock back, as no clock of the contract does.
+pub(crate) fn turn_back(nanoseconds: u64) {
+    NOW.set(NOW.get().saturating_sub(nanoseconds));
+}

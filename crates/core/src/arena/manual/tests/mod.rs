@@ -27,7 +27,7 @@ fn arena(table: *mut Hooks, decay_ms: (isize, isize)) -> ArenaRef {
 }
 
 impl ArenaRef {
-    fn check(self) {
+    pub(crate) fn check(self) {
         self.with(|books| books.check());
     }
 }
