@@ -1,8 +1,6 @@
 //! Any text as options: nothing breaks, every complaint is one line, and what is shown reads back as it is.
-#![no_main]
 
 use jemoxide::settings::{Origin, explain};
-use libfuzzer_sys::fuzz_target;
 
 /// Key and value of each option after `text`, and what was complained of.
 fn read(text: &[u8]) -> (Vec<(String, String)>, Vec<String>) {
@@ -16,7 +14,8 @@ fn read(text: &[u8]) -> (Vec<(String, String)>, Vec<String>) {
     (values, lines)
 }
 
-fuzz_target!(|text: &[u8]| {
+/// Reads `text`, and what it was shown as.
+pub fn run(text: &[u8]) {
     let (values, lines) = read(text);
     for line in &lines {
         assert!(line.starts_with("<jemoxide>: "), "{line}");
@@ -39,4 +38,4 @@ fuzz_target!(|text: &[u8]| {
             "{name}: {value} reads back as {back}"
         );
     }
-});
+}

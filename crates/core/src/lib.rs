@@ -44,3 +44,10 @@ pub use api::{
 };
 #[cfg(not(loom))]
 pub use stats::rss::RssReport;
+
+/// Readers that are no part of the face of the library, for the fuzz targets.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::control::container::container_text;
+}

@@ -13,6 +13,8 @@
 //! C3  What cannot be read is no limit. `cgroup:false` reads nothing.
 //! C4  One at a time: who comes meanwhile goes on without. It runs in a passage, so that no fork comes between.
 
+#[cfg(any(test, fuzzing))]
+mod any_text;
 mod level;
 mod limits;
 mod place;
@@ -20,6 +22,8 @@ pub(super) mod processors;
 mod reading;
 mod text;
 
+#[cfg(fuzzing)]
+pub use self::any_text::container_text;
 use self::level::Signs;
 use self::limits::Memory;
 use self::place::Place;
