@@ -39,7 +39,7 @@ impl Step {
         let [command, low, high, argument] = bytes;
         let word = usize::from(low) | usize::from(high) << 8;
         // Magnitudes up to 8 MiB are equally likely.
-        let size = (word & 0xfff) << (word >> 12) % 12;
+        let size = (word & 0xfff) << ((word >> 12) % 12);
         let step = Self {
             call: command >> 2,
             size,

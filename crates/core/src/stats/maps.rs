@@ -132,10 +132,11 @@ impl Maps {
             .filter(|word| !word.is_empty());
         let range = words.next().unwrap_or_default();
         let mut ends = range.splitn(2, |&byte| byte == b'-');
-        let (Some(start), Some(end)) = (
-            ends.next().and_then(hexadecimal),
-            ends.next().and_then(hexadecimal),
-        ) else {
+        let start = ends.next().and_then(hexadecimal);
+        let end = ends.next().and_then(hexadecimal);
+        // A range that ends before it begins is none: whoever asks for its length would get nonsense.
+        let range = start.zip(end).filter(|(start, end)| start <= end);
+        let Some((start, end)) = range else {
             self.before = Before::Other;
             return;
         };
