@@ -29,5 +29,5 @@ fn fill(mut file: &fs::File, bytes: &[u8]) -> io::Result<()> {
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (file, path) = &*FILE;
     fill(file, bytes).expect("there is room");
-    jemoxide::fuzzing::container_text(bytes, path);
+    jemoxide::container_text(bytes, path);
 });

@@ -45,9 +45,7 @@ pub use api::{
 #[cfg(not(loom))]
 pub use stats::rss::RssReport;
 
-/// Readers that are no part of the face of the library, for the fuzz targets.
+/// A reader that is no part of the face of the library, for a fuzz target.
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub mod fuzzing {
-    pub use crate::control::container::container_text;
-}
+pub use control::container::container_text;
