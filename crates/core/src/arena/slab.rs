@@ -20,6 +20,7 @@ use super::record::{Kind, KindCell};
 use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef, UNIT};
 use crate::size::{PAGE, Pages, SizeClass, is_populated, slab_pages, slab_slots, slots_in_slab};
+use crate::sys::probe;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -84,6 +85,7 @@ impl SlabRef {
             unsafe { meta::recycle(record, units(index)) };
             return None;
         };
+        probe!(jemoxide:slab_new, run.addr.addr().get(), class.size(), pages.bytes());
         let slots = slab_slots(index);
         let slab: NonNull<Slab> = record.resolve();
         // SAFETY: the record is ours alone, of `units` units, and long enough for the bitmap.
@@ -349,6 +351,7 @@ impl SlabRef {
     /// The slab is empty, in no list, and nobody else can reach it.
     pub(super) unsafe fn destroy(self) {
         let (class, base) = (self.class(), self.base());
+        probe!(jemoxide:slab_gone, base.addr());
         self.get().kind.set(Kind::Free);
         let hollow = self.hollow();
         let pages = Pages(slab_pages(class));

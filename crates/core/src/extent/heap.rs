@@ -23,7 +23,7 @@ use crate::meta::{UNIT, limit};
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
 use crate::sync::{Guard, LockFigures, Mutex};
-use crate::sys::memory;
+use crate::sys::{memory, probe};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use giving_back::Trust;
@@ -222,6 +222,7 @@ impl PageHeap {
             }
         };
         let addr = NonNull::new(ptr::with_exposed_provenance_mut(place.addr))?;
+        probe!(jemoxide:extent_alloc, place.addr, pages.bytes());
         Some(Run {
             addr,
             zeroed: place.taken.zeroed,
@@ -313,6 +314,7 @@ impl PageHeap {
     /// As for [`PageHeap::dealloc`].
     #[inline(always)]
     unsafe fn dealloc_as(&self, addr: NonNull<u8>, pages: Pages, how: Idle) {
+        probe!(jemoxide:extent_dalloc, addr.addr().get(), pages.bytes());
         let mut state = self.state.lock();
         if !state.dealloc(addr.addr().get(), pages.0, how) {
             drop(state);

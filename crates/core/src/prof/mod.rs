@@ -43,7 +43,7 @@ pub(crate) use thread::{NAME, ThreadRef, active_at_first, has_system_names, set_
 
 use crate::options::{Prof, ProfTimeResolution};
 use crate::sync::{LockFigures, Mutex};
-use crate::sys::{clock, process};
+use crate::sys::{clock, probe, process};
 use books::Books;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -121,7 +121,11 @@ pub(crate) fn record(event: &Event<'_>) -> Option<Sample> {
     thread::refresh_name(event.thread);
     let now_ns = now_ns();
     let books = BOOKS.lock();
-    Sample::of(books.record(&event, hash, now_ns)?)
+    let sample = Sample::of(books.record(&event, hash, now_ns)?)?;
+    drop(books);
+    let weight = numbers::weight(event.usable, lg_sample()).bytes;
+    probe!(otel_memory:alloc, event.address, event.requested, weight);
+    Some(sample)
 }
 
 /// The sampled object dies, freed by `thread`; `frames` as [`wants_release_frames`] says, else empty.
@@ -129,7 +133,11 @@ pub(crate) fn release(sample: Sample, thread: ThreadRef, frames: &[usize]) {
     let frames = frames.get(..depth()).unwrap_or(frames);
     let now_ns = now_ns();
     if let Some(life) = sample.handle() {
-        BOOKS.lock().release(life, thread, frames, now_ns);
+        let books = BOOKS.lock();
+        let address = life.of(&books.held).address();
+        books.release(life, thread, frames, now_ns);
+        drop(books);
+        probe!(otel_memory:free, address);
     }
 }
 

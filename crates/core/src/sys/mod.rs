@@ -12,6 +12,7 @@
 //! | `files` | texts that the kernel writes; opened, read and closed within a call |
 //! | `image` | memory that may not be mapped, read without a fault; what is mapped where |
 //! | `registers` | registers as unwind tables number them |
+//! | `probe` | places that a tracer can stop at |
 //! | `futex` | sleep while a word has a value; may wake early |
 //! | `bare` | one thread of our own, unknown to the C library |
 //! | `thread` | the thread word, the exit key, the fork handlers |
@@ -44,6 +45,7 @@ mod linux;
 #[cfg(test)]
 pub(crate) mod simulated;
 
+pub(crate) use linux::probe::probe;
 #[cfg(not(test))]
 pub(crate) use linux::{bare, clock, files, memory};
 pub(crate) use linux::{cpu, futex, image, process, registers, shared, signal, thread};

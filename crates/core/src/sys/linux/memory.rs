@@ -2,6 +2,7 @@
 
 use super::bare;
 use super::call::{ok, syscall};
+use super::probe::probe;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -17,7 +18,9 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
             [0, len, READ_WRITE, ANONYMOUS, usize::MAX, 0],
         )
     };
-    NonNull::new(ptr::with_exposed_provenance_mut(ok(result)?))
+    let addr = ok(result)?;
+    probe!(jemoxide:map, addr, len);
+    NonNull::new(ptr::with_exposed_provenance_mut(addr))
 }
 
 /// Maps `len` bytes of zeroed memory at `addr` and nowhere else. `false`: refused, or something is there.
@@ -32,7 +35,10 @@ pub(crate) fn map_at(addr: NonNull<u8>, len: usize) -> bool {
         )
     };
     match ok(result) {
-        Some(mapped) if mapped == addr => true,
+        Some(mapped) if mapped == addr => {
+            probe!(jemoxide:map, addr, len);
+            true
+        }
         Some(mapped) => {
             // An old kernel took the address for a hint.
             // SAFETY: the mapping just made.
@@ -48,6 +54,7 @@ pub(crate) fn map_at(addr: NonNull<u8>, len: usize) -> bool {
 /// # Safety
 /// The range is ours, of whole system pages, and nobody uses it from now on.
 pub(crate) unsafe fn unmap(addr: NonNull<u8>, len: usize) -> bool {
+    probe!(jemoxide:unmap, addr.addr().get(), len);
     // SAFETY: the caller's promise.
     ok(unsafe {
         syscall(
@@ -86,6 +93,7 @@ unsafe fn advise(addr: NonNull<u8>, len: usize, advice: usize) -> bool {
 /// # Safety
 /// The range is ours, of whole system pages, and its contents are of no use.
 pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
+    probe!(jemoxide:purge, addr.addr().get(), len, false);
     // SAFETY: the caller's promise.
     unsafe { advise(addr, len, libc::MADV_DONTNEED as usize) }
 }
@@ -95,6 +103,7 @@ pub(crate) unsafe fn purge(addr: NonNull<u8>, len: usize) -> bool {
 /// # Safety
 /// As for [`purge`].
 pub(crate) unsafe fn purge_lazy(addr: NonNull<u8>, len: usize) -> bool {
+    probe!(jemoxide:purge, addr.addr().get(), len, true);
     // SAFETY: the caller's promise.
     unsafe { advise(addr, len, libc::MADV_FREE as usize) }
 }

@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod futex;
 pub(crate) mod image;
 pub(crate) mod memory;
+pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod registers;
 pub(crate) mod shared;
