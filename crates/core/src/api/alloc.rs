@@ -7,6 +7,7 @@
 //! ```
 
 use super::block;
+use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Ask, Door};
 use crate::arena::{ArenaIndex, large, manual};
@@ -159,6 +160,19 @@ pub fn alloc_known(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn alloc_missed(size: usize) -> *mut u8 {
+    missed(Ask::plain(size))
+}
+
+/// As [`alloc_missed`], for an object that was asked for otherwise.
+#[cold]
+#[inline(never)]
+fn alloc_missed_for(ask: Ask) -> *mut u8 {
+    missed(ask)
+}
+
+#[inline(always)]
+fn missed(ask: Ask) -> *mut u8 {
+    let size = ask.bytes;
     // A tail call: what comes out of the run cache saves no registers.
     if size > COARSE_MAX {
         return alloc_extent(size);
@@ -173,7 +187,7 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
         byte
     };
     match SizeClass::from_byte(byte) {
-        Some(class) => get_cached(class, size),
+        Some(class) => get_cached(class, ask),
         None => alloc_extent(size),
     }
 }
@@ -181,7 +195,7 @@ pub fn alloc_missed(size: usize) -> *mut u8 {
 /// An object of an extent's size.
 #[inline(never)]
 fn alloc_extent(size: usize) -> *mut u8 {
-    if let Some(cache) = thread::live() {
+    if let Some(cache) = thread::live_unsampled() {
         let pages = Pages::holding(size.min(MAX_SIZE));
         if let Some(object) = large::alloc_idle(pages, cache.arena()) {
             cache.note_large_alloc(pages.bytes());
@@ -199,16 +213,16 @@ fn alloc_extent_entered(size: usize) -> *mut u8 {
     }
 }
 
-/// An object of a cached class for `size` bytes.
-fn get_cached(class: SizeClass, size: usize) -> *mut u8 {
+/// An object of a cached class, for what `ask` says.
+fn get_cached(class: SizeClass, ask: Ask) -> *mut u8 {
     slow::enter(|cache| {
         if is_hardened(cache) {
-            return get_hardened(cache, Ask::plain(size), false);
+            return get_hardened(cache, ask, false);
         }
-        take_cached(cache, class)
+        take_cached(cache, class, ask)
             .or_else(|| {
                 limit::relieve(class.size(), cache);
-                take_cached(cache, class)
+                take_cached(cache, class, ask)
             })
             .map_or_else(
                 || modes::refuse(class.size()),
@@ -242,10 +256,26 @@ pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *
     let Some(object) = object else {
         return modes::refuse(ask.bytes);
     };
+    // Objects of the hardened arena are no samples; what is counted of them is.
+    let _ = sampling::is_due(cache, hardened::counted(ask.bytes));
     thread::note_alloc(cache, hardened::counted(ask.bytes));
     // SAFETY: an object of that many bytes, the caller's from now on, which reads zero.
     unsafe { modes::fill_new(object, ask.bytes, zeroed || modes::zero()) };
     object
+}
+
+/// Zeroes the `bytes` of a new object, or fills them as the options say.
+///
+/// # Safety
+/// They are the caller's.
+unsafe fn finish(object: *mut u8, bytes: usize, zeroed: bool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if zeroed {
+            object.write_bytes(0, bytes);
+        }
+        modes::fill_new(object, bytes, zeroed);
+    }
 }
 
 /// The rest of [`alloc_known`].
@@ -259,9 +289,13 @@ fn alloc_known_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
-    // Nobody asks by which door an object of a thread with live bins came.
+    // What the options ask of doors goes by way of the shadow bins.
     if align <= 8 && !zeroed && thread::live().is_some() {
-        return alloc_missed(size);
+        return alloc_missed_for(Ask {
+            bytes: size,
+            align,
+            door,
+        });
     }
     alloc_aligned_missed(size, align, zeroed, door)
 }
@@ -313,11 +347,11 @@ fn get(bytes: usize, align: usize, zeroed: bool, ask: Ask) -> *mut u8 {
             return get_hardened(cache, ask, zeroed);
         }
         let (bytes, zeroed) = (modes::rounded(bytes), zeroed || modes::zero());
-        let object = take(cache, bytes, align, zeroed).or_else(|| {
+        let object = take(cache, bytes, align, zeroed, ask).or_else(|| {
             if !limit::relieve(bytes, cache) {
                 return None;
             }
-            take(cache, bytes, align, zeroed)
+            take(cache, bytes, align, zeroed, ask)
         });
         if bytes >= report::NOTED_BYTES {
             report::update(false);
@@ -326,10 +360,20 @@ fn get(bytes: usize, align: usize, zeroed: bool, ask: Ask) -> *mut u8 {
     })
 }
 
-fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Option<*mut u8> {
+fn take(
+    cache: Option<CacheRef>,
+    bytes: usize,
+    align: usize,
+    zeroed: bool,
+    ask: Ask,
+) -> Option<*mut u8> {
     if let Some(arena) = cache.and_then(CacheRef::bound) {
+        let is_due = sampling::is_due(cache, bytes);
         let object = manual::alloc(arena, bytes, align, zeroed, Inside(cache))?;
         thread::note_alloc(cache, bytes);
+        if is_due {
+            sampling::attach(cache, object, ask.bytes, bytes);
+        }
         // SAFETY: an object of that many bytes, the caller's from now on.
         unsafe { modes::fill_new(object, bytes, zeroed) };
         return Some(object);
@@ -338,19 +382,19 @@ fn take(cache: Option<CacheRef>, bytes: usize, align: usize, zeroed: bool) -> Op
         class_of(bytes).filter(|class| class.is_cached() && (align <= PAGE || class.is_small()));
     match class {
         Some(class) => {
-            let object = take_cached(cache, class)?;
-            if zeroed {
-                // SAFETY: an object of that class, the caller's from now on.
-                unsafe { object.write_bytes(0, class.size()) };
-            }
-            // SAFETY: as above.
-            unsafe { modes::fill_new(object, class.size(), zeroed) };
+            let object = take_cached(cache, class, ask)?;
+            // SAFETY: an object of that class, the caller's from now on.
+            unsafe { finish(object, class.size(), zeroed) };
             Some(object)
         }
         None => {
+            let is_due = sampling::is_due(cache, bytes);
             let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
             let fresh = large::alloc(bytes, align, arena, Purpose::of_request(zeroed))?;
             thread::note_alloc(cache, bytes);
+            if is_due {
+                sampling::attach(cache, fresh.addr.as_ptr(), ask.bytes, bytes);
+            }
             if zeroed && !fresh.zeroed {
                 // SAFETY: an object of that many bytes, the caller's from now on.
                 unsafe { clear_large(fresh.addr, bytes) };
@@ -375,7 +419,29 @@ unsafe fn clear_large(start: NonNull<u8>, bytes: usize) {
     }
 }
 
-fn take_cached(cache: Option<CacheRef>, class: SizeClass) -> Option<*mut u8> {
+fn take_cached(cache: Option<CacheRef>, class: SizeClass, ask: Ask) -> Option<*mut u8> {
+    if sampling::is_due(cache, class.size()) {
+        return take_sample(cache, class, ask);
+    }
+    take_ordinary(cache, class)
+}
+
+/// An object of a cached class that is a sample.
+#[cold]
+#[inline(never)]
+fn take_sample(cache: Option<CacheRef>, class: SizeClass, ask: Ask) -> Option<*mut u8> {
+    if class.is_small() && cache.and_then(CacheRef::bound).is_none() {
+        let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
+        if let Some(object) = sampling::alloc_small(cache, class, arena, ask) {
+            return Some(object);
+        }
+    }
+    let object = take_ordinary(cache, class)?;
+    sampling::attach(cache, object, ask.bytes, class.size());
+    Some(object)
+}
+
+fn take_ordinary(cache: Option<CacheRef>, class: SizeClass) -> Option<*mut u8> {
     match cache {
         Some(cache) => match cache.bound() {
             None => cache.pop(class),

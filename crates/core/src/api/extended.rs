@@ -13,6 +13,7 @@ use super::flags::Flags;
 use super::free::{dealloc, dealloc_sized, is_size_of};
 use super::query::{request_size, usable_size};
 use super::resize::{self, realloc};
+use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Ask, Door, Told};
 use crate::arena::manual;
@@ -70,14 +71,13 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
         let zero = flags.zero || modes::zero();
         let flags = Flags { zero, ..flags };
         let object = flags.source(own).and_then(|source| {
-            take(own, bytes, flags, source).or_else(|| {
+            take(own, bytes, flags, source, size).or_else(|| {
                 limit::relieve(bytes, own);
-                take(own, bytes, flags, source)
+                take(own, bytes, flags, source, size)
             })
         });
         match object {
             Some(object) => {
-                thread::note_alloc(own, bytes);
                 // SAFETY: an object of that many bytes, the caller's from now on.
                 unsafe { modes::fill_new(object, bytes, zero) };
                 object
@@ -87,7 +87,41 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
     })
 }
 
-fn take(own: Option<CacheRef>, bytes: usize, flags: Flags, source: Source) -> Option<*mut u8> {
+/// An object for a request of `size`, counted as the thread's.
+fn take(
+    own: Option<CacheRef>,
+    bytes: usize,
+    flags: Flags,
+    source: Source,
+    size: usize,
+) -> Option<*mut u8> {
+    let is_due = sampling::is_due(own, bytes);
+    if let (true, Source::Automatic(arena)) = (is_due, source) {
+        let class = class_of(bytes).filter(|class| class.is_small());
+        let sample =
+            class.and_then(|class| sampling::alloc_small(own, class, arena, Ask::plain(size)));
+        if let Some(object) = sample {
+            if flags.zero {
+                // SAFETY: an object of that class, ours alone.
+                unsafe { object.write_bytes(0, bytes) };
+            }
+            return Some(object);
+        }
+    }
+    let object = take_ordinary(own, bytes, flags, source)?;
+    thread::note_alloc(own, bytes);
+    if is_due {
+        sampling::attach(own, object, size, bytes);
+    }
+    Some(object)
+}
+
+fn take_ordinary(
+    own: Option<CacheRef>,
+    bytes: usize,
+    flags: Flags,
+    source: Source,
+) -> Option<*mut u8> {
     let explicit = flags.cache.and_then(|id| {
         let class = class_of(bytes).filter(|class| class.is_cached())?;
         (class.is_small() || flags.align <= PAGE).then_some((id as usize, class))
@@ -144,7 +178,12 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
             }
         }
         modes::fill_freed_object(ptr, byte)?;
-        let bytes = match SizeClass::from_byte(byte) {
+        if byte == 0 {
+            if let Some(result) = sampling::dealloc(own, ptr) {
+                return result;
+            }
+        }
+        let bytes = match SizeClass::from_byte(page_map::class_byte(ptr)) {
             Some(class) => class.size(),
             None => large::inspect(ptr)?,
         };

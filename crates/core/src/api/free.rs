@@ -5,6 +5,7 @@
 //! else is looked at, which finds wrong sizes for the price of the compare.
 
 use super::alloc::looked_up;
+use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Door, Size, Told};
 use crate::arena::large::{Displaced, Offer};
@@ -75,24 +76,62 @@ pub(super) fn small_class(size: usize, align: usize) -> Option<u8> {
     LOOKUP.get((looked_up(size, align) + 7) >> 3).copied()
 }
 
-/// As [`dealloc_sized`], for objects that came from [`super::alloc_aligned`] and its kin with this very size and
-/// alignment: the class needs no look-up, which halves the cost of a free whose layout the compiler knows.
+/// As [`dealloc_sized`], for objects that came from [`super::alloc_known`] with this very size and alignment: the class needs
+/// no look-up, which halves the cost of a free whose layout the compiler knows.
 ///
 /// # Safety
 /// As said; `ptr` is not null.
 #[inline(always)]
 pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
     match small_class(size, align) {
-        Some(byte) => {
-            debug_assert!(
-                page_map::class_byte(ptr) == byte || modes::hardened(),
-                "layout of another object"
-            );
-            if !thread::push(byte, ptr) {
-                dealloc_known_missed(ptr, size, align);
+        Some(byte) if is_told_by_address(align) => {
+            if is_odd(ptr) {
+                dealloc_known_odd(ptr, size, align);
+            } else {
+                debug_assert!(
+                    page_map::class_byte(ptr) == byte || modes::hardened(),
+                    "layout of another object"
+                );
+                if !thread::push(byte, ptr) {
+                    dealloc_known_missed(ptr, size, align);
+                }
             }
         }
+        Some(_) => dealloc_looked_up(ptr, size, align),
         None => dealloc_sized_missed(ptr, size, align, Door::Rust, true),
+    }
+}
+
+/// Whether samples of layouts with `align` lie 8 above a multiple of 16, as no ordinary object does of a class from 16 bytes
+/// on.
+#[inline(always)]
+pub(super) const fn is_told_by_address(align: usize) -> bool {
+    align <= 8
+}
+
+#[inline(always)]
+fn is_odd(ptr: *mut u8) -> bool {
+    ptr.addr() & 8 != 0
+}
+
+/// Whether the object at `ptr`, of [`super::alloc_known`] with a layout whose class has byte `byte`, is a sample, or of a
+/// hardened arena.
+#[inline(always)]
+pub(super) fn is_known_apart(ptr: *mut u8, byte: u8, align: usize) -> bool {
+    (!is_told_by_address(align) || is_odd(ptr)) && page_map::class_byte_below(ptr) != Some(byte)
+}
+
+/// The rest of [`dealloc_known`], for a sample, or for an object of 8 bytes.
+#[inline(never)]
+fn dealloc_known_odd(ptr: *mut u8, size: usize, align: usize) {
+    dealloc_looked_up(ptr, size, align);
+}
+
+#[inline(always)]
+fn dealloc_looked_up(ptr: *mut u8, size: usize, align: usize) {
+    match small_class(size, align) {
+        Some(byte) if page_map::class_byte_below(ptr) == Some(byte) && thread::push(byte, ptr) => {}
+        _ => dealloc_known_missed(ptr, size, align),
     }
 }
 
@@ -206,7 +245,12 @@ fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse
         modes::scan_for_double_free(ptr, byte, cache)?;
     }
     modes::fill_freed_object(ptr, byte)?;
-    match SizeClass::from_byte(byte) {
+    if byte == 0 {
+        if let Some(result) = sampling::dealloc(cache, ptr) {
+            return result;
+        }
+    }
+    match SizeClass::from_byte(page_map::class_byte(ptr)) {
         // What is wrong with the pointer is seen when it goes back to its slab.
         Some(class) => {
             match cache {

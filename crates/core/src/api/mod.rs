@@ -18,6 +18,7 @@ mod misused;
 pub mod printing;
 mod query;
 mod resize;
+mod sampling;
 pub mod settings;
 mod slow;
 

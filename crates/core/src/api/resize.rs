@@ -8,11 +8,13 @@
 //! ```
 
 use super::alloc::{
-    alloc_aligned, alloc_aligned_missed, alloc_zeroed_aligned, class_byte, refuse, unbound,
+    alloc_aligned, alloc_aligned_missed, alloc_known, alloc_zeroed_aligned, class_byte, refuse,
+    unbound,
 };
 use super::block;
-use super::free::{dealloc, dealloc_by, small_class};
+use super::free::{dealloc, dealloc_by, is_known_apart, small_class};
 use super::query::{request_size, usable_size};
+use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Door, Told};
 use crate::arena::large::{self, RELOCATE_MIN};
@@ -57,16 +59,14 @@ pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> 
 #[inline(always)]
 pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
     if let (Some(old), Some(new)) = (small_class(size, align), small_class(new_size, align)) {
-        debug_assert!(
-            page_map::class_byte(ptr) == old || modes::hardened(),
-            "layout of another object"
-        );
         if old == new {
             return ptr;
         }
-        // SAFETY: the caller's promise; the classes are those of the two sizes.
-        if let Some(object) = unsafe { move_small(ptr, old, new) } {
-            return object;
+        if !is_known_apart(ptr, old, align) {
+            // SAFETY: the caller's promise; the classes are those of the two sizes.
+            if let Some(object) = unsafe { move_small(ptr, old, new) } {
+                return object;
+            }
         }
     }
     // SAFETY: the caller's promise.
@@ -85,7 +85,7 @@ unsafe fn realloc_known_missed(ptr: *mut u8, size: usize, align: usize) -> *mut 
         return unbound(|| unsafe { realloc_hardened(ptr, size, align, Door::Rust) });
     }
     // SAFETY: the caller's promise.
-    unbound(|| unsafe { realloc_missed(ptr, size, align, false) })
+    unbound(|| unsafe { resize_or_move(ptr, size, align, false, alloc_known) })
 }
 
 /// What a resize means for an object's class.
@@ -163,6 +163,28 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
         // SAFETY: the caller's promise.
         return unsafe { realloc_hardened(ptr, size, align, Door::Malloc) };
     }
+    let fresh = |size, align, zeroed| {
+        if zeroed {
+            alloc_zeroed_aligned(size, align)
+        } else {
+            alloc_aligned(size, align)
+        }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { resize_or_move(ptr, size, align, zeroed, fresh) }
+}
+
+/// As [`realloc`]; what does not stay where it is gets its place from `fresh`.
+///
+/// # Safety
+/// As for [`realloc`].
+unsafe fn resize_or_move(
+    ptr: *mut u8,
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    fresh: impl FnOnce(usize, usize, bool) -> *mut u8,
+) -> *mut u8 {
     // SAFETY: the caller's promise.
     let old = unsafe { usable_size(ptr) };
     let Some(new) = request_size(size, align) else {
@@ -180,15 +202,11 @@ pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bo
     }
     if old >= RELOCATE_MIN && new > old && !zeroed && !modes::fill() {
         // SAFETY: a large object of the caller's.
-        if let Some(object) = unsafe { move_large(ptr, old, new, align) } {
+        if let Some(object) = unsafe { move_large(ptr, old, new, size, align) } {
             return object;
         }
     }
-    let object = if zeroed {
-        alloc_zeroed_aligned(size, align)
-    } else {
-        alloc_aligned(size, align)
-    };
+    let object = fresh(size, align, zeroed);
     if !object.is_null() {
         // SAFETY: two objects of at least that size, both the caller's; the first is of no use from now on.
         unsafe {
@@ -244,11 +262,19 @@ unsafe fn realloc_hardened(ptr: *mut u8, size: usize, align: usize, door: Door) 
 }
 
 /// Moves a large object into a new one: its pages where the new one's are without memory, which a move would lose, its
+/// Moves a large object into a new one, for a request of `size`: its pages where the new one's are without memory, which
+/// a move would lose, its
 /// bytes otherwise. `None`: out of memory; nothing happened.
 ///
 /// # Safety
 /// `ptr` is a large object of `old` bytes, the caller's; it is no more after an answer.
-unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Option<*mut u8> {
+unsafe fn move_large(
+    ptr: *mut u8,
+    old: usize,
+    new: usize,
+    size: usize,
+    align: usize,
+) -> Option<*mut u8> {
     let from = NonNull::new(ptr)?;
     slow::enter(|cache| {
         if cache.is_some_and(|cache| cache.bound().is_some()) || manual::arena_of(ptr).is_some() {
@@ -257,10 +283,12 @@ unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Opti
         }
         let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
         let purpose = Purpose::Written(Pages::holding(old).0);
+        let is_due = sampling::is_due(cache, new);
         let fresh = large::alloc(new, align, arena, purpose)?;
         let to = fresh.addr;
         thread::note_alloc(cache, new);
         thread::note_dealloc(cache, old);
+        sampling::detach(cache, ptr);
         // SAFETY: the caller's promise; an object just allocated, no shorter.
         unsafe {
             if !(fresh.vacant && large::relocate(from, to)) {
@@ -270,6 +298,9 @@ unsafe fn move_large(ptr: *mut u8, old: usize, new: usize, align: usize) -> Opti
                     misuse::report(error, ptr);
                 }
             }
+        }
+        if is_due {
+            sampling::attach(cache, to.as_ptr(), size, new);
         }
         Some(to.as_ptr())
     })
@@ -292,8 +323,11 @@ unsafe fn resize_large(ptr: *mut u8, old: usize, new: usize, zeroed: bool) -> bo
             // SAFETY: the caller's promise; of an automatic arena.
             unsafe { large::resize(start, new, purpose) }
         });
-        if let (Some(_), Some(cache)) = (grown, cache) {
-            cache.note_bytes(new as u64, old as u64);
+        if grown.is_some() {
+            if let Some(cache) = cache {
+                cache.note_bytes(new as u64, old as u64);
+            }
+            sampling::resized(cache, ptr, new);
         }
         grown
     });

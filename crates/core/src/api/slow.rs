@@ -18,6 +18,9 @@ pub(super) fn enter<R>(body: impl FnOnce(Option<CacheRef>) -> R) -> R {
         Current::Gone => None,
     };
     let passage = Passage::enter(cache);
+    if let Some(cache) = cache {
+        cache.heed_sampling();
+    }
     let result = body(cache);
     let tick_due = cache.is_some_and(CacheRef::enter_slow) || HEAP.is_pressed();
     let due = if tick_due {

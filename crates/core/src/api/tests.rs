@@ -10,6 +10,7 @@
 //! | `container` | does it shrink as the limit of a container comes near? |
 //! | `repeat` | do the same operations give the same addresses? |
 //! | `limit` | does it stay within the limits it was given, and count what it uses? |
+//! | `sampling` | are samples where the draws have them, and do estimates hold? |
 //! | `edge` | sizes and alignments at the ends of their ranges |
 
 mod clock;
@@ -21,3 +22,4 @@ mod random;
 mod refusal;
 mod refused_control;
 mod repeat;
+mod sampling;

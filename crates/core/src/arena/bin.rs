@@ -7,7 +7,8 @@
 //! B1  A slab is in the list of its degree exactly if it has free slots.
 //! B2  Objects come from the fullest slabs, so the emptier ones get a chance to empty.
 //! B3  A batch takes the lock once; slabs are made and given back outside it.
-//! B4  `came` less `went` is what is out of the slabs: counted after it came, before it can go again.
+//! B4  `came` less `went` is what is out of the slabs: counted after it came, before it can go again. Sampled objects are
+//!     counted like others, and how many there are besides, as they take no slots here.
 //! Lock: the bin's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
 
 use super::misuse::{self, Misuse};
@@ -483,11 +484,12 @@ pub(crate) fn utilisation(ptr: *const u8) -> Option<Utilisation> {
     // What nobody holds may have become another slab meanwhile.
     let slab = find().filter(|slab| slab.class() == class && slab.arena() == arena)?;
     let bin_slots = bin.count.load(Ordering::Relaxed) as usize * slab.slots();
+    let others = sampled(class, arena).load(Ordering::Relaxed) as usize;
     Some(Utilisation {
         free: slab.free_slots(),
         slots: slab.slots(),
         bytes: slab_pages(class) * PAGE,
-        bin_free: bin_slots.saturating_sub(bin.taken()),
+        bin_free: bin_slots.saturating_sub(bin.taken().saturating_sub(others)),
         bin_slots,
         next_slab: slabs.fullest().map_or(ptr::null_mut(), SlabRef::base),
     })
@@ -511,10 +513,11 @@ pub(crate) struct Room {
 /// What the slabs of `class` hold, in all arenas.
 pub(crate) fn room(class: usize) -> Room {
     let (mut count, mut taken) = (0, 0);
-    for bins in all().take(automatic()) {
+    for (arena, bins) in all().take(automatic()).enumerate() {
         let bin = &bins[class % SMALL_CLASSES];
+        let others = sampled(class, ArenaIndex::new(arena)).load(Ordering::Relaxed);
         // In this order, as a slab is counted before its slots are taken: never more taken than there are.
-        taken += bin.taken();
+        taken += bin.taken().saturating_sub(others as usize);
         count += bin.count.load(Ordering::Acquire) as usize;
     }
     let (slabs, slots) = (count * slab_pages(class) * PAGE, count * slab_slots(class));
@@ -546,6 +549,29 @@ pub(super) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
     page_map::record(ptr)
         .and_then(SlabRef::from_record)
         .map(SlabRef::arena)
+}
+
+/// Sampled objects there are of each bin, which came of other slabs (see `sampled`).
+static SAMPLED: [[AtomicU32; SMALL_CLASSES]; ARENAS_MAX] =
+    [const { [const { AtomicU32::new(0) }; SMALL_CLASSES] }; ARENAS_MAX];
+
+fn sampled(class: usize, arena: ArenaIndex) -> &'static AtomicU32 {
+    &SAMPLED[arena.index()][class % SMALL_CLASSES]
+}
+
+/// Counts an object of `class` that the application has as a sample, as if it had come of a slab.
+pub(super) fn note_sampled(class: SizeClass, arena: ArenaIndex) {
+    sampled(class.index(), arena).fetch_add(1, Ordering::Relaxed);
+    let bin = at(class.index(), arena);
+    bin.came.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts that it was freed.
+pub(super) fn note_sampled_gone(class: SizeClass, arena: ArenaIndex) {
+    let bin = at(class.index(), arena);
+    // Release: as in `flush_arena`.
+    bin.went.fetch_add(1, Ordering::Release);
+    sampled(class.index(), arena).fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.

@@ -29,6 +29,15 @@ macro_rules! cell {
     };
 }
 
+impl Number {
+    /// Sets it; what it was. For its owner.
+    pub(super) fn replace(&self, value: u32) -> u32 {
+        let before = self.get();
+        self.set(value);
+        before
+    }
+}
+
 cell!(Flag, AtomicBool, bool);
 cell!(Number, AtomicU32, u32);
 cell!(Size, AtomicUsize, usize);

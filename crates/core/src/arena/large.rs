@@ -1,7 +1,7 @@
 //! Large objects: an extent each.
 //!
 //! ```text
-//! record (64 bytes)   0 kind | 1 class | 8 base | 16 pages
+//! record (64 bytes)   0 kind | 1 class | 4 sample | 8 base | 16 pages
 //! ```
 //! Objects up to 1 MiB wait in the run cache, record and page-map entries and all, before they go to the page heap.
 //!
@@ -9,6 +9,8 @@
 //! A2  An object changes hands by its kind: Large -> Idle -> Large by compare-exchange, so a second free loses.
 //! A3  What the page heap gave and got is counted on the way; what passes the run cache is counted there, by its
 //!     slots. Both together tell what the application has, by class.
+//! A4  A sampled object is one of another kind, and its page reads class 0: every free of it comes by [`detach`], which
+//!     makes it an ordinary one again.
 
 use super::ArenaIndex;
 use super::hardened;
@@ -16,11 +18,15 @@ use super::manual;
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
 use super::run_cache;
+use super::sampled;
 use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef, UNIT};
-use crate::size::{CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, class_of, size_of_class};
+use crate::prof::Sample;
+use crate::size::{
+    CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, SizeClass, class_of, size_of_class,
+};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// From here on a move by the system beats copying.
 pub(crate) const RELOCATE_MIN: usize = 256 << 10;
@@ -30,6 +36,8 @@ struct Large {
     kind: KindCell,
     /// Position in [`BOOKS`].
     class: u8,
+    /// Number of the sample (A4).
+    sample: AtomicU32,
     base: *mut u8,
     pages: usize,
 }
@@ -141,6 +149,7 @@ pub(crate) fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Optio
         object.as_ptr().write(Large {
             kind: KindCell::default(),
             class,
+            sample: AtomicU32::new(0),
             base: run.addr.as_ptr(),
             pages: pages.0,
         });
@@ -165,8 +174,35 @@ fn set_class_byte(addr: NonNull<u8>, bytes: usize) {
     page_map::set_class_byte(addr.as_ptr(), byte);
 }
 
-/// Bytes of the large object at `ptr`, or of any object of an arena made by request, or of the hardened one; or what is
-/// wrong with the pointer.
+/// Makes the large object at `ptr`, the caller's, a sampled one (A4). `false`: it is no such object; nothing happened.
+pub(crate) fn attach(ptr: *mut u8, sample: Sample) -> bool {
+    let Some(record) = page_map::record(ptr) else {
+        return false;
+    };
+    // SAFETY: the page map names records only; their kind says whether this is one of ours.
+    let object = unsafe { large(record).as_ref() };
+    let attached = object.kind.change(Kind::Large, Kind::SampledLarge);
+    if attached {
+        object.sample.store(sample.number(), Ordering::Relaxed);
+        page_map::set_class_byte(ptr, 0);
+    }
+    attached
+}
+
+/// Makes the sampled large object at `ptr` an ordinary one (A4). `None`: it is no sampled one, or another thread was first.
+pub(crate) fn detach(ptr: *mut u8) -> Option<Sample> {
+    let record = page_map::record(ptr)?;
+    // SAFETY: as in `attach`.
+    let object = unsafe { large(record).as_ref() };
+    if object.base != ptr || !object.kind.change(Kind::SampledLarge, Kind::Large) {
+        return None;
+    }
+    let sample = object.sample.load(Ordering::Relaxed);
+    set_class_byte(NonNull::new(ptr)?, Pages(object.pages).bytes());
+    Sample::from_number(sample)
+}
+
+/// Bytes of the large object at `ptr`, or of any object whose page reads class 0; or what is wrong with the pointer.
 #[inline]
 pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     let Some(record) = page_map::record(ptr) else {
@@ -179,9 +215,10 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     // SAFETY: the page map names records only; those of large objects are read under A2.
     let object = unsafe { large(record).as_ref() };
     match object.kind.get() {
-        Kind::Large if object.base == ptr => Ok(object.pages * PAGE),
+        Kind::Large | Kind::SampledLarge if object.base == ptr => Ok(object.pages * PAGE),
         Kind::Idle if object.base == ptr => Err(Misuse::DoubleFree),
-        Kind::Large | Kind::Idle | Kind::Slab => Err(Misuse::Interior),
+        Kind::Large | Kind::SampledLarge | Kind::Idle | Kind::Slab => Err(Misuse::Interior),
+        Kind::SampledSlab => sampled::inspect(record, ptr).map(SizeClass::size),
         Kind::ManualSlab | Kind::ManualLarge | Kind::ManualPages => {
             manual::inspect(ptr).unwrap_or(Err(Misuse::Foreign))
         }
@@ -412,4 +449,12 @@ pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>) -> bool {
     };
     release_as(record, bare);
     true
+}
+
+/// Whether `ptr` is a large object with a sample.
+#[cfg(test)]
+pub(crate) fn is_sample(ptr: *const u8) -> bool {
+    // SAFETY: the page map names records only; their kind says whether this is one of ours.
+    let kind = |record| unsafe { large(record).as_ref() }.kind.get();
+    page_map::record(ptr).is_some_and(|record| kind(record) == Kind::SampledLarge)
 }

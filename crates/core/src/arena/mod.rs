@@ -23,6 +23,7 @@ pub(crate) mod manual;
 pub(crate) mod misuse;
 pub(crate) mod record;
 pub(crate) mod run_cache;
+pub(crate) mod sampled;
 mod slab;
 pub(crate) mod sweep;
 #[cfg(test)]
@@ -98,5 +99,7 @@ pub(crate) fn assign() -> ArenaIndex {
 ///
 /// Large objects have no arena but the first, which all pages are booked with.
 pub(crate) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
-    bin::arena_of(ptr).or_else(|| HEAP.owns(ptr).then_some(ArenaIndex::FIRST))
+    bin::arena_of(ptr)
+        .or_else(|| sampled::arena_of(ptr))
+        .or_else(|| HEAP.owns(ptr).then_some(ArenaIndex::FIRST))
 }

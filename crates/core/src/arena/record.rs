@@ -27,6 +27,10 @@ pub(crate) enum Kind {
     HardSlab = 7,
     /// An object of the hardened arena with pages of its own.
     HardLarge = 8,
+    /// A slab of sampled small objects.
+    SampledSlab = 9,
+    /// A large object in use that is sampled.
+    SampledLarge = 10,
 }
 
 /// The first byte of every record.
@@ -47,6 +51,8 @@ impl KindCell {
             6 => Kind::ManualPages,
             7 => Kind::HardSlab,
             8 => Kind::HardLarge,
+            9 => Kind::SampledSlab,
+            10 => Kind::SampledLarge,
             _ => Kind::Free,
         }
     }

@@ -1,7 +1,7 @@
 //! Upkeep: what slow paths do now and then, and what can be asked for.
 
 use super::{container, limit, purger, report};
-use crate::arena::{bin, depot, large, magazine, manual, run_cache, sweep};
+use crate::arena::{bin, depot, large, magazine, manual, run_cache, sampled, sweep};
 use crate::extent::{Earner, HEAP, Pressure};
 use crate::meta;
 use crate::options::Dss;
@@ -153,6 +153,7 @@ pub(crate) fn relieve() {
     // In this order: what leaves the orphans goes to the depot first, and large objects to the run cache.
     registry::flush_orphans();
     depot::empty(cache::flush_magazine);
+    sampled::release_empty();
     large::release_idle();
 }
 

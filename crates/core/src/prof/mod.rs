@@ -239,6 +239,18 @@ fn seed() -> u64 {
     process::random_word() ^ clock::fine_ns()
 }
 
+/// Switches sampling on, at a mean and from a seed, or off; for tests.
+#[cfg(test)]
+pub(crate) fn switch(lg_sample: Option<u32>, seed: u64) {
+    start(false);
+    thread::set_seed(seed);
+    set_active_at_first(true);
+    LG_SAMPLE.store(lg_sample.unwrap_or(0), Ordering::Relaxed);
+    BOOKS.lock().lg_sample.set(lg_sample.unwrap_or(0));
+    SAMPLING.store(lg_sample.is_some(), Ordering::Relaxed);
+    change_generation();
+}
+
 #[cfg(test)]
 mod check;
 #[cfg(test)]

@@ -215,6 +215,12 @@ pub(super) fn prepare(active_at_first: bool, system_names: bool, seed: u64) {
     SEED.store(seed, Ordering::Relaxed);
 }
 
+/// Has the sequences of threads to come begin elsewhere.
+#[cfg(test)]
+pub(super) fn set_seed(seed: u64) {
+    SEED.store(seed, Ordering::Relaxed);
+}
+
 impl Books {
     pub(super) fn begin_thread(&self) -> Option<Handle<Thread>> {
         let uid = self.next_uid.get();

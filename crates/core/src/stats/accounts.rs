@@ -24,7 +24,7 @@ use super::maps::{Content, Mapping, Maps};
 use super::report::Snapshot;
 use super::rss::RssReport;
 use super::snapshot;
-use crate::arena::{bin, large, manual};
+use crate::arena::{bin, large, manual, sampled};
 use crate::extent::{HEAP, Residents, page_map};
 use crate::meta::residence;
 use crate::size::{CACHED_CLASSES, SMALL_CLASSES};
@@ -63,6 +63,13 @@ impl Ours {
         self.pages.large -= (bytes - of_records).min(self.pages.large);
     }
 
+    /// Books `bytes` of slabs for samples, whose pages look like large objects', with the others: they are all written.
+    fn take_samples(&mut self, bytes: usize) {
+        let found = bytes.min(self.pages.large);
+        self.pages.large -= found;
+        self.pages.slabs += found;
+    }
+
     fn add(&mut self, more: &Self) {
         self.records += more.records;
         self.pages.add(&more.pages);
@@ -85,6 +92,7 @@ pub(crate) fn take(out: &mut RssReport) {
     snapshot::take(&mut books);
     let mut waiting = books.run_cache as usize;
     if is_measured {
+        ours.take_samples(sampled::bytes());
         waiting = 0;
         large::each_idle(|addr, bytes| waiting += residence::resident_bytes(addr, addr + bytes));
     } else {

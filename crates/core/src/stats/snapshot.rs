@@ -5,7 +5,7 @@
 #![deny(unsafe_code)]
 
 use super::report::Snapshot;
-use crate::arena::{bin, depot, hardened, hollow, large, run_cache};
+use crate::arena::{bin, depot, hardened, hollow, large, run_cache, sampled};
 use crate::extent::{HEAP, page_map};
 use crate::meta;
 use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, SizeClass, size_of_class};
@@ -36,7 +36,7 @@ pub(crate) fn take(out: &mut Snapshot) {
         ends += room.tails as u64;
     }
     out.free_slots = free.saturating_sub(out.hollow);
-    out.internal_slack = ends;
+    out.internal_slack = ends + sampled::slack_bytes() as u64;
     let mut allocated = 0;
     for index in 0..CLASSES {
         let size = size_of_class(index);

@@ -11,6 +11,7 @@
 //! | 1 | explicit cache | what is in it |
 //! | 1 | sweep | how far the sweep of the slabs has come; only tried |
 //! | 2 | bin | the slabs of one class in one arena |
+//! | 2 | samples | which slabs for samples have free slots |
 //! | 2 | arena made by request | its extents, slabs and figures |
 //! | 2 | hardened bin, hardened large objects, quarantine | slots of one class; objects with pages of their own; what waits |
 //! | 3 | page heap | descriptors, runs, decay |

@@ -31,6 +31,8 @@ pub(crate) const BINS: usize = CACHED_CLASSES + 1;
 pub(crate) const LIVE: u32 = 1;
 /// Marker of shadow bins (I2).
 pub(crate) const SHADOW: u32 = 2;
+/// Marker of live bins whose thread's allocations are sampled: what shares a bit with [`LIVE`] is live.
+pub(crate) const WATCHED: u32 = LIVE | 4;
 
 /// One bin.
 #[derive(Clone, Copy)]

@@ -30,6 +30,7 @@ use crate::arena::magazine::{FULL, Magazine, STARTER};
 use crate::arena::{self, ArenaIndex, bin, by_cpu, large, misuse};
 use crate::extent::Purpose;
 use crate::meta::{self, MetaRef};
+use crate::prof::{self, ThreadRef};
 use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -149,6 +150,11 @@ pub(crate) struct Cache {
     pub(super) parking: Parking,
     counters: NonNull<Counters>,
     counters_number: u32,
+    /// The switch of sampling that the thread has heard of, number of its countdowns while it samples (see `sampling`), and
+    /// what the profiler knows it as.
+    heard: u32,
+    points: u32,
+    profiled: Option<ThreadRef>,
 }
 
 /// Two in a page of records.
@@ -210,6 +216,9 @@ impl CacheRef {
                 parking: Parking::new(),
                 counters: counters.resolve(),
                 counters_number: counters.number(),
+                heard: 0,
+                points: 0,
+                profiled: None,
             });
         }
         Some(Self(cache))
@@ -318,7 +327,13 @@ impl CacheRef {
     }
 
     /// An object of `class`, which is cached. `None`: out of memory.
-    pub(crate) fn pop(mut self, class: SizeClass) -> Option<*mut u8> {
+    pub(crate) fn pop(self, class: SizeClass) -> Option<*mut u8> {
+        let object = self.pop_slow(class);
+        self.arm(class);
+        object
+    }
+
+    fn pop_slow(mut self, class: SizeClass) -> Option<*mut u8> {
         if let Some(object) = self.pop_below_mark(class) {
             return Some(object);
         }
@@ -373,13 +388,23 @@ impl CacheRef {
     pub(crate) fn push_after_look(self, class: SizeClass, object: *mut u8) -> bool {
         let pushed = self.announced(|| {
             let mut cache = self;
-            cache.push_roomy(class, object).then_some(())
+            let pushed = if prof::generation() == 0 {
+                cache.push_roomy(class, object)
+            } else {
+                cache.push_sampled(class, object)
+            };
+            pushed.then_some(())
         });
         pushed.is_some()
     }
 
     /// Takes an object of `class`, which is cached, whether or not there is room.
-    pub(crate) fn push(mut self, class: SizeClass, object: *mut u8) {
+    pub(crate) fn push(self, class: SizeClass, object: *mut u8) {
+        self.push_slow(class, object);
+        self.arm(class);
+    }
+
+    fn push_slow(mut self, class: SizeClass, object: *mut u8) {
         if self.get().disabled || self.slots(class) == Slots::NONE {
             // The bin keeps looking full.
             self.look(class);
@@ -387,15 +412,26 @@ impl CacheRef {
             return dealloc_uncached(class, object);
         }
         let count = self.look(class);
-        if self.grant(class).has_room(count) {
-            self.regrant(class, count);
-        } else if self.make_room(class, count, object) {
-            return;
+        if self.grant(class).has_room(count) || self.is_cut(class, count) {
+            return self.push_granted(class, count, object);
         }
+        if !self.make_room(class, count, object) {
+            self.put(class, object);
+        }
+    }
+
+    /// Lets as many pushes pass as there is room for beside `count` objects, after a look, and `object` as the first.
+    fn push_granted(&mut self, class: SizeClass, count: usize, object: *mut u8) {
+        self.regrant(class, count);
+        self.put(class, object);
+    }
+
+    /// Pushes `object`, for which a push is left.
+    fn put(&mut self, class: SizeClass, object: *mut u8) {
         let bin = self.bin(class);
         debug_assert!(bin.left > 0);
         bin.left -= 1;
-        // SAFETY: `make_room` saw to it that the active magazine has room.
+        // SAFETY: while pushes are left the active magazine has room.
         unsafe { bin.put(object) };
     }
 
@@ -487,8 +523,8 @@ impl CacheRef {
         let end = active.end();
         let count = self.look(class);
         let bin = *self.bin(class);
-        let untouched =
-            (mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>()).min(count);
+        let below_mark = mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>();
+        let untouched = self.lowest(class).unwrap_or(below_mark).min(count);
         if untouched > 0 {
             active.set_count(count);
             self.shed(class, &mut active, count - (untouched - untouched / 4));
@@ -500,6 +536,7 @@ impl CacheRef {
         }
         let bin = self.bin(class);
         bin.low_water = mark(bin.head);
+        self.begin_lowest(class);
     }
 
     /// Empties the cache: full loads to the depot as far as it takes them, the rest to the slabs.
@@ -628,6 +665,7 @@ pub(crate) fn flush_magazine(class: SizeClass, mut magazine: Magazine) {
 
 pub(crate) mod counting;
 mod exchange;
+mod sampling;
 pub(crate) mod slots;
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,15 @@ pub(crate) fn live() -> Option<CacheRef> {
     let word = system::word();
     // SAFETY: the word always points at an array of bins.
     unsafe { assert_unchecked(!word.is_null()) };
+    (bins::marker(word) & bins::LIVE != 0).then(|| CacheRef::from_live(word))
+}
+
+/// As [`live`], of a thread whose allocations are not sampled.
+#[inline]
+pub(crate) fn live_unsampled() -> Option<CacheRef> {
+    let word = system::word();
+    // SAFETY: the word always points at an array of bins.
+    unsafe { assert_unchecked(!word.is_null()) };
     (bins::marker(word) == bins::LIVE).then(|| CacheRef::from_live(word))
 }
 
@@ -67,7 +76,7 @@ pub(crate) fn live() -> Option<CacheRef> {
 pub(crate) fn current() -> Current {
     let word = system::word();
     match bins::marker(word) {
-        bins::LIVE => Current::Started(CacheRef::from_live(word)),
+        bins::LIVE | bins::WATCHED => Current::Started(CacheRef::from_live(word)),
         bins::SHADOW => Current::Started(CacheRef::from_shadow(word)),
         _ if word == system::gone() => Current::Gone,
         _ => Current::Unstarted,
@@ -87,7 +96,10 @@ pub(crate) fn note_dealloc(cache: Option<CacheRef>, bytes: usize) {
 fn note(cache: Option<CacheRef>, bytes: usize, passed: Totals) {
     let class = class_of(bytes).filter(|class| class.is_cached());
     match (cache, class) {
-        (Some(cache), Some(class)) => cache.note(class, passed),
+        (Some(cache), Some(class)) => {
+            cache.note(class, passed);
+            cache.arm(class);
+        }
         (Some(cache), None) if passed == Totals::POPPED => cache.note_large_alloc(bytes),
         (Some(cache), None) => cache.note_large_dealloc(bytes),
         (None, Some(class)) => registry::note_uncached(class, passed),

@@ -74,6 +74,7 @@ impl CacheRef {
     #[inline]
     pub(super) fn occupy(self) {
         if self.claim() {
+            self.arm_all();
             // SAFETY: the cache is this thread's until its exit function.
             unsafe { system::set_word(self.word(self.is_shadowed())) };
         }
@@ -247,7 +248,15 @@ const fn staying(class: SizeClass) -> usize {
 /// Gives what lies below the top of a bin, or all, back to the slabs (X1).
 fn empty(cache: CacheRef, class: SizeClass, bin: *mut Bin, magazine: Magazine) {
     let (head, end) = (head_of(bin), magazine.end());
-    let (count, stay) = (distance(head, end), staying(class));
+    // SAFETY: within the cache; the mark changes in slow paths only, and here.
+    let low_water = unsafe { (&raw const (*bin).low_water).read_volatile() };
+    // Where the mark is on top, no pop is under way.
+    let stay = if mark(head) == low_water {
+        0
+    } else {
+        staying(class)
+    };
+    let count = distance(head, end);
     if count == 0 {
         return;
     }

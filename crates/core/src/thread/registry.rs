@@ -95,6 +95,7 @@ pub(crate) fn set_orphans(orphans: usize) {
 pub(crate) fn start() -> Option<CacheRef> {
     let cache = adopt().or_else(register)?;
     cache.claim();
+    cache.forget_sampling();
     cache.begin_bytes();
     cache.begin_slots();
     cache.enable(!UNCACHED.load(Ordering::Relaxed));
@@ -184,6 +185,7 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     cache.claim();
     cache.set_place(false);
     cache.release_binding();
+    cache.forget_sampling();
     // SAFETY: static.
     unsafe { system::set_word(system::gone()) };
     HEAP.note_thread(false);
@@ -216,6 +218,7 @@ pub(crate) fn orphan_others(own: Option<CacheRef>) {
         if Some(cache) != own && cache.get().orphaned.load(Ordering::Relaxed) == 0 {
             cache.set_place(false);
             cache.release_binding();
+            cache.forget_profiled();
             ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
             orphan(cache);
         }

@@ -4,7 +4,7 @@
 //! record (64 bytes)    0 kind | 4 arena | 8 number | 12 state | 16 base | 24 pages
 //!                     32 left | right        by length and address, while idle (see `tree`)
 //!                     40 older | newer       of all in its state (see `books`)
-//!                     48 committed | zeroed | resident | pinned
+//!                     48 committed | zeroed | resident | pinned | 52 samples in it (see `samples`)
 //! ```
 //! X1  The page map names the record on the first and the last page of an extent that is no slab, so that neighbours
 //!     find it; a slab's pages name the slab.
@@ -60,6 +60,7 @@ pub(super) struct Extent {
     pub(super) zeroed: Flag,
     pub(super) resident: Flag,
     pub(super) pinned: Flag,
+    pub(super) samples: Number,
 }
 
 const _: () = assert!(size_of::<Extent>() == meta::UNIT);
@@ -98,6 +99,7 @@ impl ExtentRef {
                 zeroed: Flag::new(false),
                 resident: Flag::new(false),
                 pinned: Flag::new(false),
+                samples: Number::new(0),
             });
         }
         Some(Self(extent))

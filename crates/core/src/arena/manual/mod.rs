@@ -20,6 +20,7 @@
 //! | `pages` | extents from the hooks, to objects, and back |
 //! | `extent`, `slab`, `cells` | records |
 //! | `objects` | objects: allocated, freed, resized, looked at |
+//! | `samples` | objects that the profiler knows of |
 //! | `life` | making, resetting, ending; settings |
 //! | `figures` | what there is to tell |
 //!
@@ -32,6 +33,7 @@ mod figures;
 mod life;
 mod objects;
 mod pages;
+mod samples;
 mod slab;
 mod table;
 #[cfg(test)]
@@ -45,4 +47,7 @@ pub(crate) use life::{
 };
 pub(crate) use objects::{alloc, arena_of, dealloc, fill, inspect, resize, utilisation};
 pub(crate) use pages::set_retain;
+#[cfg(test)]
+pub(crate) use samples::is_sample;
+pub(crate) use samples::{attach, detach};
 pub(crate) use table::{ARENAS_LIMIT, all, end, get, held, is_used};

@@ -7,6 +7,7 @@ use super::arena::ArenaRef;
 use super::books::Large;
 use super::extent::{ExtentRef, State};
 use super::pages::Works;
+use super::samples;
 use super::slab::SlabRef;
 use super::table;
 use crate::arena::bin::Utilisation;
@@ -147,6 +148,24 @@ pub(crate) fn arena_of(ptr: *const u8) -> Option<usize> {
     Some(index as usize)
 }
 
+/// Where an object is.
+pub(super) struct Place {
+    pub(super) arena: ArenaRef,
+    /// The object, or the slab that it lies in.
+    pub(super) extent: ExtentRef,
+}
+
+/// Where the object at `ptr` is. `None`: it belongs to no arena made by request.
+pub(super) fn place_of(ptr: *const u8) -> Option<Place> {
+    let extent = match find(ptr)? {
+        Found::Slab(slab) => slab.extent()?,
+        Found::Large(extent) => extent,
+        Found::Pages(_) => return None,
+    };
+    let arena = table::get(extent.arena.get() as usize)?;
+    Some(Place { arena, extent })
+}
+
 /// Frees the object at `ptr`. `None`: it belongs to no arena made by request.
 pub(crate) fn dealloc(ptr: *mut u8, outside: impl Outside) -> Option<Result<(), Misuse>> {
     Some(match find(ptr)? {
@@ -203,6 +222,7 @@ fn note_freed(arena: ArenaRef, bytes: usize) {
 pub(super) fn discard_all(arena: ArenaRef, outside: impl Outside) {
     let works = Works::new(arena, outside);
     while let Some(Some(extent)) = arena.with(|books| books.oldest(State::Active)) {
+        samples::discard(arena, extent);
         match page_map::record(extent.base()).and_then(SlabRef::from_record) {
             Some(slab) => {
                 arena.with(|books| books.bins[slab.class()].discard(slab));

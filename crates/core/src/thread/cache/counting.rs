@@ -16,8 +16,7 @@
 //!     are the cache's.
 //!
 //! In a child forked while another thread was at a look, that thread's counts may be a magazine off.
-//! A sampler of allocations would stand here: objects that may still be popped unseen bound `granted` and the low-water
-//! mark, half of what is left at each look; see docs/DESIGN.md.
+//! Where a thread's allocations are sampled, looks also come before a sample does: see `sampling`.
 //! Units: objects; bytes where said.
 
 use super::super::bins::{BINS, Bin, mark};
@@ -262,6 +261,11 @@ impl Grant {
         usize::from(end.wrapping_sub(mark(head))) / size_of::<*mut u8>()
     }
 
+    /// Objects that there is room for beside `count`.
+    pub(super) fn room(self, count: usize) -> usize {
+        usize::from(self.brim).saturating_sub(count)
+    }
+
     /// Whether a look at `count` objects lets pushes pass, and there is no more to it.
     #[inline]
     pub(super) fn has_room(self, count: usize) -> bool {
@@ -334,9 +338,13 @@ impl CacheRef {
 
     /// Lets as many pushes pass as there is room for beside `count` objects, after a look.
     pub(super) fn regrant(&mut self, class: SizeClass, count: usize) {
-        let grant = self.grant(class);
-        grant.granted = i16::from(grant.brim) - count as i16;
-        let granted = grant.granted;
+        let room = self.grant(class).room(count);
+        self.set_granted(class, room as i16);
+    }
+
+    /// Lets so many pushes pass, after a look.
+    pub(super) fn set_granted(&mut self, class: SizeClass, granted: i16) {
+        self.grant(class).granted = granted;
         self.bin(class).left = granted;
     }
 
@@ -352,6 +360,9 @@ impl CacheRef {
         let size = u64::from(SIZES[slot * 2]);
         counters.slots[slot].add_own(passed);
         counters.add_bytes(passed.popped * size, passed.pushed * size);
+        if self.is_sampled() {
+            self.pass(slot, passed.popped);
+        }
     }
 
     /// Counts a large object of `bytes`, allocated.

@@ -1,0 +1,179 @@
+//! Sampling: what the verbs do where an allocation is a sample, and where one is freed.
+//!
+//! ```text
+//! small, of an automatic arena     a slot of a slab for samples (arena/sampled)       \
+//! large                            the object as it comes, its record another kind     > stack ──> prof::record
+//! of an arena made by request      the object as it comes, the sample beside its slab /
+//! ```
+//! All of them read class 0 in the page map, so that a free of one goes slow and comes by here. Where the profiler has no
+//! memory for a record the object stays as it is, without one. Called inside a passage, no lock held.
+
+use super::free::is_told_by_address;
+use crate::arena::hardened::{Ask, Door};
+use crate::arena::misuse::Misuse;
+use crate::arena::{ArenaIndex, large, manual, sampled};
+use crate::prof::{self, Event, Sample, ThreadRef, unwind};
+use crate::size::{LOOKUP_MAX, SizeClass};
+use crate::thread::{self, CacheRef};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Frames of a stack that are recorded at most.
+const FRAMES: usize = prof::DEPTH_MAX;
+
+/// The random state that threads past their end share, each of whose objects is decided on by itself; 0: not begun.
+static PAST: AtomicU64 = AtomicU64::new(0);
+
+/// Whether an object of `usable` bytes that the calling thread is about to allocate is a sample.
+#[inline]
+pub(super) fn is_due(cache: Option<CacheRef>, usable: usize) -> bool {
+    match cache {
+        Some(cache) => cache.is_due(usable),
+        None => prof::is_sampling() && is_due_past(usable),
+    }
+}
+
+#[cold]
+fn is_due_past(usable: usize) -> bool {
+    let mut random = match PAST.load(Ordering::Relaxed) {
+        0 => ThreadRef::PAST.random() | 1,
+        random => random,
+    };
+    let gap = prof::gap_objects(&mut random, usable, prof::lg_sample());
+    PAST.store(random, Ordering::Relaxed);
+    gap == 1
+}
+
+/// A small object that is a sample, counted as the thread's. `None`: out of memory; an ordinary one may do.
+#[cold]
+#[inline(never)]
+pub(super) fn alloc_small(
+    cache: Option<CacheRef>,
+    class: SizeClass,
+    arena: ArenaIndex,
+    ask: Ask,
+) -> Option<*mut u8> {
+    let is_known = ask.door == Door::Rust && class.size() <= LOOKUP_MAX;
+    let is_odd = is_known && is_told_by_address(ask.align);
+    let object = sampled::alloc(class, arena, is_odd)?;
+    thread::note_alloc(cache, class.size());
+    if let Some(sample) = record(cache, object.as_ptr(), ask.bytes, class.size()) {
+        sampled::attach(object, sample);
+    }
+    Some(object.as_ptr())
+}
+
+/// Makes the object of `usable` bytes at `ptr`, just allocated, a sample: a large one, or one of an arena made by request.
+#[cold]
+#[inline(never)]
+pub(super) fn attach(cache: Option<CacheRef>, ptr: *mut u8, requested: usize, usable: usize) {
+    if let Some(sample) = record(cache, ptr, requested, usable) {
+        if !large::attach(ptr, sample) && !manual::attach(ptr, sample) {
+            release(cache, sample);
+        }
+    }
+}
+
+/// Frees the object at `ptr`, on a page with class byte 0, if it is a small one in a slab for samples. `None`: it is none, and
+/// to be freed as others are; if it was a sample it is none any more.
+#[inline]
+pub(super) fn dealloc(cache: Option<CacheRef>, ptr: *mut u8) -> Option<Result<(), Misuse>> {
+    if prof::generation() == 0 {
+        return None;
+    }
+    dealloc_sampled(cache, ptr)
+}
+
+#[cold]
+#[inline(never)]
+fn dealloc_sampled(cache: Option<CacheRef>, ptr: *mut u8) -> Option<Result<(), Misuse>> {
+    let Some(freed) = sampled::dealloc(ptr) else {
+        detach(cache, ptr);
+        return None;
+    };
+    Some(freed.map(|freed| {
+        thread::note_dealloc(cache, freed.class.size());
+        if let Some(sample) = freed.sample {
+            release(cache, sample);
+        }
+    }))
+}
+
+/// Ends the sample of the large object at `ptr`, or of an object of an arena made by request, if it is one.
+pub(super) fn detach(cache: Option<CacheRef>, ptr: *mut u8) {
+    if prof::generation() == 0 {
+        return;
+    }
+    if let Some(sample) = large::detach(ptr).or_else(|| manual::detach(ptr)) {
+        release(cache, sample);
+    }
+}
+
+/// The object at `ptr` was changed to `usable` bytes where it is: a free and an allocation, decided on anew.
+#[inline]
+pub(super) fn resized(cache: Option<CacheRef>, ptr: *mut u8, usable: usize) {
+    if prof::generation() != 0 {
+        decide_anew(cache, ptr, usable);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn decide_anew(cache: Option<CacheRef>, ptr: *mut u8, usable: usize) {
+    detach(cache, ptr);
+    if cache.map_or_else(
+        || prof::is_sampling() && is_due_past(usable),
+        |cache| cache.is_due_apart(usable),
+    ) {
+        attach(cache, ptr, usable, usable);
+    }
+}
+
+/// Ends a sample, freed by the calling thread.
+fn release(cache: Option<CacheRef>, sample: Sample) {
+    let (mut frames, mut depth) = ([0; FRAMES], 0);
+    if prof::wants_release_frames() {
+        depth = capture(cache, &mut frames);
+    }
+    prof::release(sample, viewed(cache), &frames[..depth]);
+}
+
+/// The calling thread's stack: how many frames it has.
+fn capture(cache: Option<CacheRef>, frames: &mut [usize; FRAMES]) -> usize {
+    let depth = prof::depth().min(FRAMES);
+    let mut work = || unwind::capture(&mut frames[..depth]).min(depth);
+    match cache {
+        Some(cache) => cache.unsampled(work),
+        None => work(),
+    }
+}
+
+/// The calling thread, as the profiler sees it.
+fn viewed(cache: Option<CacheRef>) -> ThreadRef {
+    cache
+        .and_then(CacheRef::profiled)
+        .unwrap_or(ThreadRef::PAST)
+}
+
+/// Records an object with the calling thread's stack. `None`: the profiler is out of memory.
+fn record(
+    cache: Option<CacheRef>,
+    ptr: *mut u8,
+    requested: usize,
+    usable: usize,
+) -> Option<Sample> {
+    let mut frames = [0; FRAMES];
+    let depth = capture(cache, &mut frames);
+    prof::record(&Event {
+        address: ptr.addr(),
+        requested,
+        usable,
+        thread: viewed(cache),
+        frames: &frames[..depth],
+    })
+}
+
+/// Whether the object at `ptr` is a sample.
+#[cfg(test)]
+pub(super) fn is_sample(ptr: *const u8) -> bool {
+    sampled::is_sample(ptr) || large::is_sample(ptr) || manual::is_sample(ptr)
+}

@@ -1,0 +1,230 @@
+//! Sampled: small objects that the profiler knows of, in slabs of their own.
+//!
+//! ```text
+//! pages    | slot | slot | slot | slot | ...     of one length: a power of two, or whole pages
+//! object     ^ at the start of its slot, or 8 bytes into it (G4)
+//! record   | class, arena, sample of each slot           kept apart from the slots, as every slab's (see `slab`)
+//! ```
+//! Objects of all small classes share a dozen shapes of slabs, so that few pages serve a program with few samples, and a page
+//! holds up to 128 of them.
+//!
+//! G1  Pages read class 0 in the page map: every free comes to look at the record, which knows the slot's class and sample.
+//! G2  A slot is free exactly if its place is 0; `taken` counts the others.
+//! G3  A slab is in the list of its shape exactly if it has a free slot. One of each shape stays when it is empty, until
+//!     memory is asked back: the next sample needs no page, and a second free finds the slot.
+//! G4  An odd object lies 8 above a multiple of 16, as no ordinary one does of a class from 16 bytes on: who frees it by its
+//!     layout tells it by that bit, or knows by it to look at the page map.
+//! G5  Bins count such objects as if they had come of their slabs (see `bin`): figures by class and arena include them.
+//! Lock: of all lists, rank 2; the page heap (3) and the metadata (4) may be taken under it. Places and samples of slots
+//! that are taken stand still.
+
+mod slab;
+
+use super::misuse::Misuse;
+use super::{ArenaIndex, bin, depot};
+use crate::meta::MetaRef;
+use crate::prof::Sample;
+use crate::size::SizeClass;
+use crate::sync::Mutex;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use slab::{Place, SHAPES, Shape, SlabRef};
+
+/// The slabs with free slots, by shape.
+struct Lists {
+    heads: [u32; SHAPES],
+}
+
+static LISTS: Mutex<Lists, 2> = Mutex::new(Lists { heads: [0; SHAPES] });
+/// Bytes of all slabs, and of the objects in them, by usable size.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+impl Lists {
+    fn head(&mut self, shape: Shape) -> &mut u32 {
+        &mut self.heads[shape.index()]
+    }
+
+    fn link(&mut self, slab: SlabRef) {
+        let head = self.head(slab.shape);
+        let first = core::mem::replace(head, slab.number);
+        slab.prev.store(0, Ordering::Relaxed);
+        slab.next.store(first, Ordering::Relaxed);
+        if let Some(first) = SlabRef::from_link(first) {
+            first.prev.store(slab.number, Ordering::Relaxed);
+        }
+    }
+
+    fn unlink(&mut self, slab: SlabRef) {
+        let next = slab.next.load(Ordering::Relaxed);
+        let prev = slab.prev.load(Ordering::Relaxed);
+        match SlabRef::from_link(prev) {
+            Some(prev) => prev.next.store(next, Ordering::Relaxed),
+            None => *self.head(slab.shape) = next,
+        }
+        if let Some(next) = SlabRef::from_link(next) {
+            next.prev.store(prev, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether `slab`, which is listed, is the only one of its shape that is.
+    fn is_alone(&mut self, slab: SlabRef) -> bool {
+        *self.head(slab.shape) == slab.number && slab.next.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// An object of `class`, which is small, for a thread whose misses go to `arena`; without a sample. `odd`: as G4 has it.
+/// `None`: out of memory. Called inside a passage.
+pub(crate) fn alloc(class: SizeClass, arena: ArenaIndex, odd: bool) -> Option<NonNull<u8>> {
+    let place = Place::of(class, arena, odd);
+    let shape = Shape::holding(class.size() + place.offset());
+    let mut object = take(shape, place, None);
+    while object.is_none() {
+        let slab = SlabRef::create(shape)?;
+        BYTES.fetch_add(shape.pages().bytes(), Ordering::Relaxed);
+        object = take(shape, place, Some(slab));
+    }
+    USED.fetch_add(class.size(), Ordering::Relaxed);
+    bin::note_sampled(class, arena);
+    depot::note_filled(class, 1);
+    object
+}
+
+/// Takes a free slot; of `fresh`, where no other one is listed. `None`: there is none.
+fn take(shape: Shape, place: Place, fresh: Option<SlabRef>) -> Option<NonNull<u8>> {
+    let mut lists = LISTS.lock();
+    if let Some(slab) = fresh {
+        lists.link(slab);
+    }
+    let slab = SlabRef::from_link(*lists.head(shape))?;
+    let at = (slab.slots().iter()).position(|slot| slot.place() == Place::FREE)?;
+    let slot = slab.slots().get(at)?;
+    slot.sample.store(0, Ordering::Relaxed);
+    slot.place.store(place.0, Ordering::Relaxed);
+    slab.taken.fetch_add(1, Ordering::Relaxed);
+    if slab.is_full() {
+        lists.unlink(slab);
+    }
+    NonNull::new((slab.base).wrapping_add(at * shape.slot_bytes() + place.offset()))
+}
+
+/// Names the sample of an object that [`alloc`] just gave the caller.
+pub(crate) fn attach(object: NonNull<u8>, sample: Sample) {
+    if let Some(slab) = SlabRef::holding(object.as_ptr()) {
+        if let Ok(slot) = slab.slot_of(object.as_ptr()) {
+            slot.sample.store(sample.number(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// An object that was freed.
+pub(crate) struct Freed {
+    pub(crate) class: SizeClass,
+    pub(crate) sample: Option<Sample>,
+}
+
+/// Frees the object at `ptr`, or says what is wrong with the pointer. `None`: it does not lie in such a slab. Called inside a
+/// passage.
+pub(crate) fn dealloc(ptr: *mut u8) -> Option<Result<Freed, Misuse>> {
+    SlabRef::holding(ptr)?;
+    let (freed, arena, emptied) = {
+        let mut lists = LISTS.lock();
+        // What is freed twice at once may have become another slab meanwhile, or none.
+        let Some(slab) = SlabRef::holding(ptr) else {
+            return Some(Err(Misuse::DoubleFree));
+        };
+        let (place, sample) = match slab.slot_of(ptr) {
+            Ok(slot) => {
+                let place = Place(slot.place.swap(Place::FREE.0, Ordering::Relaxed));
+                (place, slot.sample.swap(0, Ordering::Relaxed))
+            }
+            Err(error) => return Some(Err(error)),
+        };
+        let class = place.class()?;
+        let was_full = slab.is_full();
+        slab.taken.fetch_sub(1, Ordering::Relaxed);
+        if was_full {
+            lists.link(slab);
+        }
+        let emptied = slab.taken() == 0 && !lists.is_alone(slab);
+        if emptied {
+            lists.unlink(slab);
+        }
+        let sample = Sample::from_number(sample);
+        let freed = Freed { class, sample };
+        (freed, place.arena(), emptied.then_some(slab))
+    };
+    if let Some(slab) = emptied {
+        // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
+        unsafe { destroy(slab) };
+    }
+    USED.fetch_sub(freed.class.size(), Ordering::Relaxed);
+    bin::note_sampled_gone(freed.class, arena);
+    depot::note_flushed(freed.class, 1);
+    Some(Ok(freed))
+}
+
+/// The class of the object at `ptr`, or what is wrong with the pointer; `record` is what the page map names.
+pub(super) fn inspect(record: MetaRef, ptr: *const u8) -> Result<SizeClass, Misuse> {
+    let slab = SlabRef::from_record(record).ok_or(Misuse::Foreign)?;
+    let slot = slab.slot_of(ptr)?;
+    slot.place().class().ok_or(Misuse::DoubleFree)
+}
+
+/// The arena whose figures count the object at `ptr`. `None`: no such object.
+pub(super) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
+    let slab = SlabRef::holding(ptr)?;
+    Some(slab.slot_of(ptr).ok()?.place().arena())
+}
+
+/// Gives empty slabs back, those that stayed among them (G3). Called inside a passage.
+pub(crate) fn release_empty() {
+    if BYTES.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    while let Some(slab) = unlink_empty() {
+        // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
+        unsafe { destroy(slab) };
+    }
+}
+
+/// Gives a slab back.
+///
+/// # Safety
+/// As for [`SlabRef::destroy`].
+unsafe fn destroy(slab: SlabRef) {
+    BYTES.fetch_sub(slab.shape.pages().bytes(), Ordering::Relaxed);
+    // SAFETY: the caller's promise.
+    unsafe { slab.destroy() };
+}
+
+fn unlink_empty() -> Option<SlabRef> {
+    let mut lists = LISTS.lock();
+    for mut link in lists.heads {
+        while let Some(slab) = SlabRef::from_link(link) {
+            if slab.taken() == 0 {
+                lists.unlink(slab);
+                return Some(slab);
+            }
+            link = slab.next.load(Ordering::Relaxed);
+        }
+    }
+    None
+}
+
+/// Bytes of all slabs.
+pub(crate) fn bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
+}
+
+/// Bytes of them that no object uses: free slots, and what slots are longer than their objects.
+pub(crate) fn slack_bytes() -> usize {
+    bytes().saturating_sub(USED.load(Ordering::Relaxed))
+}
+
+/// Whether `ptr` is an object with a sample.
+#[cfg(test)]
+pub(crate) fn is_sample(ptr: *const u8) -> bool {
+    let has = |slab: SlabRef| Ok::<_, Misuse>(slab.slot_of(ptr)?.sample.load(Ordering::Relaxed));
+    SlabRef::holding(ptr).is_some_and(|slab| has(slab).is_ok_and(|sample| sample != 0))
+}
