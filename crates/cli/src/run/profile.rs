@@ -9,6 +9,7 @@
 //! carried to where they are wanted. Shown is the process that held most at its peak: where a shell or `make` was started,
 //! that is the one people mean.
 
+use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
@@ -119,7 +120,12 @@ pub(super) fn collect(wanted: &Wanted, scratch: &Scratch, pid: u32, how: HowEnde
     let mut dumps = dumps(scratch.path());
     let own = pid.to_string();
     // The program's own first, then the longest: they hold most stacks.
-    dumps.sort_by_key(|dump| (dump.pid != own, std::cmp::Reverse(dump.length)));
+    dumps.sort_by(|one, two| {
+        let rank = |dump: &Dump| (dump.pid != own, Reverse(dump.length));
+        rank(one)
+            .cmp(&rank(two))
+            .then_with(|| one.path.cmp(&two.path))
+    });
     let mut kept: Vec<(PathBuf, String)> = Vec::new();
     let mut on_the_way = Vec::new();
     let mut dropped = 0;
@@ -146,21 +152,27 @@ pub(super) fn collect(wanted: &Wanted, scratch: &Scratch, pid: u32, how: HowEnde
     }
     let shown = largest(&kept);
     let (file, shown_pid) = kept.remove(shown);
-    let names = NameArguments::default();
+    // Few frames are shown: they should be the program's.
+    let names = NameArguments {
+        fold_std: true,
+        ..NameArguments::default()
+    };
     match Loaded::from_files(std::slice::from_ref(&file), &names) {
         Err(why) => Left::Nothing(why.into_message()),
         Ok(loaded) => Left::Profile(Box::new(Shown {
             file,
             other_pid: (shown_pid != own).then_some(shown_pid),
             loaded,
-            others: kept
-                .into_iter()
-                .map(|(place, _)| place)
-                .chain(on_the_way)
-                .collect(),
+            others: sorted(kept.into_iter().map(|(place, _)| place).chain(on_the_way)),
             dropped,
         })),
     }
+}
+
+fn sorted(places: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut places: Vec<_> = places.collect();
+    places.sort();
+    places
 }
 
 fn dumps(folder: &Path) -> Vec<Dump> {
@@ -292,6 +304,12 @@ impl Shown {
         if paths.is_empty() {
             text.push_str(&paragraph(
                 "Nothing was sampled: the program allocates too little for this rate. Try --sample=1.",
+                FAINT,
+            ));
+        }
+        if !paths.is_empty() {
+            text.push_str(&paragraph(
+                "What the standard libraries allocate is charged to their callers.",
                 FAINT,
             ));
         }

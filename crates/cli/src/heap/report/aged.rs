@@ -146,7 +146,7 @@ fn age_table(ranges: &[AgedAmount], what: &str) -> String {
         ("error", Side::Right),
         ("share", Side::Right),
     ]);
-    for range in ranges {
+    for range in ranges.iter().filter(|range| !range.amount.is_zero()) {
         let AgedAmount {
             from_ns,
             to_ns,

@@ -86,7 +86,8 @@ pub(super) fn classes(context: &Context<'_>) -> String {
         ));
     }
     text.push_str(&nothing(
-        "Objects and slabs are counted. Rounding (bytes given beyond those asked for) is estimated from live samples.",
+        "Objects and slabs are counted, but for samples, which lie in slabs of their own. Rounding (bytes given beyond \
+         those asked for) is estimated from live samples.",
     ));
     text
 }
