@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use heap::{ConvertArguments, DiffArguments, ReportArguments};
+use heap::{ConvertArguments, DiffArguments, FlameArguments, ReportArguments};
 
 /// Run programs on the jemoxide memory allocator and see what they did with memory.
 #[derive(Debug, Parser)]
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Compare two heap profiles: what grew, and where.
     Diff(DiffArguments),
+    /// Draw heap profiles as a flamegraph: an interactive page (.html) or a picture (.svg).
+    Flame(FlameArguments),
     /// Write a heap profile in another form: heap_v2, pprof or collapsed stacks.
     Convert(ConvertArguments),
     /// One run of the built-in workload in this process, result as JSON.

@@ -9,6 +9,7 @@
 //! jemoxide conf          conf.rs    the options in force, and where they come from
 //! jemoxide report        heap/      what heap profiles say
 //! jemoxide diff          heap/      two heap profiles side by side
+//! jemoxide flame         heap/      flamegraphs
 //! jemoxide convert       heap/      heap profiles in another form
 //! ```
 //!
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Conf(conf) => conf::print(&conf),
         Command::Report(report) => heap::report::print(&report),
         Command::Diff(diff) => heap::diff::print(&diff),
+        Command::Flame(flame) => heap::flame::draw(&flame),
         Command::Convert(convert) => heap::convert::convert(&convert),
         Command::Workload(plan) => workload::serve_and_print(&plan),
     };

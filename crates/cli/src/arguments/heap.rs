@@ -174,8 +174,60 @@ pub(crate) struct DiffArguments {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Draw it instead: NAME.html is a page, NAME.svg a picture
+    #[arg(short, long, value_name = "OUT", conflicts_with_all = ["json", "paths"])]
+    pub(crate) output: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) names: NameArguments,
+}
+
+/// `jemoxide flame`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A page is one file with everything in it: search, zoom, and a switch between
+live, peak, cumulative and waste, as far as the profile knows them.
+
+Waste is free slots in slabs that live objects keep from going back to the
+system, charged to the stacks of sampled objects of the same size class.
+
+Examples:
+  jemoxide flame app.4711.heap -o app.html
+  jemoxide flame app.4711.heap -o peak.svg --view peak
+  jemoxide diff monday.heap friday.heap -o grown.html   what changed, drawn")]
+pub(crate) struct FlameArguments {
+    /// Heap profiles; several are merged
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Where it goes: NAME.html is a page, NAME.svg a picture
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+
+    /// Which bytes a picture shows; a page has all of them
+    #[arg(long, value_name = "WHAT", default_value = "live")]
+    pub(crate) view: FlameView,
+
+    /// What stands above it [default: the names of the files]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) names: NameArguments,
+}
+
+/// Which bytes make a frame wide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FlameView {
+    /// Allocated and not freed
+    #[default]
+    Live,
+    /// Live when most was live
+    Peak,
+    /// Allocated since the beginning
+    Cumulative,
+    /// Free slots in slabs that live objects pin
+    Waste,
 }
 
 /// `jemoxide convert`.

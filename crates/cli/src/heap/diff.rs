@@ -13,7 +13,7 @@ use crate::arguments::heap::DiffArguments;
 use crate::failure::Failure;
 use crate::heap::load::Loaded;
 use crate::heap::names::shortened;
-use crate::heap::{json, size};
+use crate::heap::{flame, json, size};
 use crate::screen::numbers::{bytes, of_them};
 use crate::screen::paragraph::paragraph;
 use crate::screen::style::{FAINT, GOOD, TITLE, WARNING};
@@ -29,6 +29,13 @@ pub(crate) fn print(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
     let (before, after) = (load(&arguments.before)?, load(&arguments.after)?);
     let measure = before.demand(arguments.by)?;
     after.demand(arguments.by)?;
+    if let Some(output) = &arguments.output {
+        let sides = [
+            (arguments.before.as_path(), &before),
+            (arguments.after.as_path(), &after),
+        ];
+        return flame::draw_difference(sides, arguments.by, output);
+    }
     let of = |stack: &Stack| stack.amount(measure);
     let list = if arguments.paths {
         changes(&before.profile, &after.profile, of)

@@ -3,6 +3,7 @@
 //! ```text
 //! FILE... -- load --> Profile with names --+-- report/    screens and JSON
 //!                                          |-- diff       two profiles
+//!                                          |-- flame      pictures and pages
 //!                                          `-- convert    another form
 //! ```
 //! `names` makes long names fit; `paths` draws call paths, for all of them and for `jemoxide run --profile`.
@@ -10,6 +11,7 @@
 pub(crate) mod convert;
 pub(crate) mod diff;
 pub(crate) mod file;
+pub(crate) mod flame;
 pub(crate) mod json;
 pub(crate) mod load;
 pub(crate) mod names;

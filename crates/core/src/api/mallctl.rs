@@ -178,25 +178,6 @@ pub fn write<T: Value>(name: &str, value: T) -> Result<(), Error> {
     settle(found, request)
 }
 
-/// Sets `name`, whose value is a text, to `text`; the names that take one copy it.
-///
-/// ```
-/// use jemoxide::mallctl;
-///
-/// mallctl::write_text("arena.0.name", c"front end")?;
-/// # Ok::<(), mallctl::Error>(())
-/// ```
-pub fn write_text(name: &str, text: &CStr) -> Result<(), Error> {
-    let found = find::<&'static CStr>(name)?;
-    let raw = text.as_ptr().expose_provenance();
-    // SAFETY: the address of a C string, which is there until the key has answered.
-    let request = unsafe {
-        let new = (&raw const raw).cast();
-        Request::new(ptr::null_mut(), ptr::null_mut(), new, size_of_val(&raw))
-    };
-    settle(found, request)
-}
-
 /// Does what `name` stands for, where it has no value: `arena.<i>.purge`, `thread.idle`.
 pub fn call(name: &str) -> Result<(), Error> {
     let found = tree::by_name(name.as_bytes())?;

@@ -1,0 +1,131 @@
+//! `jemoxide flame FILE... -o OUT`: a profile as a picture or a page; `jemoxide diff A B -o OUT`: the difference of two.
+//!
+//! What is drawn, and how waste is computed: package `jemoxide-flame`.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use jemoxide_flame::{Graph, View};
+
+use crate::arguments::heap::{By, FlameArguments, FlameView};
+use crate::failure::Failure;
+use crate::heap::file;
+use crate::heap::load::Loaded;
+use crate::screen::paragraph::paragraph;
+use crate::screen::style::WARNING;
+
+/// Draws the profiles, merged.
+pub(crate) fn draw(arguments: &FlameArguments) -> Result<ExitCode, Failure> {
+    let form = Form::of(&arguments.output)?;
+    let loaded = Loaded::from_files(&arguments.files, &arguments.names)?;
+    let title = arguments.title.clone().unwrap_or_else(|| {
+        let names: Vec<_> = arguments.files.iter().map(|file| name(file)).collect();
+        names.join(", ")
+    });
+    let graph = Graph::of(&loaded.profile);
+    write(
+        &graph,
+        arguments.view.view(),
+        &title,
+        form,
+        &arguments.output,
+    )?;
+    tell(&loaded.notes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws what changed from one profile to another.
+pub(crate) fn draw_difference(
+    [before, after]: [(&Path, &Loaded); 2],
+    by: By,
+    output: &Path,
+) -> Result<ExitCode, Failure> {
+    let form = Form::of(output)?;
+    let graph = Graph::difference(&before.1.profile, &after.1.profile);
+    let title = format!("{} to {}", name(before.0), name(after.0));
+    let view = match by {
+        By::Live => View::Live,
+        By::Peak => View::Peak,
+        By::Cumulative => View::Cumulative,
+    };
+    write(&graph, view, &title, form, output)?;
+    let mut notes = before.1.notes.clone();
+    notes.extend(
+        after
+            .1
+            .notes
+            .iter()
+            .filter(|note| !before.1.notes.contains(note))
+            .cloned(),
+    );
+    tell(&notes);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl FlameView {
+    fn view(self) -> View {
+        match self {
+            Self::Live => View::Live,
+            Self::Peak => View::Peak,
+            Self::Cumulative => View::Cumulative,
+            Self::Waste => View::Waste,
+        }
+    }
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Svg,
+    Page,
+}
+
+impl Form {
+    fn of(output: &Path) -> Result<Self, Failure> {
+        match output.extension().and_then(|suffix| suffix.to_str()) {
+            Some("svg") => Ok(Self::Svg),
+            Some("html" | "htm") => Ok(Self::Page),
+            _ => Err(Failure::misuse(format!(
+                "{} is neither a picture nor a page: its name must end in .svg or .html.",
+                output.display()
+            ))),
+        }
+    }
+}
+
+fn write(graph: &Graph, view: View, title: &str, form: Form, output: &Path) -> Result<(), Failure> {
+    let text = match form {
+        Form::Page => graph.page(title),
+        Form::Svg => graph.svg(view, title).map_err(Failure::misuse)?,
+    };
+    file::write(output, text.as_bytes())
+}
+
+fn name(file: &Path) -> String {
+    let name = file
+        .file_name()
+        .map_or_else(|| PathBuf::from(file), PathBuf::from);
+    name.display().to_string()
+}
+
+fn tell(notes: &[impl Display]) {
+    for note in notes {
+        anstream::eprint!("{}", paragraph(&note.to_string(), WARNING));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_says_what_is_written() {
+        assert!(matches!(Form::of(Path::new("a/b.svg")), Ok(Form::Svg)));
+        assert!(matches!(Form::of(Path::new("b.html")), Ok(Form::Page)));
+        for wrong in ["b", "b.png", "svg", "-"] {
+            let why = Form::of(Path::new(wrong)).expect_err("neither");
+            assert!(why.message().contains(".svg or .html"), "{}", why.message());
+        }
+    }
+}
