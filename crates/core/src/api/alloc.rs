@@ -261,6 +261,9 @@ pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *
     thread::note_alloc(cache, hardened::counted(ask.bytes));
     // SAFETY: an object of that many bytes, the caller's from now on, which reads zero.
     unsafe { modes::fill_new(object, ask.bytes, zeroed || modes::zero()) };
+    if !zeroed && !modes::zero() {
+        hardened::note_any_contents(object, ask.bytes);
+    }
     object
 }
 

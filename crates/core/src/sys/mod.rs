@@ -12,6 +12,7 @@
 //! | `files` | texts that the kernel writes; opened, read and closed within a call |
 //! | `image` | memory that may not be mapped, read without a fault; what is mapped where |
 //! | `registers` | registers as unwind tables number them |
+//! | `memcheck` | what Valgrind is told, where it looks |
 //! | `probe` | places that a tracer can stop at |
 //! | `futex` | sleep while a word has a value; may wake early |
 //! | `bare` | one thread of our own, unknown to the C library |
@@ -48,6 +49,6 @@ pub(crate) mod simulated;
 pub(crate) use linux::probe::probe;
 #[cfg(not(test))]
 pub(crate) use linux::{bare, clock, files, memory};
-pub(crate) use linux::{cpu, futex, image, process, registers, shared, signal, thread};
+pub(crate) use linux::{cpu, futex, image, memcheck, process, registers, shared, signal, thread};
 #[cfg(test)]
 pub(crate) use simulated::{bare, clock, files, memory};

@@ -1,50 +1,36 @@
-/* A small service to be watched: it holds 40 MiB, makes and frees objects all the time, and ends when told. */
-#define _GNU_SOURCE
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+// What memcheck is to see through the library: each run makes one mistake, named by the argument, or none.
+#include "expect.h"
 
-#define HELD 10000
-#define HELD_BYTES 4096
+static char *volatile lost[8];
 
-static volatile sig_atomic_t enough;
-
-static void stop(int signal) {
-    (void)signal;
-    enough = 1;
-}
-
-__attribute__((noinline)) static char *load_table(void) {
-    char *table = malloc(HELD_BYTES);
-    memset(table, 1, HELD_BYTES);
-    return table;
-}
-
-__attribute__((noinline)) static void serve(void) {
-    for (int i = 0; i < 2000; i++) {
-        char *request = malloc(100 + i % 50 * 16);
-        request[0] = 1;
-        free(request);
+int main(int argc, char **argv) {
+    const char *mistake = argc > 1 ? argv[1] : "none";
+    char *volatile small = malloc(40), *volatile other = malloc(40), *volatile zeroes = calloc(5, 9), *volatile large = malloc(100000);
+    memset(small, 1, 40);
+    memset(large, 1, 100000);
+    EXPECT(zeroes[44] == 0);
+    small = realloc(small, 70);
+    small[69] = 2;
+    EXPECT(small[39] == 1);
+    large = realloc(large, 100500);
+    EXPECT(large[99999] == 1);
+    volatile int sum = 0;
+    if (!strcmp(mistake, "use_after_free")) {
+        free(small);
+        sum += small[3];
+        small = NULL;
+    } else if (!strcmp(mistake, "overflow")) {
+        other[40] = 1;
+        other[40] = 0;
+    } else if (!strcmp(mistake, "uninitialised")) {
+        if (other[7] == 3) say("by chance");
+    } else if (!strcmp(mistake, "leak")) {
+        for (int i = 0; i < 8; i++) lost[i] = malloc(777);
+        for (int i = 0; i < 8; i++) lost[i] = NULL;
     }
-}
-
-int main(void) {
-    static char *tables[HELD];
-    signal(SIGTERM, stop);
-    for (int i = 0; i < HELD; i++)
-        tables[i] = load_table();
-    puts("ready");
-    fflush(stdout);
-    for (int round = 0; !enough; round++) {
-        serve();
-        /* So that samples appear once somebody switches profiling on. */
-        int at = round % HELD;
-        free(tables[at]);
-        tables[at] = load_table();
-        usleep(1000);
-    }
-    puts("stopped");
-    return 7;
+    free(small);
+    free(other);
+    free(zeroes);
+    free(large);
+    return 0;
 }

@@ -18,6 +18,7 @@ use super::guard;
 use super::quarantine::Entry;
 use super::random::{self, Random};
 use super::slab::{CLASSES, EMPTY, GUARDED, LISTED, LONG, Length, SHUT, SlabRef, State};
+use super::watched;
 use crate::arena::misuse::{self, Misuse};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{PAGE, Pages};
@@ -98,6 +99,7 @@ fn furnish(class: usize, slab: SlabRef) -> Option<()> {
             memory::protect(base, slab.pages() * PAGE, false);
         }
         slab.begin(base, random::secret(base.addr().get() as u64));
+        watched::forbid(base.as_ptr(), slab.pages() * PAGE);
     }
     BINS[class].lock().add(slab);
     Some(())
@@ -139,6 +141,7 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
             }
         } else if !slab.is(GUARDED) || guard::lower(run, pages) {
             slab.end();
+            watched::allow(run.as_ptr(), pages.bytes());
             HEAP.dealloc(run, pages);
             BINS[class].lock().put_bare(slab);
             return;

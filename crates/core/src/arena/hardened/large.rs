@@ -19,6 +19,7 @@ use super::guard;
 use super::quarantine::Entry;
 use super::random;
 use super::slab::{Marks, State};
+use super::watched;
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::record::{Kind, KindCell};
@@ -140,6 +141,7 @@ impl LargeRef {
         }
         // SAFETY: the run just handed out; nobody uses its first and last page if they are to be guards.
         let guarded = guards && unsafe { guard::raise(run.addr, total, before) };
+        watched::forbid(base, pages * PAGE);
         let slack = pages * PAGE - ask.bytes;
         // Small objects too are aligned as the sizes of their classes are.
         let least = if ask.bytes < 16 { 8 } else { 16 };
@@ -350,6 +352,7 @@ impl LargeRef {
         self.name(None);
         // SAFETY: the whole run, which nobody uses and the page map names no more; the record likewise.
         unsafe {
+            watched::allow(run.as_ptr(), pages.bytes());
             if self.is(SHUT) {
                 HEAP.dealloc_bare(run, pages);
             } else {

@@ -23,6 +23,7 @@
 //! | `canary` | bytes that nobody may write, bytes that read zero |
 //! | `guard` | pages that nobody may touch, and how many there may be |
 //! | `quarantine` | freed objects that wait |
+//! | `watched` | what memcheck is told, where it looks |
 //! | `random`, `about`, `figures` | numbers; what messages tell; what is counted |
 //!
 //! Units: bytes, unless a name says pages.
@@ -39,6 +40,7 @@ mod random;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 pub(crate) use about::About;
 pub use door::Door;
@@ -70,6 +72,7 @@ static TURN: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize) {
     random::seed();
     guard::prepare();
+    watched::prepare();
     quarantine::prepare(quarantine_bytes);
     if level == Hardening::Paranoid {
         PARANOID.store(true, Ordering::Relaxed);
@@ -85,12 +88,18 @@ fn is_paranoid() -> bool {
 
 /// An object for `ask`; all of it reads zero. `None`: out of memory.
 pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
-    let object = match class_for(ask) {
+    let object = watched::quietly(|| match class_for(ask) {
         Some(class) => bin::alloc(class, ask),
         None => large::alloc(ask),
-    }?;
+    })?;
     figures::note_came(ask.bytes);
+    watched::note_alloc(object, ask.bytes);
     Some(object)
+}
+
+/// The program did not ask for zeroes in the new object at `object`, of `bytes`.
+pub(crate) fn note_any_contents(object: *mut u8, bytes: usize) {
+    watched::forget(object, bytes);
 }
 
 /// The class of the slot that `ask` gets. `None`: pages of its own.
@@ -136,13 +145,15 @@ pub(crate) fn owns(ptr: *const u8) -> bool {
 /// Frees the object at `ptr`: the bytes that were asked for, or what is wrong; then nothing happened. `None`: it is not of
 /// this arena. Called inside a passage, no lock held.
 pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
-    let freed = match find(ptr)? {
+    let found = find(ptr)?;
+    let freed = watched::quietly(|| match found {
         Found::Slab(slab) => bin::dealloc(slab, ptr, told),
         Found::Large(large) => large.dealloc(ptr, told),
-    };
+    });
     Some(freed.map(|(bytes, entry)| {
         figures::note_went(bytes);
-        quarantine::put(entry, release);
+        watched::note_dealloc(ptr);
+        watched::quietly(|| quarantine::put(entry, release));
         bytes
     }))
 }
@@ -164,10 +175,11 @@ fn release(entry: Entry) {
 
 /// Bytes that the object at `ptr` was asked for with, or what is wrong with it. `None`: it is not of this arena.
 pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
-    Some(match find(ptr)? {
+    let found = find(ptr)?;
+    Some(watched::quietly(|| match found {
         Found::Slab(slab) => bin::inspect(slab, ptr),
         Found::Large(large) => large.inspect(ptr),
-    })
+    }))
 }
 
 /// As [`inspect`], for a call that says `told` of the object.
@@ -184,12 +196,13 @@ pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, M
 
 /// Changes the object at `ptr` to `bytes` where it is; what is added reads zero. `false`: it cannot be.
 pub(crate) fn resize(ptr: *mut u8, bytes: usize) -> bool {
-    let old = match find(ptr) {
+    let old = watched::quietly(|| match find(ptr) {
         Some(Found::Slab(slab)) => bin::resize(slab, ptr, bytes),
         Some(Found::Large(large)) => large.resize(ptr, bytes),
         None => None,
-    };
+    });
     if let Some(old) = old {
+        watched::note_resize(ptr, old, bytes);
         figures::note_came(bytes);
         figures::note_went(old);
     }
@@ -207,13 +220,15 @@ pub(crate) fn about(ptr: *const u8) -> Option<About> {
 /// Looks at all objects and all free slots, and tells what was written where nobody may. Called inside a passage, no lock
 /// held.
 pub(crate) fn sweep() {
-    (0..slab::CLASSES).for_each(bin::sweep);
-    large::sweep();
+    watched::quietly(|| {
+        (0..slab::CLASSES).for_each(bin::sweep);
+        large::sweep();
+    });
 }
 
 /// Lets go of all that waits. Called inside a passage, no lock held.
 pub(crate) fn relieve() {
-    quarantine::drain(0, release);
+    watched::quietly(|| quarantine::drain(0, release));
 }
 
 /// In a forked child: its numbers are not its parent's.

@@ -7,6 +7,7 @@ pub(crate) mod cpu;
 pub(crate) mod files;
 pub(crate) mod futex;
 pub(crate) mod image;
+pub(crate) mod memcheck;
 pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod process;
