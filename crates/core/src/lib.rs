@@ -18,11 +18,6 @@ mod extent;
 mod meta;
 pub mod options;
 #[cfg(not(loom))]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the sampler and the control tree come to it"
-)]
 mod prof;
 pub mod size;
 pub mod stats;
@@ -39,8 +34,8 @@ mod thread;
 pub use api::{
     Arena, ChannelError, Decay, Jemoxide, Limits, MisuseCallback, SoftLimitCallback, Stats, arenas,
     check_heap, close_channel, flush_thread_cache, idle, limits, mallctl, open_channel,
-    printing::stats_print, purge, rss, set_decay_ms, set_heap_limit_hard, set_heap_limit_soft,
-    set_misuse_callback, set_soft_limit_callback, settings, stats,
+    printing::stats_print, profile, purge, rss, set_decay_ms, set_heap_limit_hard,
+    set_heap_limit_soft, set_misuse_callback, set_soft_limit_callback, settings, stats,
 };
 #[cfg(not(loom))]
 pub use stats::rss::RssReport;

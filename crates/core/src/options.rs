@@ -189,7 +189,7 @@ impl StatsLetters {
 /// Longest path, and other text, that an option takes.
 pub const PATH_MAX: usize = 200;
 
-/// The options of heap profiling, which is not built: they are read, and nothing more.
+/// The options of heap profiling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prof {
     /// `prof`.
@@ -212,8 +212,8 @@ pub struct Prof {
     pub log: bool,
     /// `prof_pid_namespace`.
     pub pid_namespace: bool,
-    /// `prof_prefix`; empty for the default.
-    pub prefix: &'static [u8],
+    /// `prof_prefix`; `None` for the default, `jeprof`.
+    pub prefix: Option<&'static [u8]>,
     /// `prof_recent_alloc_max`.
     pub recent_alloc_max: isize,
     /// `prof_stats`.
@@ -230,6 +230,10 @@ pub struct Prof {
     pub lg_interval: isize,
     /// `lg_prof_sample`.
     pub lg_sample: usize,
+    /// `prof_details`: dumps have our own section too.
+    pub details: bool,
+    /// `prof_seed`: where random sequences begin; 0 for anywhere.
+    pub seed: usize,
 }
 
 /// All settings. A line of each key's meaning is in `control::options::keys`, what it does for a user in docs/COMPAT.md.
@@ -513,7 +517,7 @@ impl Options {
             leak_error: false,
             log: false,
             pid_namespace: false,
-            prefix: &[],
+            prefix: None,
             recent_alloc_max: 0,
             stats: false,
             sys_thread_name: false,
@@ -522,6 +526,8 @@ impl Options {
             unbias: true,
             lg_interval: -1,
             lg_sample: 19,
+            details: false,
+            seed: 0,
         },
     };
 }

@@ -147,6 +147,7 @@ fn size_of_type(kind: &str) -> Option<usize> {
 fn condition(row: Row<'_>) -> Option<&'static str> {
     let condition = row.get("build_condition");
     [
+        ("--enable-prof and run with prof:true", "opt.prof"),
         ("--enable-prof", "config.prof"),
         ("--enable-utrace", "config.utrace"),
         ("--enable-xmalloc", "config.xmalloc"),
@@ -157,49 +158,69 @@ fn condition(row: Row<'_>) -> Option<&'static str> {
     .find_map(|(text, switch)| condition.starts_with(text).then_some(switch))
 }
 
+/// Options of a process that profiles, and takes no sample.
+const PROFILES: &str = "prof:true,prof_active:false,prof_stats:true,prof_prefix:";
+
 fn in_child(test: &str, body: impl FnOnce()) {
+    in_child_with(test, "", body);
+}
+
+fn in_child_with(test: &str, options: &str, body: impl FnOnce()) {
     match child::rerun(test) {
         None => {
             door::assert_provider(&artifacts::library());
             body();
         }
         Some(run) => {
-            run.preload(artifacts::library()).run().expect_success();
+            run.preload(artifacts::library())
+                .env("MALLOC_CONF", options)
+                .run()
+                .expect_success();
         }
     }
 }
 
 #[test]
 fn every_row_answers_as_it_says() {
-    in_child("every_row_answers_as_it_says", || {
-        let (control, absent) = (Control::find(), absent());
-        let mut seen = BTreeSet::new();
-        let table = facts::mallctl();
-        for row in table.rows() {
-            let name = row.get("name");
-            assert!(seen.insert(name), "{name} twice");
-            if absent.contains(name) {
-                let code = control.call(&first(name), None, None).code;
-                assert_eq!(code, ENOENT, "{name} is there: facts/mallctl_absent.txt");
-                assert_eq!(
-                    control.mib(&first(name), 7),
-                    Err(ENOENT),
-                    "{name} is there: facts/mallctl_absent.txt"
-                );
-                continue;
-            }
-            walk(&control, row);
+    in_child("every_row_answers_as_it_says", walk_all);
+}
+
+#[test]
+fn every_row_answers_as_it_says_in_a_process_that_profiles() {
+    const TEST: &str = "every_row_answers_as_it_says_in_a_process_that_profiles";
+    // No prefix: no files.
+    in_child_with(TEST, PROFILES, walk_all);
+}
+
+fn walk_all() {
+    let (control, absent) = (Control::find(), absent());
+    let mut seen = BTreeSet::new();
+    let table = facts::mallctl();
+    for row in table.rows() {
+        let name = row.get("name");
+        assert!(seen.insert(name), "{name} twice");
+        if absent.contains(name) {
+            let code = control.call(&first(name), None, None).code;
+            assert_eq!(code, ENOENT, "{name} is there: facts/mallctl_absent.txt");
+            assert_eq!(
+                control.mib(&first(name), 7),
+                Err(ENOENT),
+                "{name} is there: facts/mallctl_absent.txt"
+            );
+            continue;
         }
-        let unknown: Vec<_> = absent.difference(&seen).collect();
-        assert!(unknown.is_empty(), "no such names: {unknown:?}");
-    });
+        walk(&control, row);
+    }
+    let unknown: Vec<_> = absent.difference(&seen).collect();
+    assert!(unknown.is_empty(), "no such names: {unknown:?}");
 }
 
 fn walk(control: &Control, row: Row<'_>) {
     let name = row.get("name");
     let full = first(name);
     let depth = full.split('.').count();
-    if name.starts_with("prof.stats.") && !control.is_on("config.prof") {
+    let profiles = control.is_on("opt.prof");
+    if name.starts_with("prof.stats.") && !profiles {
         // There is no class to count samples of, so already the index is refused.
         let folder = full.split('.').take(3).collect::<Vec<_>>().join(".");
         assert_eq!(control.mib(&folder, 7).map(|mib| mib.len()), Ok(3));
@@ -249,6 +270,37 @@ fn walk(control: &Control, row: Row<'_>) {
         return;
     }
     match name {
+        "thread.prof.active" | "prof.thread_active_init" | "prof.gdump" if !profiles => {
+            let value = readable(name, 1, both_ways);
+            assert_eq!(value, [0], "{name}");
+            for new in [&[0][..], &[1], &[0, 0]] {
+                assert_eq!(both_ways(None, Some(new)).code, ENOENT, "{name}");
+            }
+            return;
+        }
+        "thread.prof.name" => {
+            let value = readable(name, 8, both_ways);
+            check_value(row, &value);
+            assert_eq!(both_ways(Some(8), Some(&value)).code, EPERM, "{name}");
+            assert_eq!(both_ways(None, Some(&[0; 8])).code, EINVAL, "no text");
+            assert_eq!(both_ways(None, Some(&[0; 7])).code, EINVAL, "{name}");
+            assert_eq!(both_ways(None, Some(&value)).code, 0, "{name}");
+            return;
+        }
+        "prof.log_stop" => {
+            for (old, new) in [(None, None), (Some(8), Some(&[0; 8][..]))] {
+                assert_eq!(both_ways(old, new).code, EFAULT, "no log is on");
+            }
+            return;
+        }
+        name if name.starts_with("prof.stats.") => {
+            let value = readable(name, 16, both_ways);
+            assert_eq!(value, [0; 16], "{name}: no sample was taken");
+            return;
+        }
+        name if name.starts_with("experimental.hooks.prof_") => {
+            return hook(name, profiles, both_ways);
+        }
         "tcache.create" | "arenas.create" | "experimental.arenas_create_ext" => {
             return makes(name, both_ways);
         }
@@ -386,6 +438,26 @@ fn walk(control: &Control, row: Row<'_>) {
         ("rw", None) => assert_eq!(name, "arenas.lookup", "a row without a check"),
         other => panic!("{name}: {other:?}: a row without a check"),
     }
+}
+
+/// A hook of the profiler, which nobody has set.
+fn hook(name: &str, profiles: bool, call: impl Fn(Option<usize>, Option<&[u8]>) -> Answer) {
+    assert_eq!(call(None, None).code, EINVAL, "{name}");
+    let before = call(Some(8), None);
+    assert_eq!((before.code, before.len), (0, 8), "{name}");
+    assert_eq!(call(Some(7), None).code, EINVAL, "{name}");
+    let is_unwinder = name.ends_with("backtrace");
+    assert_eq!(before.bytes[..8] != [0; 8], is_unwinder, "{name}");
+    if !profiles {
+        assert_eq!(call(None, Some(&[1; 8])).code, ENOENT, "{name}");
+        return;
+    }
+    assert_eq!(call(None, Some(&[0; 7])).code, EINVAL, "{name}");
+    let none = if is_unwinder { EINVAL } else { 0 };
+    assert_eq!(call(None, Some(&[0; 8])).code, none, "{name}");
+    // Both ways, what it was.
+    let same = call(Some(8), Some(&before.bytes[..8]));
+    assert_eq!((same.code, same.bytes), (0, before.bytes), "{name}");
 }
 
 /// Whole numbers that are the same in every process.
@@ -682,7 +754,8 @@ fn the_same_calls_get_the_same_codes() {
             let is_old = row.get("since") == "5.3.0" && row.get("last_in") != "5.3.0";
             // What Debian's build has and this one has not, and lets a thread without a cache come after it.
             let is_deadly = DEADLY.contains(&name);
-            if !is_old || is_deadly || absent.contains(name) || condition(row).is_some() {
+            let is_built = condition(row).is_none_or(|switch| switch.ends_with(".prof"));
+            if !is_old || is_deadly || absent.contains(name) || !is_built {
                 continue;
             }
             let full = first(name);
@@ -781,10 +854,62 @@ const DEADLY: [&str; 8] = [
 ];
 
 /// Differences that docs/COMPAT.md has a note for, as beginnings of lines.
-const KNOWN: [&str; 0] = [];
+const KNOWN: [&str; 1] = [
+    // `EFAULT` in Debian's, `EINVAL` from 5.3.1 on.
+    "thread.prof.name new 8",
+];
+
+/// Where both profile, and nothing is sampled.
+#[test]
+fn the_same_calls_get_the_same_codes_of_profilers() {
+    const TEST: &str = "the_same_calls_get_the_same_codes_of_profilers";
+    let options = format!("background_thread:true,narenas:1,{PROFILES}");
+    compare_with(TEST, &options, || {
+        let control = Control::find();
+        let table = facts::mallctl();
+        let mut text = String::new();
+        for row in table.rows() {
+            let name = row.get("name");
+            let is_old = row.get("since") == "5.3.0" && row.get("last_in") != "5.3.0";
+            // No prefix at all ends a process of Debian's, and logs are files.
+            let is_apart = name == "prof.prefix" || name.starts_with("prof.log_");
+            if !is_old || !name.contains("prof") || is_apart {
+                continue;
+            }
+            let full = first(name);
+            let size = size_of_type(row.get("type")).unwrap_or(16);
+            let new = [0; 24];
+            let mut note = |what: &str, answer: &Answer| {
+                let line = format!("{name} {what}: {} {}", answer.code, answer.len);
+                writeln!(text, "{line}").unwrap();
+            };
+            note("nothing", &control.call(&full, None, None));
+            for len in [0, 1, 4, 7, 8, 9, 16, 64] {
+                note(&format!("old {len}"), &control.call(&full, Some(len), None));
+            }
+            // Addresses of functions that are null would be called.
+            let is_called = name == "experimental.prof_recent.alloc_dump";
+            for len in [0, 1, 2, 7, 8, 9, 16]
+                .into_iter()
+                .filter(|&len| !is_called || len != 16)
+            {
+                let new = &new[..len];
+                note(&format!("new {len}"), &control.call(&full, None, Some(new)));
+                let both = control.call(&full, Some(size), Some(new));
+                note(&format!("old {size}, new {len}"), &both);
+            }
+        }
+        text
+    });
+}
 
 /// Has `transcript` made on jemalloc and on this library, and compares.
 fn compare(test: &str, transcript: impl FnOnce() -> String) {
+    compare_with(test, "background_thread:true,narenas:1", transcript);
+}
+
+/// Has `transcript` made on jemalloc and on this library with these options, and compares.
+fn compare_with(test: &str, options: &str, transcript: impl FnOnce() -> String) {
     if child::rerun(test).is_none() {
         for line in transcript().lines() {
             println!("\n> {line}");
@@ -802,7 +927,7 @@ fn compare(test: &str, transcript: impl FnOnce() -> String) {
         let run = child::rerun(test).expect("not inside it");
         let stdout = run
             .preload(library)
-            .env("MALLOC_CONF", "background_thread:true,narenas:1")
+            .env("MALLOC_CONF", options)
             .run()
             .expect_success()
             .stdout;

@@ -127,10 +127,13 @@ fn is_of(kinds: &BTreeSet<&str>, wanted: &str) -> bool {
 /// Whether the row tells of what this build, or this run, has nothing of.
 fn is_excused(path: &str, note: &str, config: &Value) -> bool {
     let off = |switch: &str| config[switch] == Value::Bool(false);
-    let prof = path.contains("prof_live") || path.contains("prof_accum") || path.contains(".prof");
+    // Samples by class are told by `prof.stats.*` only.
+    let by_class = path.contains("prof_live") || path.contains("prof_accum");
+    let prof = path.contains(".prof");
     let absent = include_str!("../facts/mallctl_absent.txt");
     let key = path.strip_prefix("jemalloc.opt.");
-    (note.contains("--enable-prof") || prof) && off("prof")
+    by_class
+        || (note.contains("--enable-prof") || prof) && off("prof")
         || note.contains("--enable-fill") && off("fill")
         || note.contains("--enable-utrace") && off("utrace")
         || note.contains("--enable-xmalloc") && off("xmalloc")

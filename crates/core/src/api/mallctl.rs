@@ -24,7 +24,7 @@
 use super::slow;
 use super::{Flags, alloc_with};
 use crate::control::mallctl::{self as tree, Access, Batch, Due, Found, Kind, Refusal, Request};
-use crate::control::{channel, purger};
+use crate::control::{channel, profiling, purger};
 use core::ffi::{CStr, c_char, c_int};
 use core::{fmt, ptr, slice};
 
@@ -215,6 +215,8 @@ fn serve(found: Found, request: Request) -> Result<(), Refusal> {
         // SAFETY: the promise of whoever made the request.
         Due::Batch(batch) if result.is_ok() => unsafe { alloc_batch(batch) },
         Due::Batch(_) => {}
+        Due::Profile(job) if result.is_ok() => return profiling::run(job),
+        Due::Profile(_) => {}
     }
     result
 }

@@ -16,6 +16,7 @@ mod maintain;
 pub mod mallctl;
 mod misused;
 pub mod printing;
+pub mod profile;
 mod query;
 mod resize;
 mod sampling;

@@ -12,9 +12,12 @@ use super::free::is_told_by_address;
 use crate::arena::hardened::{Ask, Door};
 use crate::arena::misuse::Misuse;
 use crate::arena::{ArenaIndex, large, manual, sampled};
-use crate::prof::{self, Event, Sample, ThreadRef, unwind};
+use crate::extent::hooks::Outside;
+use crate::prof::{self, Event, Sample, ThreadRef, hooks, unwind};
 use crate::size::{LOOKUP_MAX, SizeClass};
-use crate::thread::{self, CacheRef};
+use crate::thread::{self, CacheRef, Inside};
+use core::ffi::{c_uint, c_void};
+use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Frames of a stack that are recorded at most.
@@ -134,12 +137,26 @@ fn release(cache: Option<CacheRef>, sample: Sample) {
     if prof::wants_release_frames() {
         depth = capture(cache, &mut frames);
     }
+    if let Some(released) = hooks::released() {
+        let (address, usable) = prof::place(sample);
+        let object = with_exposed_provenance_mut::<c_void>(address);
+        // SAFETY: `prof_sample_free` was given such a function.
+        outside(cache, || unsafe { released(object, usable) });
+    }
     prof::release(sample, viewed(cache), &frames[..depth]);
 }
 
 /// The calling thread's stack: how many frames it has.
 fn capture(cache: Option<CacheRef>, frames: &mut [usize; FRAMES]) -> usize {
     let depth = prof::depth().min(FRAMES);
+    if let Some(backtrace) = hooks::backtrace() {
+        let (stack, mut count) = (frames.as_mut_ptr().cast::<*mut c_void>(), 0);
+        // SAFETY: `prof_backtrace` was given such a function; room for so many addresses.
+        outside(cache, || unsafe {
+            backtrace(stack, &mut count, depth as c_uint)
+        });
+        return depth.min(count as usize);
+    }
     let mut work = || unwind::capture(&mut frames[..depth]).min(depth);
     match cache {
         Some(cache) => cache.unsampled(work),
@@ -148,6 +165,15 @@ fn capture(cache: Option<CacheRef>, frames: &mut [usize; FRAMES]) -> usize {
 }
 
 /// The calling thread, as the profiler sees it.
+/// Runs the application's code in the middle of a sample: outside the gate, and what it allocates is no sample.
+fn outside(cache: Option<CacheRef>, body: impl FnOnce()) {
+    let outside = || Inside(cache).outside(body);
+    match cache {
+        Some(cache) => cache.unsampled(outside),
+        None => outside(),
+    }
+}
+
 fn viewed(cache: Option<CacheRef>) -> ThreadRef {
     cache
         .and_then(CacheRef::profiled)
@@ -163,13 +189,22 @@ fn record(
 ) -> Option<Sample> {
     let mut frames = [0; FRAMES];
     let depth = capture(cache, &mut frames);
-    prof::record(&Event {
+    let sample = prof::record(&Event {
         address: ptr.addr(),
         requested,
         usable,
         thread: viewed(cache),
         frames: &frames[..depth],
-    })
+    })?;
+    if let Some(sampled) = hooks::sampled() {
+        let (stack, depth) = (frames.as_mut_ptr().cast::<*mut c_void>(), depth as c_uint);
+        let object = ptr.cast::<c_void>();
+        // SAFETY: `prof_sample` was given such a function; so many addresses.
+        outside(cache, || unsafe {
+            sampled(object, requested, stack, depth, usable)
+        });
+    }
+    Some(sample)
 }
 
 /// Whether the object at `ptr` is a sample.

@@ -1,7 +1,7 @@
 //! The way into every slow path: state of the thread, fork gate, what is due.
 
 use crate::arena::misuse::{self, Misuse};
-use crate::control::{boot, limit, purger, stats_print, upkeep};
+use crate::control::{boot, limit, profiling, purger, stats_print, upkeep};
 use crate::extent::HEAP;
 use crate::thread::cache::counting::News;
 use crate::thread::passage::Passage;
@@ -80,11 +80,12 @@ fn tell(cache: CacheRef, news: News) {
 }
 
 /// What is to be done outside the gate, as bits: nothing, start the purge thread, tell the program about its limit,
-/// print statistics.
+/// print statistics, write a profile.
 const NOTHING: u8 = 0;
 const PURGER: u8 = 1;
 const LIMIT: u8 = 2;
 const STATISTICS: u8 = 4;
+const PROFILE: u8 = 8;
 
 /// Does what is due now and then; answers what else is.
 #[cold]
@@ -95,7 +96,10 @@ fn tick(cache: Option<CacheRef>, passage: &Passage) -> u8 {
         return NOTHING;
     }
     let bit = |due: bool, bit: u8| if due { bit } else { NOTHING };
-    bit(wanted, PURGER) | bit(limit::is_call_due(), LIMIT) | bit(stats_print::is_due(), STATISTICS)
+    bit(wanted, PURGER)
+        | bit(limit::is_call_due(), LIMIT)
+        | bit(stats_print::is_due(), STATISTICS)
+        | bit(profiling::is_due(), PROFILE)
 }
 
 #[cold]
@@ -109,5 +113,8 @@ fn settle(due: u8) {
     }
     if due & STATISTICS != 0 {
         stats_print::print_due();
+    }
+    if due & PROFILE != 0 {
+        profiling::run_due();
     }
 }

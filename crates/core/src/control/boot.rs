@@ -13,7 +13,8 @@
 
 use super::options::{self, News, Origin};
 use super::{
-    channel, container, fork, hardening, limit, modes, purger, report, stats_print, tcache, upkeep,
+    channel, container, fork, hardening, limit, modes, profiling, purger, report, stats_print,
+    tcache, upkeep,
 };
 use crate::arena::{depot, manual};
 use crate::extent::{DirtyBound, HEAP};
@@ -151,11 +152,11 @@ fn boot() -> bool {
         // SAFETY: the boot, which there is one of; nobody reads before it is over.
         unsafe { *OPTIONS.0.get() = options };
     }
-    let warned = prepare(&options);
-    wrong && options.abort_conf || warned && options.abort
+    let ends = prepare(&options);
+    wrong && options.abort_conf || ends
 }
 
-/// Has everybody take over the options. `true`: there was something to warn of.
+/// Has everybody take over the options. `true`: there was something to warn of, and the options ask for the end then.
 fn prepare(options: &Options) -> bool {
     BOOTED_NS.store(clock::now_ns(), Ordering::Relaxed);
     let orphans = container::prepare(options);
@@ -181,7 +182,8 @@ fn prepare(options: &Options) -> bool {
     report::prepare(options);
     stats_print::prepare(options);
     channel::prepare(options);
-    warned
+    let contradicts = profiling::prepare(options);
+    warned && options.abort || contradicts && options.abort_conf
 }
 
 /// Reads the options. `true`: something in them is wrong.
@@ -243,6 +245,7 @@ pub(crate) fn start_thread() -> Option<CacheRef> {
         stats_print::arm();
         hardening::arm();
         channel::arm();
+        profiling::arm();
         Some(cache)
     })
 }

@@ -7,7 +7,7 @@
 //! ```
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
-use super::{hardening, limit, purger, report};
+use super::{hardening, limit, profiling, purger, report};
 use crate::arena::{manual, run_cache};
 use crate::extent::HEAP;
 use crate::sys::{clock, thread as system};
@@ -29,6 +29,7 @@ unsafe extern "C" fn parent() {
 
 unsafe extern "C" fn child() {
     let own = thread::current().cache();
+    profiling::forget();
     registry::orphan_others(own);
     run_cache::recount();
     manual::forget_visitors();

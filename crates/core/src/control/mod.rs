@@ -9,6 +9,7 @@ pub(crate) mod limit;
 pub(crate) mod mallctl;
 pub(crate) mod modes;
 pub(crate) mod options;
+pub(crate) mod profiling;
 pub(crate) mod purger;
 pub(crate) mod report;
 mod rss_text;

@@ -33,8 +33,9 @@ const IDLE_STACKS: usize = 4096;
 const STACKS_MAX: usize = 1 << 20;
 /// Stacks looked at for each that is made, once there are enough.
 const LOOKS: usize = 4;
-/// Stacks cleared under one hold of the lock.
+/// Stacks cleared, and threads tidied, under one hold of the lock.
 const SWEPT: usize = 64;
+const TIDIED: usize = 8;
 
 /// Samples of a size class, by what was asked for: `prof.stats`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -62,6 +63,8 @@ pub(super) struct Books {
     pub(super) all: Ends<Stack>,
     pub(super) threads: Ends<Thread>,
     pub(super) next_uid: Cell<u64>,
+    /// Stands for threads past their ends.
+    past: Link<Thread>,
     /// Counts of the process.
     pub(super) kept: Kept,
     pub(super) live: Cell<Estimate>,
@@ -101,6 +104,7 @@ impl Books {
             all: Ends::empty(),
             threads: Ends::empty(),
             next_uid: Cell::new(0),
+            past: unlinked(),
             kept: Kept::born(0),
             live: Cell::new(Estimate::ZERO),
             peak: Cell::new(Peak {
@@ -145,7 +149,7 @@ impl Books {
 
     fn make(&self, event: &Event<'_>, hash: u32, now_ns: u64) -> Option<Handle<Life>> {
         let held = &self.held;
-        let thread = event.thread.handle()?;
+        let thread = self.recorded(event.thread)?;
         let stack = self.stack_of(event.frames, hash)?;
         let tally = self.tally_of(stack, thread)?;
         let (tag, generation) = (event.thread.tag(), self.generation.get());
@@ -226,6 +230,16 @@ impl Books {
         unsafe { life.forget(held) };
     }
 
+    /// The thread's record: those that are past their ends, and still allocate, have one together.
+    fn recorded(&self, thread: ThreadRef) -> Option<Handle<Thread>> {
+        let known = thread.handle().or_else(|| self.past.get());
+        let recorded = known.or_else(|| self.begin_thread());
+        if thread == ThreadRef::PAST {
+            self.past.set(recorded);
+        }
+        recorded
+    }
+
     /// Changes the counts of a tally, its thread, and the process.
     fn count(&self, tally: Handle<Tally>, change: impl Fn(&mut Counts)) {
         let moment = self.moment.get();
@@ -237,6 +251,22 @@ impl Books {
         for kept in [&tally.kept, &thread.kept, &self.kept] {
             kept.change(moment, &change);
         }
+    }
+
+    /// Notes that so many bytes of a sample stand for what was allocated. `true`: the next dump is due.
+    pub(super) fn pass_interval(&self, usable: usize) -> bool {
+        let interval = self.interval.get();
+        if interval == 0 {
+            return false;
+        }
+        let bytes = numbers::weight(usable, self.lg_sample.get()).bytes;
+        let left = self.until_dump.get();
+        let is_due = bytes >= left;
+        self.until_dump.set(match is_due {
+            true => interval - (bytes - left) % interval,
+            false => left - bytes,
+        });
+        is_due
     }
 
     fn count_class(&self, usable: usize, change: impl FnOnce(&mut ClassCounts)) {
@@ -418,7 +448,7 @@ impl Books {
     /// `from` on. `None` is the first.
     pub(super) fn tidy_some(&self, from: &mut Option<u64>) -> bool {
         let mut next = self.threads.first();
-        for _ in 0..SWEPT {
+        for _ in 0..TIDIED {
             while let Some(thread) = next {
                 let uid = thread.of(&self.held).uid;
                 if from.is_none_or(|from| uid > from) {

@@ -152,6 +152,7 @@ impl Tide {
     }
 
     /// What is alive.
+    #[cfg(test)]
     pub(super) fn live(&self) -> Estimate {
         self.live.get()
     }

@@ -5,7 +5,7 @@
 //! ```
 //! A record may be in several lists, by one place for each: a type names which.
 
-use super::record::{Handle, Held, Link, unlinked};
+use super::record::{Handle, Held, Link, Witness, unlinked};
 
 /// The ends of a list.
 pub(super) struct Ends<T> {
@@ -104,8 +104,8 @@ impl<T> Ends<T> {
 }
 
 /// What follows `record` in the list `L`.
-pub(super) fn after<L, T: Listed<L>>(record: Handle<T>, held: &Held) -> Option<Handle<T>> {
-    record.of(held).neighbours().next.get()
+pub(super) fn after<L, T: Listed<L>>(record: Handle<T>, seen: &impl Witness) -> Option<Handle<T>> {
+    record.of(seen).neighbours().next.get()
 }
 
 /// What stands before `record` in the list `L`.

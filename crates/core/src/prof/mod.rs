@@ -17,12 +17,17 @@
 //! | `books` | all of it, behind one lock |
 //! | `unwind` | return addresses of the calling thread |
 //! | `recent`, `log` | the last samples; lives of objects |
+//! | `desk`, `dump` | the text of all that, a sheet at a time |
+//! | `hooks` | functions of the application |
 //!
 //! Lock: profile, rank 3. Called inside the fork gate, no lock held.
 //! Units: bytes, nanoseconds since the profiler started; estimates as in `numbers`.
 
 mod books;
 mod counts;
+pub(crate) mod desk;
+pub(crate) mod dump;
+pub(crate) mod hooks;
 mod list;
 mod log;
 mod numbers;
@@ -36,10 +41,12 @@ mod thread;
 pub(crate) mod unwind;
 
 pub(crate) use books::ClassCounts;
-pub(crate) use numbers::{gap_bytes, gap_objects};
+pub(crate) use log::text::{Info, LogText};
+pub(crate) use numbers::gap_objects;
+pub(crate) use recent::text::RecentText;
 pub(crate) use sample::Sample;
 pub(crate) use stack::DEPTH_MAX;
-pub(crate) use thread::{NAME, ThreadRef, active_at_first, has_system_names, set_active_at_first};
+pub(crate) use thread::{ThreadRef, active_at_first, has_system_names, set_active_at_first};
 
 use crate::options::{Prof, ProfTimeResolution};
 use crate::sync::{LockFigures, Mutex};
@@ -55,6 +62,7 @@ static SAMPLING: AtomicBool = AtomicBool::new(false);
 /// See [`generation`].
 #[unsafe(link_section = ".data.jemoxide_start")]
 static GENERATION: AtomicU32 = AtomicU32::new(0);
+#[unsafe(link_section = ".data.jemoxide_start")]
 static STARTED: AtomicBool = AtomicBool::new(false);
 static LG_SAMPLE: AtomicU32 = AtomicU32::new(0);
 /// Frames of a stack, at most.
@@ -63,6 +71,8 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 static WANTS_RELEASES: AtomicBool = AtomicBool::new(false);
 /// Times are as fine as the clock has them.
 static IS_FINE: AtomicBool = AtomicBool::new(false);
+/// So many bytes were allocated that a dump is due.
+static DUE: AtomicBool = AtomicBool::new(false);
 /// When the profiler was started.
 static STARTED_NS: AtomicU64 = AtomicU64::new(0);
 
@@ -113,6 +123,11 @@ pub(crate) fn wants_release_frames() -> bool {
     WANTS_RELEASES.load(Ordering::Relaxed)
 }
 
+/// Whether a dump is due, by the bytes allocated since the last one; `true` once.
+pub(crate) fn take_due() -> bool {
+    DUE.load(Ordering::Relaxed) && DUE.swap(false, Ordering::Relaxed)
+}
+
 /// Records a chosen object. `None`: out of memory; the object stays an ordinary one.
 pub(crate) fn record(event: &Event<'_>) -> Option<Sample> {
     let frames = event.frames.get(..depth()).unwrap_or(event.frames);
@@ -122,6 +137,9 @@ pub(crate) fn record(event: &Event<'_>) -> Option<Sample> {
     let now_ns = now_ns();
     let books = BOOKS.lock();
     let sample = Sample::of(books.record(&event, hash, now_ns)?)?;
+    if books.pass_interval(event.usable) {
+        DUE.store(true, Ordering::Relaxed);
+    }
     drop(books);
     let weight = numbers::weight(event.usable, lg_sample()).bytes;
     probe!(otel_memory:alloc, event.address, event.requested, weight);
@@ -141,21 +159,24 @@ pub(crate) fn release(sample: Sample, thread: ThreadRef, frames: &[usize]) {
     }
 }
 
-/// Bytes that were asked for and bytes that a live sample has.
-pub(crate) fn sizes(sample: Sample) -> (usize, usize) {
+/// Where a live sample is, and its usable size.
+pub(crate) fn place(sample: Sample) -> (usize, usize) {
     let books = BOOKS.lock();
     sample.handle().map_or((0, 0), |life| {
         let life = life.of(&books.held);
-        (life.requested, life.usable)
+        (life.address(), life.usable)
     })
 }
 
 /// Notes what options say, which takes effect with [`start`]. Called once, by the boot.
 pub(crate) fn prepare(options: &Prof) {
-    thread::prepare(options.thread_active_init, options.sys_thread_name, seed());
+    thread::prepare(
+        options.thread_active_init,
+        options.sys_thread_name,
+        seed(options.seed),
+    );
     let books = BOOKS.lock();
     books.accumulates.set(options.accum);
-    books.keeps_all.set(options.accum);
     books.set_recents(usize::try_from(options.recent_alloc_max).ok());
     books
         .interval
@@ -164,12 +185,12 @@ pub(crate) fn prepare(options: &Prof) {
             Err(_) => 0,
         });
     books.until_dump.set(books.interval.get());
-    let wants = books.keeps_recents();
+    books.keeps_all.set(options.accum || options.details);
+    note_wants(&books);
     books.lg_sample.set(options.lg_sample.min(63) as u32);
     drop(books);
-    WANTS_RELEASES.store(wants, Ordering::Relaxed);
     DEPTH.store(options.bt_max.min(DEPTH_MAX) as u32, Ordering::Relaxed);
-    let is_fine = options.time_resolution == ProfTimeResolution::High;
+    let is_fine = options.time_resolution == ProfTimeResolution::High || options.details;
     IS_FINE.store(is_fine, Ordering::Relaxed);
 }
 
@@ -199,6 +220,102 @@ fn change_generation() {
     let _ = GENERATION.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
 }
 
+/// Forgets all samples; they are taken at `lg_sample` from now on, or as before. Takes time for each stack, not under the
+/// lock. The caller has the desk. Each step is to be a passage: `false` when all is cleared.
+pub(crate) fn begin_reset(lg_sample: Option<u32>) {
+    let books = BOOKS.lock();
+    let lg_sample = lg_sample.map_or(books.lg_sample.get(), |lg| lg.min(63));
+    books.reset(lg_sample);
+    LG_SAMPLE.store(lg_sample, Ordering::Relaxed);
+    change_generation();
+}
+
+/// Clears some of what [`begin_reset`] made void. `true`: there is more.
+pub(crate) fn clear_some() -> bool {
+    BOOKS.lock().clear_some()
+}
+
+/// Bytes from one dump to the next; 0: none.
+pub(crate) fn interval() -> u64 {
+    BOOKS.lock().interval.get()
+}
+
+/// How many of the last samples are kept; `None`: any number.
+pub(crate) fn recents() -> Option<usize> {
+    let most = BOOKS.lock().recents.most.get();
+    (most != usize::MAX).then_some(most)
+}
+
+/// Sets that.
+pub(crate) fn set_recents(most: Option<usize>) {
+    let books = BOOKS.lock();
+    books.set_recents(most);
+    note_wants(&books);
+    drop(books);
+    while BOOKS.lock().drop_recent() {}
+}
+
+/// Begins a log of lives. `false`: one is on, or being written.
+pub(crate) fn start_log() -> bool {
+    let now_ns = now_ns();
+    let books = BOOKS.lock();
+    let started = books.start_log(now_ns);
+    note_wants(&books);
+    started
+}
+
+/// Ends it. `None`: there is none; else how long it was on. It is to be written, and its entries to be dropped by
+/// [`drop_entry`], by who has the desk.
+pub(crate) fn stop_log() -> Option<u64> {
+    let now_ns = now_ns();
+    let books = BOOKS.lock();
+    let since_ns = books.stop_log()?;
+    note_wants(&books);
+    Some(now_ns.saturating_sub(since_ns))
+}
+
+/// Whether a log of lives is on.
+pub(crate) fn is_logging() -> bool {
+    BOOKS.lock().is_logging()
+}
+
+/// Drops an entry of the log that was written. `false`: there is none.
+pub(crate) fn drop_entry() -> bool {
+    BOOKS.lock().drop_entry()
+}
+
+fn note_wants(books: &Books) {
+    let wants = books.keeps_recents() || books.is_logging();
+    WANTS_RELEASES.store(wants, Ordering::Relaxed);
+}
+
+/// What objects are marked with that are allocated from now on.
+pub(crate) fn object_generation() -> u32 {
+    BOOKS.lock().generation.get()
+}
+
+/// Raises that by one.
+pub(crate) fn raise_object_generation() -> u32 {
+    let books = BOOKS.lock();
+    books.generation.set(books.generation.get().wrapping_add(1));
+    books.generation.get()
+}
+
+/// Whether times are as fine as the clock has them.
+pub(crate) fn is_fine() -> bool {
+    IS_FINE.load(Ordering::Relaxed)
+}
+
+/// In a forked child: nobody dumps.
+pub(crate) fn forget_dump() {
+    desk::forget();
+    if is_started() {
+        let books = BOOKS.lock();
+        books.is_pinned.set(false);
+        books.cursor.set(None);
+    }
+}
+
 /// Samples that were dropped as there was no memory for their records.
 pub(crate) fn dropped() -> u64 {
     BOOKS.lock().dropped.get()
@@ -213,14 +330,16 @@ pub(crate) fn class_counts(class: usize) -> ClassCounts {
         .map_or(ClassCounts::default(), core::cell::Cell::get)
 }
 
-/// What was counted of the lock.
-pub(crate) fn lock_figures() -> LockFigures {
-    BOOKS.figures()
+/// What was counted of the lock. `None`: it was never taken.
+pub(crate) fn lock_figures() -> Option<LockFigures> {
+    is_started().then(|| BOOKS.figures())
 }
 
 /// Counts that anew.
 pub(crate) fn forget_lock_figures() {
-    BOOKS.forget_figures();
+    if is_started() {
+        BOOKS.forget_figures();
+    }
 }
 
 /// Nanoseconds since the profiler was started.
@@ -234,9 +353,12 @@ fn now_ns() -> u64 {
     now.saturating_sub(STARTED_NS.load(Ordering::Relaxed))
 }
 
-/// Where random sequences begin: another place in every process.
-fn seed() -> u64 {
-    process::random_word() ^ clock::fine_ns()
+/// Where random sequences begin: where a test says, else at another place in every process.
+fn seed(fixed: usize) -> u64 {
+    match fixed {
+        0 => process::random_word() ^ clock::fine_ns(),
+        fixed => fixed as u64,
+    }
 }
 
 /// Switches sampling on, at a mean and from a seed, or off; for tests.

@@ -149,18 +149,13 @@ fn exponential(random: &mut u64) -> f64 {
     }
 }
 
-/// Objects of `size` bytes up to the next that is a sample, itself included: at least 1. `size` is not 0.
+/// Objects of `size` bytes up to the next that is a sample, itself included: at least 1. `size` is not 0; 1 counts bytes.
 pub(crate) fn gap_objects(random: &mut u64, size: usize, lg: u32) -> u64 {
     if lg == 0 {
         return 1;
     }
     let objects = exponential(random) * period(lg) / size as f64;
     (objects as u64).saturating_add(1)
-}
-
-/// Bytes up to the next that makes its object a sample, itself included: at least 1.
-pub(crate) fn gap_bytes(random: &mut u64, lg: u32) -> u64 {
-    gap_objects(random, 1, lg)
 }
 
 #[cfg(test)]

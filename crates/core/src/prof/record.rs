@@ -6,7 +6,6 @@
 //!     it: `check` walks all links.
 //! R3  While a dump is under way ([`Pinned`]) no stack, no thread and no counter is dropped.
 
-use super::Books;
 use crate::meta::{self, MetaRef, UNIT};
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -22,6 +21,11 @@ impl Held {
         Self(())
     }
 }
+
+/// That a record may be looked at: under the lock, or, for what does not change while a dump is under way, while it is.
+pub(super) trait Witness {}
+impl Witness for Held {}
+impl Witness for Pinned {}
 
 /// The name of a record of type `T`.
 pub(super) struct Handle<T>(NonZeroU32, PhantomData<fn() -> T>);
@@ -58,10 +62,12 @@ impl<T> Handle<T> {
         Self::from_number(record.number())
     }
 
-    /// The record.
-    pub(super) fn of(self, _: &Held) -> &T {
-        // SAFETY: 1. made by `make`, and records stay mapped; not dropped (R2);
-        //         2. shared borrows only, what changes is in cells, and one thread holds the lock (R1).
+    /// The record. Without the lock, while a dump is under way, only frames, the list of all stacks from its first one on,
+    /// and the order of the dump may be looked at.
+    pub(super) fn of(self, _: &impl Witness) -> &T {
+        // SAFETY: 1. made by `make`, and records stay mapped; not dropped (R2, R3);
+        //         2. shared borrows only, what changes is in cells, and one thread holds the lock (R1), or what is looked
+        //            at is changed by nobody else.
         unsafe { self.place().as_ref() }
     }
 
@@ -109,8 +115,8 @@ fn unreachable_record() -> ! {
 /// That a dump is under way, which only one can be (R3).
 pub(super) struct Pinned(());
 
-impl Books {
-    /// Keeps stacks, threads and counters where they are until [`Books::unpin`].
+impl super::books::Books {
+    /// Keeps stacks, threads and counters where they are until `unpin`.
     pub(super) fn pin(&self) -> Pinned {
         self.is_pinned.set(true);
         Pinned(())

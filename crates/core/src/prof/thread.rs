@@ -67,7 +67,7 @@ impl Thread {
         (name, len.unwrap_or(NAME - 1))
     }
 
-    fn set_name(&self, text: &[u8]) {
+    pub(super) fn set_name(&self, text: &[u8]) {
         for (at, byte) in self.name.iter().enumerate().take(NAME - 1) {
             byte.store(text.get(at).copied().unwrap_or(0), Ordering::Relaxed);
         }
@@ -79,7 +79,8 @@ impl Thread {
 pub(crate) struct ThreadRef(Option<Handle<Thread>>);
 
 impl ThreadRef {
-    /// A thread that is past its end, or could not be recorded: what it frees is freed by nobody known.
+    /// A thread that is past its end, or could not be recorded: what it frees is freed by nobody known, and what it
+    /// allocates by one that stands for all of them.
     pub(crate) const PAST: Self = Self(None);
 
     /// The calling thread, new to the profiler. `None`: out of memory. Called inside a passage, no lock held.
@@ -99,12 +100,12 @@ impl ThreadRef {
         }
     }
 
-    /// Its number, for keeping it in an atomic; 0 for [`ThreadRef::PAST`].
+    #[cfg(test)]
     pub(crate) fn number(self) -> u32 {
         self.0.map_or(0, Handle::number)
     }
 
-    /// The one with a number that [`ThreadRef::number`] gave.
+    #[cfg(test)]
     pub(crate) fn from_number(number: u32) -> Self {
         Self(Handle::from_number(number))
     }
@@ -174,6 +175,11 @@ impl ThreadRef {
         let uid = self.get().map_or(u64::MAX, |thread| thread.uid);
         let mut state = SEED.load(Ordering::Relaxed) ^ uid.wrapping_mul(0xd1b5_4a32_d192_ed03);
         numbers::next_random(&mut state)
+    }
+
+    #[cfg(test)]
+    pub(super) fn get_for_tests(self) -> &'static Thread {
+        self.get().expect("a living thread")
     }
 
     pub(super) fn handle(self) -> Option<Handle<Thread>> {

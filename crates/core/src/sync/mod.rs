@@ -5,6 +5,7 @@
 //! | 0 | report | the report's file |
 //! | 0 | channel | where the live channel's file is |
 //! | 0 | ids | ids of explicit caches |
+//! | 0 | names, log | prefix of profiles, target of a log |
 //! | 0 | events | handlers of threads' events, for who registers one |
 //! | 1 | registry | the list of thread caches |
 //! | 1 | table | indexes of arenas made by request |

@@ -14,6 +14,7 @@
 //! | `registers` | registers as unwind tables number them |
 //! | `memcheck` | what Valgrind is told, where it looks |
 //! | `probe` | places that a tracer can stop at |
+//! | `output` | files that we write; errors are the system's numbers |
 //! | `futex` | sleep while a word has a value; may wake early |
 //! | `bare` | one thread of our own, unknown to the C library |
 //! | `thread` | the thread word, the exit key, the fork handlers |
@@ -49,6 +50,8 @@ pub(crate) mod simulated;
 pub(crate) use linux::probe::probe;
 #[cfg(not(test))]
 pub(crate) use linux::{bare, clock, files, memory};
-pub(crate) use linux::{cpu, futex, image, memcheck, process, registers, shared, signal, thread};
+pub(crate) use linux::{
+    cpu, futex, image, memcheck, output, process, registers, shared, signal, thread,
+};
 #[cfg(test)]
 pub(crate) use simulated::{bare, clock, files, memory};

@@ -12,6 +12,7 @@ use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, depot, explicit, hardened,
 use crate::control::{boot, purger};
 use crate::extent::{self, HEAP, Inventory, RunState};
 use crate::meta;
+use crate::prof;
 use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, SizeClass};
 use crate::stats::{report::Snapshot, snapshot};
 use crate::sync::{LockFigures, Mutex};
@@ -52,6 +53,7 @@ pub(super) struct Locks {
     pub(super) heap: LockFigures,
     pub(super) metadata: LockFigures,
     pub(super) data_segment: LockFigures,
+    pub(super) profile: LockFigures,
 }
 
 impl Figures {
@@ -71,6 +73,7 @@ impl Figures {
             heap: LockFigures::ZERO,
             metadata: LockFigures::ZERO,
             data_segment: LockFigures::ZERO,
+            profile: LockFigures::ZERO,
         },
         requests: [0; CACHED_CLASSES],
         cached: [0; CACHED_CLASSES],
@@ -111,6 +114,7 @@ impl Figures {
             heap: HEAP.lock_figures(),
             metadata: meta::lock_figures(),
             data_segment: meta::break_lock_figures(),
+            profile: prof::lock_figures().unwrap_or(LockFigures::ZERO),
         };
         self.uptime_ns = boot::uptime_ns();
     }
@@ -200,4 +204,5 @@ pub(super) fn forget_lock_figures() {
     bin::forget_lock_figures();
     HEAP.forget_lock_figures();
     meta::forget_lock_figures();
+    prof::forget_lock_figures();
 }

@@ -1,6 +1,7 @@
 //! Indexes: components of a name that are numbers, and which numbers they may be.
 #![deny(unsafe_code)]
 
+use super::keys::counts_classes;
 use crate::arena::automatic;
 use crate::arena::manual::{self, ArenaRef};
 use crate::extent::RUN_CLASSES;
@@ -33,8 +34,10 @@ pub(super) enum Index {
     RunClass,
     /// Runs handed out at a time, up to eight.
     Batch,
-    /// None: what it counts is not built in.
-    Never,
+    /// Small classes, where samples are counted by class.
+    SampledSmall,
+    /// Large classes, the same.
+    SampledLarge,
 }
 
 /// Which index stands behind a name's first `len` bytes.
@@ -44,7 +47,10 @@ pub(super) const fn of_prefix(name: &[u8], len: usize) -> Index {
     } else if ends_with(name, len, b"prof.stats.bins.")
         || ends_with(name, len, b"prof.stats.lextents.")
     {
-        Index::Never
+        match ends_with(name, len, b"prof.stats.bins.") {
+            true => Index::SampledSmall,
+            false => Index::SampledLarge,
+        }
     } else if ends_with(name, len, b"experimental.arenas.") {
         Index::OneArena
     } else if ends_with(name, len, b"lextent.") || ends_with(name, len, b"lextents.") {
@@ -95,7 +101,8 @@ impl Index {
             Self::PageClass => number < PAGE_CLASSES,
             Self::RunClass => number < RUN_CLASSES,
             Self::Batch => number < BATCHES,
-            Self::Never => false,
+            Self::SampledSmall => counts_classes() && Self::Small.holds(number),
+            Self::SampledLarge => counts_classes() && Self::Large.holds(number),
         }
     }
 }
@@ -210,6 +217,6 @@ mod tests {
         assert!(Index::Large.holds(195) && !Index::Large.holds(196));
         assert!(Index::PageClass.holds(198) && !Index::PageClass.holds(199));
         assert!(Index::RunClass.holds(63) && !Index::RunClass.holds(64));
-        assert!(Index::Batch.holds(8) && !Index::Batch.holds(9) && !Index::Never.holds(0));
+        assert!(Index::Batch.holds(8) && !Index::Batch.holds(9) && !Index::SampledSmall.holds(0));
     }
 }

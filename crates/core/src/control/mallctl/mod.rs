@@ -33,6 +33,7 @@ pub(crate) use request::{Refusal, Request};
 pub(crate) use row::{Access, Kind};
 pub(crate) use tree::DEPTH_MAX;
 
+use super::profiling::Job;
 use crate::thread::CacheRef;
 use row::Facts;
 use tree::Place;
@@ -49,6 +50,8 @@ pub(crate) enum Due {
     Leave,
     /// Objects are to be made.
     Batch(Batch),
+    /// The profiler has something to do.
+    Profile(Job),
 }
 
 /// Objects of one size that are to be made.

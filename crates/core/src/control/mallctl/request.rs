@@ -58,6 +58,10 @@ unsafe impl Plain for i64 {}
 unsafe impl Plain for usize {}
 // SAFETY: as above.
 unsafe impl Plain for isize {}
+// SAFETY: as above.
+unsafe impl Plain for u16 {}
+// SAFETY: as above; a pair of counts.
+unsafe impl Plain for [u64; 2] {}
 // SAFETY: as above; addresses of a structure of two.
 unsafe impl Plain for [usize; 2] {}
 // SAFETY: as above; of three.

@@ -47,6 +47,8 @@ const BYTES_MAX: u64 = 8_070_450_532_247_928_832;
 pub(crate) const DECAY_MAX: i64 = 18_446_744_072_000;
 const HUGE: u64 = 2 << 20;
 const ANY: u64 = u64::MAX;
+/// Frames of a stack that are told apart.
+const STACK_MAX: u16 = 256;
 
 /// Keys of which the beginning is enough, in the order in which they are tried. Source: jemalloc's parser.
 const COMPLETED: &str = "metadata_thp|dss|percpu_arena|hpa_hugify_style";
@@ -209,44 +211,28 @@ rows! {
         without "Linux has no utrace";
     log: Text(log) "points of the code that write a log"
         without "nothing is logged";
-    prof: Switch(prof.is_on) "heap profiles by sampling"
-        without "heap profiling is not built";
-    prof_accum: Switch(prof.accum) "profiles also count what is freed"
-        without "heap profiling is not built";
-    prof_active: Switch(prof.active) "sampling begins at the start"
-        without "heap profiling is not built";
+    prof: Switch(prof.is_on) "heap profiles by sampling";
+    prof_accum: Switch(prof.accum) "profiles also count what is freed";
+    prof_active: Switch(prof.active) "sampling begins at the start";
     prof_bt_max: Number(prof.bt_max, cut_to(1, u32::MAX as u64)) "most frames of a recorded stack"
-        without "heap profiling is not built";
-    prof_final: Switch(prof.at_exit) "a profile is written at the end"
-        without "heap profiling is not built";
-    prof_gdump: Switch(prof.gdump) "a profile is written at each new peak"
-        without "heap profiling is not built";
-    prof_leak: Switch(prof.leak) "leaks are told at the end"
-        without "heap profiling is not built";
-    prof_leak_error: Switch(prof.leak_error) "leaks make the process fail"
-        without "heap profiling is not built";
-    prof_log: Switch(prof.log) "lives of samples are logged from the start"
-        without "heap profiling is not built";
-    prof_pid_namespace: Switch(prof.pid_namespace) "names of profiles have the namespace of the process"
-        without "heap profiling is not built";
-    prof_prefix: Text(prof.prefix) "beginning of the names of profiles"
-        without "heap profiling is not built", "jeprof";
-    prof_recent_alloc_max: Count(prof.recent_alloc_max, within(-1, i64::MAX)) "last samples that are kept"
-        without "heap profiling is not built";
-    prof_stats: Switch(prof.stats) "samples are counted by class"
-        without "heap profiling is not built";
-    prof_sys_thread_name: Switch(prof.sys_thread_name) "profiles have the system's names of threads"
-        without "heap profiling is not built";
-    prof_thread_active_init: Switch(prof.thread_active_init) "new threads are sampled"
-        without "heap profiling is not built";
-    prof_time_resolution: ProfTimeResolution(prof.time_resolution) "clock of the samples"
-        without "heap profiling is not built";
-    prof_unbias: Switch(prof.unbias) "counts are corrected for the sizes in a stack"
-        without "heap profiling is not built";
-    lg_prof_interval: Count(prof.lg_interval, within(-1, 63)) "bytes from one profile to the next, log2"
-        without "heap profiling is not built";
-    lg_prof_sample: Number(prof.lg_sample, cut_to(0, 63)) "bytes from one sample to the next, log2"
-        without "heap profiling is not built";
+        beyond Reach::UpTo(STACK_MAX), "stacks have 256 frames at most";
+    prof_final: Switch(prof.at_exit) "a profile is written at the end";
+    prof_gdump: Switch(prof.gdump) "a profile is written at each new peak";
+    prof_leak: Switch(prof.leak) "leaks are told at the end, with prof_final";
+    prof_leak_error: Switch(prof.leak_error) "leaks make the process fail, with prof_final";
+    prof_log: Switch(prof.log) "lives of samples are logged from the start";
+    prof_pid_namespace: Switch(prof.pid_namespace) "names of profiles have the namespace of the process";
+    prof_prefix: Prefix(prof.prefix) "beginning of the names of profiles; empty: none";
+    prof_recent_alloc_max: Count(prof.recent_alloc_max, within(-1, i64::MAX)) "last samples that are kept; -1: all";
+    prof_stats: Switch(prof.stats) "samples are counted by class";
+    prof_sys_thread_name: Switch(prof.sys_thread_name) "profiles have the system's names of threads";
+    prof_thread_active_init: Switch(prof.thread_active_init) "new threads are sampled";
+    prof_time_resolution: ProfTimeResolution(prof.time_resolution) "clock of the samples";
+    prof_unbias: Switch(prof.unbias) "counts are corrected for the sizes in a stack";
+    prof_details: Switch(prof.details) "profiles tell of the peak, lifetimes, tags, objects too";
+    prof_seed: Number(prof.seed, within(0, ANY)) "the same samples in every run; 0: other ones";
+    lg_prof_interval: Count(prof.lg_interval, within(-1, 63)) "bytes from one profile to the next, log2";
+    lg_prof_sample: Number(prof.lg_sample, cut_to(0, 63)) "bytes from one sample to the next, log2";
 }
 
 impl Key {

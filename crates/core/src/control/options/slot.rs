@@ -85,6 +85,8 @@ pub(crate) enum Slot<'a> {
     Path(&'a mut &'static [u8]),
     /// Any text, cut to a length.
     Text(&'a mut &'static [u8]),
+    /// The same; where nothing is said it is `jeprof`, and one that is empty is another thing.
+    Prefix(&'a mut Option<&'static [u8]>),
     /// Numbers for sizes, `SIZE-SIZE:N|...`; what is before a wrong part counts.
     Spans(&'a mut &'static [u8], Range<u64>),
     /// The same, or `default`; any number of pages.
@@ -156,6 +158,7 @@ impl Slot<'_> {
                 *place = fits.then_some(text)?;
             }
             Slot::Text(place) => *place = text.get(..PATH_MAX).unwrap_or(text),
+            Slot::Prefix(place) => *place = Some(text.get(..PATH_MAX).unwrap_or(text)),
             Slot::Spans(place, range) => {
                 let good = spans::good_part(text, range);
                 if good > 0 {
@@ -215,6 +218,7 @@ impl Slot<'_> {
             | Slot::Text(place)
             | Slot::Spans(place, _)
             | Slot::SlabSizes(place) => line.bytes(place),
+            Slot::Prefix(place) => line.bytes(place.unwrap_or(b"jeprof")),
             Slot::Junk(place) => line.text(place.name()),
             Slot::Hardening(place) => line.text(place.name()),
             Slot::PercpuArena(place) => line.text(place.name()),
@@ -250,7 +254,7 @@ impl Slot<'_> {
                 .text("a path of at most ")
                 .decimal(PATH_MAX)
                 .text(" bytes"),
-            Slot::Text(_) => line.text("text"),
+            Slot::Text(_) | Slot::Prefix(_) => line.text("text"),
             Slot::Spans(_, range) => {
                 line.text("SIZE-SIZE:N, more of them after a |, with N as ");
                 span("a number", range, line)

@@ -180,7 +180,7 @@ fn gaps_have_the_mean_and_the_spread_of_a_poisson_process() {
     }
     let mut random = 1;
     let mean = (0..DRAWS)
-        .map(|_| gap_bytes(&mut random, 12) as f64)
+        .map(|_| gap_objects(&mut random, 1, 12) as f64)
         .sum::<f64>()
         / f64::from(DRAWS);
     assert!((mean - 4096.5).abs() < 4.0 * 4096.0 / f64::from(DRAWS).sqrt());

@@ -1,5 +1,6 @@
 //! The books against naive ones: a list of live objects and maps of sums, under the same random operations.
 
+mod dump;
 mod twin;
 
 use super::books::Books;

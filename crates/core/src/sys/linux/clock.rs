@@ -14,6 +14,12 @@ pub(crate) fn fine_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// Seconds since 1970, as the machine's clock is set.
+#[cfg_attr(test, expect(dead_code, reason = "tests turn a clock by hand"))]
+pub(crate) fn unix_seconds() -> u64 {
+    read(libc::CLOCK_REALTIME_COARSE) / 1_000_000_000
+}
+
 fn read(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,

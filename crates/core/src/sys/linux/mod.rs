@@ -9,6 +9,7 @@ pub(crate) mod futex;
 pub(crate) mod image;
 pub(crate) mod memcheck;
 pub(crate) mod memory;
+pub(crate) mod output;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod registers;

@@ -16,6 +16,11 @@ pub(crate) fn fine_ns() -> u64 {
     NOW.get()
 }
 
+/// A moment that stands still.
+pub(crate) fn unix_seconds() -> u64 {
+    1_000_000_000
+}
+
 /// Moves this thread's clock forward.
 pub(crate) fn turn(nanoseconds: u64) {
     NOW.set(NOW.get() + nanoseconds);

@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
         super::Key::Config(Key::Conf),
     ),
     is("config.opt_safety_checks", Key::No),
-    is("config.prof", Key::No),
+    is("config.prof", Key::Yes),
     is("config.prof_libgcc", Key::No),
     is("config.prof_libunwind", Key::No),
     is("config.prof_frameptr", Key::No),

@@ -3,12 +3,15 @@
 use super::super::row::{Access, Kind, Row, row};
 use super::{Call, Refusal};
 use crate::arena::misuse;
+use crate::prof::{self, hooks::Hook};
 use crate::thread::events::{self, Handler};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
     ThreadEvent,
     SafetyCheckAbort,
+    /// One of the profiler's.
+    Prof(Hook),
 }
 
 const fn key(key: Key) -> super::Key {
@@ -19,12 +22,21 @@ const fn hook(name: &'static str, what: Key) -> Row {
     row(name, Access::Write, Kind::Other, key(what))
 }
 
+/// A row of one of the profiler's hooks.
+const fn prof(name: &'static str, hook: Hook) -> Row {
+    row(name, Access::Own, Kind::Other, key(Key::Prof(hook)))
+}
+
 pub(super) const ROWS: &[Row] = &[
     hook("experimental.hooks.thread_event", Key::ThreadEvent),
     hook(
         "experimental.hooks.safety_check_abort",
         Key::SafetyCheckAbort,
     ),
+    prof("experimental.hooks.prof_backtrace", Hook::Backtrace),
+    prof("experimental.hooks.prof_dump", Hook::Dumped),
+    prof("experimental.hooks.prof_sample", Hook::Sampled),
+    prof("experimental.hooks.prof_sample_free", Hook::Released),
 ];
 
 /// The handler as the caller has it: a function, bytes, and whether frees are no events, in the lowest byte.
@@ -48,6 +60,26 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
                 misuse::set_c_callback(function);
             }
             Ok(())
+        }
+        Key::Prof(hook) => {
+            if !call.request.reads() && !call.request.writes() {
+                return Err(Refusal::Invalid);
+            }
+            call.request.give(hook.get())?;
+            if !call.request.writes() {
+                return Ok(());
+            }
+            if !prof::is_started() {
+                return Err(Refusal::Absent);
+            }
+            match call.request.take::<usize>()? {
+                // There is always somebody who unwinds.
+                Some(0) if hook == Hook::Backtrace => Err(Refusal::Invalid),
+                function => {
+                    hook.set(function.unwrap_or(0));
+                    Ok(())
+                }
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod not_built;
 mod opt;
 mod own;
 mod process;
+mod prof;
 mod stats;
 mod stats_arena;
 mod stats_by_request;
@@ -25,6 +26,8 @@ mod utilization;
 use super::request::Refusal;
 use super::row::Row;
 use super::{Call, Due};
+
+pub(super) use prof::counts_classes;
 
 /// Every key there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +49,7 @@ pub(super) enum Key {
     Utilization(utilization::Key),
     Hooks(hooks::Key),
     Own(own::Key),
+    Prof(prof::Key),
 }
 
 /// All rows, part by part.
@@ -67,6 +71,7 @@ pub(super) const SUBTREES: &[&[Row]] = &[
     utilization::ROWS,
     hooks::ROWS,
     own::ROWS,
+    prof::ROWS,
 ];
 
 /// Answers `call` by `key`.
@@ -89,5 +94,6 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::Utilization(key) => utilization::answer(key, call),
         Key::Hooks(key) => hooks::answer(key, call),
         Key::Own(key) => own::answer(key, call),
+        Key::Prof(key) => prof::answer(key, call),
     }
 }

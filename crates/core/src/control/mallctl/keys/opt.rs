@@ -4,9 +4,10 @@ use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal, arena};
 use crate::arena::automatic;
 use crate::control::options::Origin;
-use crate::control::{boot, tcache};
+use crate::control::{boot, profiling, tcache};
 use crate::options::{
-    BackgroundThread, HugifyStyle, Junk, MetadataThp, PercpuArena, Thp, ZeroRealloc,
+    BackgroundThread, HugifyStyle, Junk, MetadataThp, PercpuArena, ProfTimeResolution, Thp,
+    ZeroRealloc,
 };
 use core::ffi::c_char;
 
@@ -73,6 +74,23 @@ pub(in super::super) enum Key {
     MutexMaxSpin,
     LgExtentMaxActiveFit,
     PercpuArena,
+    Prof,
+    ProfPrefix,
+    ProfActive,
+    ProfThreadActiveInit,
+    ProfBtMax,
+    LgProfSample,
+    LgProfInterval,
+    ProfGdump,
+    ProfFinal,
+    ProfLeak,
+    ProfLeakError,
+    ProfAccum,
+    ProfPidNamespace,
+    ProfRecentAllocMax,
+    ProfStats,
+    ProfSysThreadName,
+    ProfTimeResolution,
     /// What was said where; absent where nothing was.
     TextOf(Origin),
 }
@@ -238,6 +256,39 @@ pub(super) const ROWS: &[Row] = &[
         Kind::Size,
         Key::LgExtentMaxActiveFit,
     ),
+    opt("opt.prof", Kind::Bool, Key::Prof),
+    opt("opt.prof_prefix", Kind::Text, Key::ProfPrefix),
+    opt("opt.prof_active", Kind::Bool, Key::ProfActive),
+    opt(
+        "opt.prof_thread_active_init",
+        Kind::Bool,
+        Key::ProfThreadActiveInit,
+    ),
+    opt("opt.prof_bt_max", Kind::U32, Key::ProfBtMax),
+    opt("opt.lg_prof_sample", Kind::Size, Key::LgProfSample),
+    opt("opt.lg_prof_interval", Kind::Signed, Key::LgProfInterval),
+    opt("opt.prof_gdump", Kind::Bool, Key::ProfGdump),
+    opt("opt.prof_final", Kind::Bool, Key::ProfFinal),
+    opt("opt.prof_leak", Kind::Bool, Key::ProfLeak),
+    opt("opt.prof_leak_error", Kind::Bool, Key::ProfLeakError),
+    opt("opt.prof_accum", Kind::Bool, Key::ProfAccum),
+    opt("opt.prof_pid_namespace", Kind::Bool, Key::ProfPidNamespace),
+    opt(
+        "opt.prof_recent_alloc_max",
+        Kind::Signed,
+        Key::ProfRecentAllocMax,
+    ),
+    opt("opt.prof_stats", Kind::Bool, Key::ProfStats),
+    opt(
+        "opt.prof_sys_thread_name",
+        Kind::Bool,
+        Key::ProfSysThreadName,
+    ),
+    opt(
+        "opt.prof_time_resolution",
+        Kind::Text,
+        Key::ProfTimeResolution,
+    ),
     opt(
         "opt.malloc_conf.symlink",
         Kind::Text,
@@ -343,6 +394,26 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::DebugDoubleFreeMaxScan => request.give(options.debug_double_free_max_scan as u32),
         Key::MutexMaxSpin => request.give(options.mutex_max_spin as i64),
         Key::LgExtentMaxActiveFit => request.give(options.lg_extent_max_active_fit),
+        Key::Prof => request.give_bool(profiling::is_asked_for(options)),
+        Key::ProfPrefix => request.give_text(super::prof::option_prefix()),
+        Key::ProfActive => request.give_bool(options.prof.active),
+        Key::ProfThreadActiveInit => request.give_bool(options.prof.thread_active_init),
+        Key::ProfBtMax => request.give(options.prof.bt_max as u32),
+        Key::LgProfSample => request.give(options.prof.lg_sample),
+        Key::LgProfInterval => request.give(options.prof.lg_interval),
+        Key::ProfGdump => request.give_bool(options.prof.gdump),
+        Key::ProfFinal => request.give_bool(options.prof.at_exit),
+        Key::ProfLeak => request.give_bool(options.prof.leak || options.prof.leak_error),
+        Key::ProfLeakError => request.give_bool(options.prof.leak_error),
+        Key::ProfAccum => request.give_bool(options.prof.accum),
+        Key::ProfPidNamespace => request.give_bool(options.prof.pid_namespace),
+        Key::ProfRecentAllocMax => request.give(options.prof.recent_alloc_max),
+        Key::ProfStats => request.give_bool(options.prof.stats),
+        Key::ProfSysThreadName => request.give_bool(options.prof.sys_thread_name),
+        Key::ProfTimeResolution => request.give_text(match options.prof.time_resolution {
+            ProfTimeResolution::Default => c"default",
+            ProfTimeResolution::High => c"high",
+        }),
         Key::TextOf(origin) => match boot::text_of(origin) {
             Some(text) => request.give(text.as_ptr().cast::<c_char>()),
             None => Err(Refusal::Absent),

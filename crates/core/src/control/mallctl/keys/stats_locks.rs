@@ -3,6 +3,7 @@
 //! | jemalloc's | ours |
 //! |---|---|
 //! | `ctl` | mallctl: the epoch's figures |
+//! | `prof` | profile: all that the profiler keeps |
 //! | `extents_dirty` | page heap: all runs of pages, whatever their state, and their decay |
 //! | `extents_retained` | data segment: moving its end |
 //! | `decay_dirty` | sweep: who looks for idle pages inside slabs |
@@ -118,6 +119,7 @@ fn counted(lock: u8, arenas: Arenas, figures: &Figures) -> LockFigures {
     let locks = &figures.locks;
     match lock.checked_sub(GLOBAL as u8) {
         None if lock == 2 => locks.mallctl,
+        None if lock == 3 => locks.profile,
         Some(_) if !arenas.hold_shared() => LockFigures::ZERO,
         Some(2) => locks.heap,
         Some(4) => locks.data_segment,
@@ -136,6 +138,7 @@ mod tests {
     fn the_table_names_the_locks_by_their_numbers() {
         let name = |lock: usize| LOCKS[lock][0].name;
         assert_eq!(name(2), "stats.mutexes.ctl.num_ops");
+        assert_eq!(name(3), "stats.mutexes.prof.num_ops");
         for (lock, word) in [
             (2, "extents_dirty"),
             (4, "extents_retained"),

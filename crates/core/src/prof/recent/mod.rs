@@ -6,6 +6,8 @@
 //! E1  An entry's object is alive as long as both name each other.
 //! E2  Entries outlive resets: they hold their stacks and threads as users.
 
+pub(crate) mod text;
+
 use super::list::{self, Ends, Listed, Neighbours};
 use super::record::{Handle, Link, unlinked};
 use super::sample::Life;
@@ -47,7 +49,7 @@ pub(super) struct Recents {
     pub(super) list: Ends<Recent>,
     len: Cell<usize>,
     /// How many there may be.
-    most: Cell<usize>,
+    pub(super) most: Cell<usize>,
     /// The one that a reader comes to next.
     pub(super) cursor: Link<Recent>,
 }

@@ -4,6 +4,8 @@
 //! G2  Entries hold their stacks and threads as users, until the log is written.
 //! Who freed an object from a thread past its end is not known: the log names who allocated it.
 
+pub(crate) mod text;
+
 use super::Books;
 use super::recent::Moment;
 use super::record::{Handle, Link, unlinked};

@@ -1,0 +1,197 @@
+//! A profile is written: the books, the maps of the process, the details.
+
+use super::file::File;
+use super::{inside, names};
+use crate::arena::{ArenaIndex, automatic, bin, depot, explicit};
+use crate::control::boot;
+use crate::ds::text::Line;
+use crate::prof::desk::{Desk, PathText, Sheet};
+use crate::prof::dump::{Dump, Found, SlabFigures};
+use crate::prof::hooks;
+use crate::size::{PAGE, SMALL_CLASSES, size_of_class, slab_pages, slab_slots};
+use crate::sys::files;
+use crate::sys::output::Errno;
+use crate::sys::{clock, futex, process};
+use crate::thread::{passage, registry};
+use core::ffi::CStr;
+
+/// From one look at a desk that somebody has to the next.
+const WAIT_NS: u64 = 1_000_000;
+
+/// Why a profile is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trigger {
+    /// So many bytes were allocated.
+    Interval,
+    /// Somebody asked for it.
+    Request,
+    /// More memory is mapped than ever.
+    NewHigh,
+    /// The process ends.
+    Exit,
+}
+
+/// The desk, once nobody else has it. `None`: the calling thread is forking, and who has it cannot go on.
+pub(super) fn desk() -> Option<Desk> {
+    loop {
+        if let Some(desk) = Desk::take() {
+            return Some(desk);
+        }
+        if passage::is_closer() {
+            return None;
+        }
+        futex::pause(WAIT_NS);
+    }
+}
+
+/// Writes a profile with a name of its own. One that nobody asked for says why it could not be written, and ends the
+/// process if the option `abort` says so.
+pub(super) fn write(trigger: Trigger) -> Result<Found, Errno> {
+    let mut desk = desk().ok_or(Errno(libc::EDEADLK))?;
+    names::profile(desk.parts().1, trigger);
+    let result = write_target(&mut desk);
+    if let (Err(error), true) = (result, trigger != Trigger::Request) {
+        let is_told = tell(error, desk.parts().1);
+        drop(desk);
+        if is_told && boot::options().abort {
+            process::abort();
+        }
+        return Err(error);
+    }
+    finish(desk, result.is_ok());
+    result
+}
+
+/// Writes a profile to `path`.
+pub(super) fn write_to(path: &[u8]) -> Result<Found, Errno> {
+    let mut desk = desk().ok_or(Errno(libc::EDEADLK))?;
+    let target = desk.parts().1;
+    target.clear();
+    target.bytes(path);
+    let result = write_target(&mut desk);
+    finish(desk, result.is_ok());
+    result
+}
+
+/// Leaves the desk, and tells the application's hook.
+fn finish(mut desk: Desk, is_written: bool) {
+    let Some(dumped) = hooks::dumped().filter(|_| is_written) else {
+        return;
+    };
+    // A copy: the hook may ask for a dump.
+    let mut copy = Line::new();
+    copy.bytes(desk.parts().1.as_bytes()).text("\0");
+    drop(desk);
+    if let Ok(path) = CStr::from_bytes_with_nul(copy.as_bytes()) {
+        // SAFETY: `prof_dump` was given such a function; a C text.
+        unsafe { dumped(path.as_ptr()) };
+    }
+}
+
+fn tell(error: Errno, target: &PathText) -> bool {
+    if error == Errno(libc::ECANCELED) {
+        return false;
+    }
+    let mut line = Line::new();
+    line.text("<jemoxide>: no heap profile at ");
+    line.bytes(target.as_bytes()).text(": ");
+    match error.words() {
+        "" => line.text("error ").decimal(error.0 as usize),
+        words => line.text(words),
+    };
+    line.text(" (prof_prefix says where profiles go)\n");
+    process::write_error(line.as_bytes());
+    true
+}
+
+/// Writes a profile to the desk's target.
+fn write_target(desk: &mut Desk) -> Result<Found, Errno> {
+    let (sheet, target, part) = desk.parts();
+    let mut file = File::begin(target, part)?;
+    let prof = &boot::options().prof;
+    let mut dump = inside(|| Dump::begin(prof.unbias));
+    dump.sort();
+    sheet.clear();
+    let mut written = books(&mut dump, sheet, &mut file).and_then(|()| maps(sheet, &mut file));
+    if prof.details && written.is_ok() {
+        written = details(&mut dump, sheet, &mut file);
+    }
+    let found = dump.found();
+    inside(|| dump.end());
+    if written.is_ok() {
+        written = file.write(sheet);
+    }
+    file.end(written, target, part)?;
+    Ok(found)
+}
+
+fn books(dump: &mut Dump, sheet: &mut Sheet, file: &mut File) -> Result<(), Errno> {
+    while inside(|| dump.fill(sheet)) {
+        make_room(sheet, file)?;
+    }
+    Ok(())
+}
+
+/// The process's maps, as they are.
+fn maps(sheet: &mut Sheet, file: &mut File) -> Result<(), Errno> {
+    let id = process::id() as usize;
+    let open = |thread: bool| {
+        let mut path = Line::new();
+        path.text("/proc/").decimal(id);
+        if thread {
+            path.text("/task/").decimal(id);
+        }
+        path.text("/maps\0");
+        files::File::open(CStr::from_bytes_with_nul(path.as_bytes()).ok()?)
+    };
+    let Some(mut maps) = open(true).or_else(|| open(false)) else {
+        return Ok(());
+    };
+    make_room(sheet, file)?;
+    sheet.text("\nMAPPED_LIBRARIES:\n");
+    loop {
+        make_room(sheet, file)?;
+        match maps.read(sheet.room()) {
+            Some(count) if count > 0 => sheet.extend(count),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn details(dump: &mut Dump, sheet: &mut Sheet, file: &mut File) -> Result<(), Errno> {
+    let slabs = inside(slab_figures);
+    let now = clock::unix_seconds();
+    make_room(sheet, file)?;
+    while inside(|| dump.fill_details(sheet, &slabs, now)) {
+        make_room(sheet, file)?;
+    }
+    Ok(())
+}
+
+fn make_room(sheet: &mut Sheet, file: &mut File) -> Result<(), Errno> {
+    if sheet.is_full() {
+        file.write(sheet)
+    } else {
+        Ok(())
+    }
+}
+
+/// What the slabs of automatic arenas hold: slots that wait in caches count as free, as nobody has them.
+fn slab_figures() -> [SlabFigures; SMALL_CLASSES] {
+    core::array::from_fn(|class| {
+        let mut slabs = 0;
+        for arena in 0..automatic() {
+            slabs += bin::figures(class, ArenaIndex::new(arena)).curslabs;
+        }
+        let cached = depot::kept(class) + registry::held(class) + explicit::held(class);
+        let objects = bin::taken(class).saturating_sub(cached);
+        let usable = size_of_class(class);
+        SlabFigures {
+            usable,
+            objects,
+            slabs,
+            slab_bytes: slabs * slab_pages(class) * PAGE,
+            free_bytes: (slabs * slab_slots(class)).saturating_sub(objects) * usable,
+        }
+    })
+}

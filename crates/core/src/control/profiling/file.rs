@@ -1,0 +1,122 @@
+//! A file that appears whole, or not at all.
+//!
+//! ```text
+//! create <folder>/.jemoxide.<process>.part ── write ── rename to the target
+//!                                             └ fails: removed; what was at the target stays as it was
+//! ```
+//! W1  What is at the target and no plain file (a device, a pipe, a link) is written to as it is.
+//! W2  So is a plain file in a folder where nothing may be made.
+//! W3  A forked child closes what its parent was writing, and leaves the rest to it.
+//! Nothing is forced onto the disk: what this guards against is the end of the process, not of the machine.
+
+use crate::prof::desk::{PathText, Sheet};
+use crate::sys::output::{self, Errno, Kind, Output};
+use crate::sys::process;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+const MODE: u32 = 0o644;
+
+/// The descriptor that is open, plus one.
+static OPEN: AtomicU64 = AtomicU64::new(0);
+
+/// A file under way.
+pub(super) struct File {
+    output: Output,
+    is_apart: bool,
+    process: u32,
+}
+
+impl File {
+    /// Begins a file that is to be at `target`; `part` is room for the name of its beginnings.
+    pub(super) fn begin(target: &PathText, part: &mut PathText) -> Result<Self, Errno> {
+        let path = target.as_c_str()?;
+        let kind = output::kind_of(path);
+        let mut is_apart = kind != Kind::Other;
+        let output = if is_apart {
+            part.clear();
+            part.bytes(folder(target.as_bytes()))
+                .text(".jemoxide.")
+                .decimal(u64::from(process::id()))
+                .text(".part");
+            let apart = part.as_c_str()?;
+            // Of a process with this number that came to a bad end.
+            output::remove(apart);
+            match Output::create(apart, MODE) {
+                Err(Errno(libc::EACCES | libc::EPERM)) if kind == Kind::File => {
+                    is_apart = false;
+                    Output::truncate(path, MODE)?
+                }
+                made => made?,
+            }
+        } else {
+            Output::truncate(path, MODE)?
+        };
+        OPEN.store(output.number() + 1, Ordering::Relaxed);
+        Ok(Self {
+            output,
+            is_apart,
+            process: process::id(),
+        })
+    }
+
+    /// Writes a sheet, and empties it.
+    pub(super) fn write(&mut self, sheet: &mut Sheet) -> Result<(), Errno> {
+        if process::id() != self.process {
+            // Rule W3: a handler of a signal forked, and its child came back here.
+            return Err(Errno(libc::ECANCELED));
+        }
+        let result = self.output.write(sheet.as_bytes());
+        sheet.clear();
+        result
+    }
+
+    /// Ends it; `written` says whether all of it is there.
+    pub(super) fn end(
+        self,
+        written: Result<(), Errno>,
+        target: &PathText,
+        part: &PathText,
+    ) -> Result<(), Errno> {
+        OPEN.store(0, Ordering::Relaxed);
+        let Self {
+            output,
+            is_apart,
+            process,
+        } = self;
+        let mut result = written.and(output.close());
+        if is_apart && process == process::id() {
+            let (part, target) = (part.as_c_str()?, target.as_c_str()?);
+            result = result.and_then(|()| output::rename(part, target));
+            if result.is_err() {
+                output::remove(part);
+            }
+        }
+        result
+    }
+}
+
+/// In a forked child (W3).
+pub(super) fn forget() {
+    if let Some(number) = OPEN.swap(0, Ordering::Relaxed).checked_sub(1) {
+        drop(Output::from_number(number));
+    }
+}
+
+/// The folder of a path, with the slash behind it.
+fn folder(path: &[u8]) -> &[u8] {
+    let slash = path.iter().rposition(|&byte| byte == b'/');
+    path.get(..slash.map_or(0, |slash| slash + 1))
+        .unwrap_or(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_what_is_before_the_last_slash() {
+        assert_eq!(folder(b"/a/b.heap"), b"/a/");
+        assert_eq!(folder(b"b.heap"), b"");
+        assert_eq!(folder(b"/b"), b"/");
+    }
+}

@@ -1,0 +1,266 @@
+/* What the profiler is asked of by a program: a case each. */
+#include "expect.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern int mallctl(const char *, void *, size_t *, void *, size_t) __attribute__((weak));
+
+static int dump(const char *path) { return mallctl("prof.dump", NULL, NULL, &path, sizeof path); }
+
+static void act(const char *name) { EXPECT(mallctl(name, NULL, NULL, NULL, 0) == 0); }
+
+static void set(const char *name, bool value) {
+    EXPECT(mallctl(name, NULL, NULL, &value, sizeof value) == 0);
+}
+
+static bool is_on(const char *name) {
+    bool value = false;
+    size_t length = sizeof value;
+    EXPECT(mallctl(name, &value, &length, NULL, 0) == 0);
+    return value;
+}
+
+/* Objects of known sites: each keeps `count` of `size` bytes. */
+static void **volatile kept[8];
+
+#define SITE(name, place, size)                                                                    \
+    __attribute__((noinline)) static void name(size_t count) {                                     \
+        void **all = calloc(count, sizeof *all);                                                   \
+        for (size_t at = 0; at < count; at++) {                                                    \
+            all[at] = malloc(size);                                                                \
+        }                                                                                          \
+        kept[place] = all;                                                                         \
+    }
+
+SITE(site_small, 0, 100)
+SITE(site_middle, 1, 3000)
+SITE(site_large, 2, 50000)
+
+static void truth(const char *path) {
+    site_small(200000);
+    site_middle(20000);
+    site_large(1000);
+    /* Gone again: not live. */
+    for (size_t at = 0; at < 100000; at++) {
+        void *volatile brief = malloc(2000);
+        free(brief);
+    }
+    EXPECT(dump(path) == 0);
+}
+
+static void names(void) {
+    const char *none = NULL;
+    EXPECT(mallctl("prof.dump", NULL, NULL, NULL, 0) == 0);
+    EXPECT(mallctl("prof.dump", NULL, NULL, &none, sizeof none) == 0);
+    EXPECT(dump("named.heap") == 0);
+    const char *other = "other";
+    EXPECT(mallctl("prof.prefix", NULL, NULL, &other, sizeof other) == 0);
+    act("prof.dump");
+    const char *empty = "";
+    EXPECT(mallctl("prof.prefix", NULL, NULL, &empty, sizeof empty) == 0);
+    EXPECT(mallctl("prof.dump", NULL, NULL, NULL, 0) == EFAULT);
+    EXPECT(mallctl("prof.prefix", NULL, NULL, &none, sizeof none) == EFAULT);
+    EXPECT(mallctl("prof.prefix", NULL, NULL, &other, sizeof other) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        act("prof.dump");
+        _exit(0);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    printf("child %d\n", (int)child);
+}
+
+static void refusals(void) {
+    EXPECT(dump("missing/folder.heap") == EFAULT);
+    EXPECT(dump(".") == EFAULT);
+    EXPECT(dump("/dev/full") == EFAULT);
+    EXPECT(dump("/dev/null") == 0);
+    EXPECT(access("/dev/null", W_OK) == 0);
+    char path[5000];
+    memset(path, 'a', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    EXPECT(dump(path) == EFAULT);
+    path[300] = 0;
+    EXPECT(dump(path) == EFAULT);
+}
+
+static volatile bool stop;
+
+static void *churn(void *seed) {
+    unsigned state = (unsigned)(uintptr_t)seed;
+    void *mine[500] = {0};
+    while (!stop) {
+        state = state * 1664525u + 1013904223u;
+        unsigned at = (state >> 8) % 500;
+        free(mine[at]);
+        mine[at] = malloc((state >> 16) % 5000);
+    }
+    for (int at = 0; at < 500; at++) {
+        free(mine[at]);
+    }
+    return NULL;
+}
+
+/* Dumps while threads go on, come and go, and processes fork. */
+static void busy(void) {
+    pthread_t threads[3];
+    for (uintptr_t at = 0; at < 3; at++) {
+        EXPECT(pthread_create(&threads[at], NULL, churn, (void *)at) == 0);
+    }
+    for (int round = 0; round < 12; round++) {
+        char path[32];
+        snprintf(path, sizeof path, "busy.%d.heap", round);
+        EXPECT(dump(path) == 0);
+        pid_t child = fork();
+        if (child == 0) {
+            snprintf(path, sizeof path, "child.%d.heap", round);
+            _exit(dump(path));
+        }
+        int status;
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+        if (round == 6) {
+            act("prof.reset");
+        }
+    }
+    stop = true;
+    for (int at = 0; at < 3; at++) {
+        EXPECT(pthread_join(threads[at], NULL) == 0);
+    }
+}
+
+/* A process that began without the profiler. */
+static void late(void) {
+    EXPECT(!is_on("prof.active") && !is_on("opt.prof"));
+    EXPECT(dump("late.heap") == ENOENT);
+    set("prof.active", false);
+    EXPECT(dump("late.heap") == ENOENT);
+    set("prof.active", true);
+    EXPECT(is_on("prof.active") && is_on("thread.prof.active"));
+    site_middle(10000);
+    EXPECT(dump("late.heap") == 0);
+    set("prof.active", false);
+    EXPECT(!is_on("prof.active"));
+}
+
+static void leak(void) {
+    site_small(50);
+    site_middle(3);
+}
+
+static int told;
+static void dumped(const char *path) {
+    told++;
+    EXPECT(strcmp(path, "hooked.heap") == 0);
+    /* It may allocate. */
+    free(malloc(100000));
+}
+
+static int sampled_objects, released_objects;
+static void sampled(const void *object, size_t size, void **frames, unsigned count, size_t usable) {
+    EXPECT(object != NULL && size <= usable && count > 0 && frames[0] != NULL);
+    sampled_objects++;
+    free(malloc(10));
+}
+static void released(const void *object, size_t usable) {
+    EXPECT(object != NULL && usable > 0);
+    released_objects++;
+    free(malloc(10));
+}
+
+static void hooks(void) {
+    void *hook = (void *)dumped;
+    EXPECT(mallctl("experimental.hooks.prof_dump", NULL, NULL, &hook, sizeof hook) == 0);
+    EXPECT(dump("hooked.heap") == 0 && told == 1);
+    EXPECT(dump("missing/folder.heap") == EFAULT && told == 1);
+    hook = (void *)sampled;
+    EXPECT(mallctl("experimental.hooks.prof_sample", NULL, NULL, &hook, sizeof hook) == 0);
+    hook = (void *)released;
+    EXPECT(mallctl("experimental.hooks.prof_sample_free", NULL, NULL, &hook, sizeof hook) == 0);
+    site_small(100);
+    for (int at = 0; at < 100; at++) {
+        free(kept[0][at]);
+    }
+    EXPECT(sampled_objects >= 100 && released_objects >= 100);
+    hook = NULL;
+    EXPECT(mallctl("experimental.hooks.prof_sample", NULL, NULL, &hook, sizeof hook) == 0);
+    EXPECT(mallctl("experimental.hooks.prof_sample_free", NULL, NULL, &hook, sizeof hook) == 0);
+    EXPECT(mallctl("experimental.hooks.prof_dump", NULL, NULL, &hook, sizeof hook) == 0);
+}
+
+static void written(void *pieces, const char *piece) {
+    (void)pieces;
+    fputs(piece, stdout);
+}
+
+/* The last samples and a log of lives, as JSON. */
+static void lives(void) {
+    const char *path = "lives.json";
+    EXPECT(mallctl("prof.log_stop", NULL, NULL, NULL, 0) == EFAULT);
+    EXPECT(mallctl("prof.log_start", NULL, NULL, &path, sizeof path) == 0);
+    EXPECT(mallctl("prof.log_start", NULL, NULL, &path, sizeof path) == EFAULT);
+    const char *name = "the main one";
+    EXPECT(mallctl("thread.prof.name", NULL, NULL, &name, sizeof name) == 0);
+    site_middle(20);
+    for (int at = 0; at < 10; at++) {
+        free(kept[1][at]);
+    }
+    EXPECT(mallctl("prof.log_stop", NULL, NULL, NULL, 0) == 0);
+    struct {
+        void (*write)(void *, const char *);
+        void *word;
+    } packet = {written, NULL};
+    fflush(stdout);
+    EXPECT(mallctl("experimental.prof_recent.alloc_dump", NULL, NULL, &packet, sizeof packet) == 0);
+    puts("");
+}
+
+/* Tags and generations, told by the details. */
+static void tags(void) {
+    uint16_t tag = 7, before = 1;
+    size_t length = sizeof before;
+    EXPECT(mallctl("jemoxide.prof.tag", &before, &length, &tag, sizeof tag) == 0 && before == 0);
+    site_small(10);
+    uint32_t generation = 0;
+    length = sizeof generation;
+    EXPECT(mallctl("jemoxide.prof.generation", &generation, &length, &generation,
+                   sizeof generation) == 0);
+    EXPECT(generation == 1);
+    site_large(3);
+    EXPECT(dump("tags.heap") == 0);
+}
+
+int main(int count, char **words) {
+    EXPECT(count >= 2 && mallctl != NULL);
+    const char *name = words[1];
+    if (strcmp(name, "truth") == 0) {
+        truth(words[2]);
+    } else if (strcmp(name, "names") == 0) {
+        names();
+    } else if (strcmp(name, "refusals") == 0) {
+        refusals();
+    } else if (strcmp(name, "busy") == 0) {
+        busy();
+    } else if (strcmp(name, "late") == 0) {
+        late();
+    } else if (strcmp(name, "leak") == 0) {
+        leak();
+    } else if (strcmp(name, "hooks") == 0) {
+        hooks();
+    } else if (strcmp(name, "lives") == 0) {
+        lives();
+    } else if (strcmp(name, "tags") == 0) {
+        tags();
+    } else if (strcmp(name, "allocate") == 0) {
+        site_middle(20000);
+    } else {
+        fail("no case %s", name);
+    }
+    puts("done");
+    return 0;
+}
