@@ -1,7 +1,22 @@
 //! The lock-free protocols under the model checker: every interleaving of a few threads.
 //!
+//! | protocol | model | of |
+//! |---|---|---|
+//! | stacks of the depot, of orphans, of empty magazines | here | the library's file |
+//! | fork gate, errand of the purge thread | here | the library's files |
+//! | mutex and futex | `lock` | the library's file |
+//! | parking a cache and the way back, end and adoption, binding to an arena that ends | `hand_over` | a twin |
+//! | page map, run cache, boot, counters | `publication` | a twin |
+//!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p jemoxide --release --test models`.
 #![cfg(loom)]
+
+#[path = "models/hand_over.rs"]
+mod hand_over;
+#[path = "models/lock.rs"]
+mod lock;
+#[path = "models/publication.rs"]
+mod publication;
 
 use jemoxide::sync::errand::Errand;
 use jemoxide::sync::gate::Gate;

@@ -30,9 +30,9 @@
 
 pub(crate) mod atomic;
 pub mod errand;
-#[cfg(not(loom))]
 mod futex_word;
 pub mod gate;
+pub mod lock_word;
 #[cfg(not(loom))]
 pub(crate) mod mutex;
 pub mod stack;

@@ -9,15 +9,12 @@
 //!     anybody at any time.
 //! Critical sections here are tens to hundreds of nanoseconds: a short spin beats a sleep.
 
-use super::futex_word::{sleep_while, wake_one};
+use super::lock_word::LockWord;
 use super::tally::{Contended, Contention, Figures, Tally};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-const FREE: u32 = 0;
-const HELD: u32 = 1;
-const CONTENDED: u32 = 2;
 /// Looks at a lock that is held, before its waiter sleeps. Source: option `mutex_max_spin`.
 static SPINS: AtomicUsize = AtomicUsize::new(100);
 
@@ -31,7 +28,7 @@ pub(crate) fn set_spins(spins: isize) {
 
 /// A value that one thread at a time may use; `RANK` is its place in the order (L1).
 pub(crate) struct Mutex<T, const RANK: u32, C = Contention> {
-    state: AtomicU32,
+    word: LockWord,
     contention: C,
     tally: Tally,
     value: UnsafeCell<T>,
@@ -50,7 +47,7 @@ impl<T, const RANK: u32, C> Mutex<T, RANK, C> {
     /// One whose waits are counted where `contention` says.
     pub(crate) const fn with(value: T, contention: C) -> Self {
         Self {
-            state: AtomicU32::new(FREE),
+            word: LockWord::new(),
             contention,
             tally: Tally::new(),
             value: UnsafeCell::new(value),
@@ -62,12 +59,7 @@ impl<T, const RANK: u32, C: Contended> Mutex<T, RANK, C> {
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T, RANK, C> {
         rank::enter(RANK);
-        // Acquire: pairs with the Release in `Guard::drop`.
-        if self
-            .state
-            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
+        if !self.word.try_take() {
             self.lock_contended();
         }
         self.tally.note_taken();
@@ -93,10 +85,9 @@ impl<T, const RANK: u32, C: Contended> Mutex<T, RANK, C> {
 
     /// The value, without waiting; `None` while somebody holds it.
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T, RANK, C>> {
-        // Acquire: pairs with the Release in `Guard::drop`.
-        self.state
-            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
+        if !self.word.try_take() {
+            return None;
+        }
         rank::enter(RANK);
         self.tally.note_taken();
         Some(Guard { mutex: self })
@@ -104,23 +95,13 @@ impl<T, const RANK: u32, C: Contended> Mutex<T, RANK, C> {
 
     #[cold]
     fn lock_contended(&self) {
-        for _ in 0..SPINS.load(Ordering::Relaxed) {
-            if self.state.load(Ordering::Relaxed) == FREE
-                && self
-                    .state
-                    .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-            {
-                self.contention.contention().note_spun();
-                return;
-            }
-            core::hint::spin_loop();
+        if self.word.take_spinning(SPINS.load(Ordering::Relaxed)) {
+            self.contention.contention().note_spun();
+            return;
         }
         let contention = self.contention.contention();
         let wait = contention.begin_wait();
-        while self.state.swap(CONTENDED, Ordering::Acquire) != FREE {
-            sleep_while(&self.state, CONTENDED);
-        }
+        self.word.take_sleeping();
         contention.end_wait(wait);
     }
 }
@@ -145,10 +126,7 @@ impl<T, const RANK: u32, C> Guard<'_, T, RANK, C> {
     #[inline]
     fn release(&self) {
         rank::leave(RANK);
-        // Release: pairs with the Acquire of the next holder.
-        if self.mutex.state.swap(FREE, Ordering::Release) == CONTENDED {
-            wake_one(&self.mutex.state);
-        }
+        self.mutex.word.give_back();
     }
 }
 
@@ -233,7 +211,7 @@ mod tests {
         std::thread::scope(|scope| {
             let held = LOCK.lock();
             let waiter = scope.spawn(|| drop(LOCK.lock()));
-            while LOCK.state.load(Ordering::Relaxed) != CONTENDED {
+            while !LOCK.word.is_contended() {
                 std::thread::yield_now();
             }
             drop(held);

@@ -9,3 +9,37 @@ pub(crate) mod clock;
 pub(crate) mod dice;
 pub(crate) mod files;
 pub(crate) mod memory;
+
+/// What sanitizers must notice (ci/sanitizers); asked for by name.
+mod sanitizer_control {
+    use core::cell::UnsafeCell;
+    use std::boxed::Box;
+    use std::thread;
+
+    struct Racy(UnsafeCell<u64>);
+    // SAFETY: none: that is the point. It runs under a sanitizer, on request.
+    unsafe impl Sync for Racy {}
+
+    #[test]
+    #[ignore = "wrong on purpose: the control of ci/sanitizers"]
+    fn sanitizer_control_race_and_wild_access() {
+        static RACY: Racy = Racy(UnsafeCell::new(0));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        // SAFETY: none, see above.
+                        unsafe { *RACY.0.get() += 1 };
+                    }
+                });
+            }
+        });
+        let freed = Box::into_raw(Box::new([0u8; 100]));
+        // SAFETY: none, see above: the box is gone when it is read.
+        let byte = unsafe {
+            drop(Box::from_raw(freed));
+            freed.cast::<u8>().read_volatile()
+        };
+        std::println!("{byte}");
+    }
+}
