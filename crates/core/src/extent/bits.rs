@@ -348,6 +348,48 @@ mod tests {
         }
     }
 
+    /// Every pattern of 14 bits across the seam of two words, alone, and with whole words on either side: runs that begin,
+    /// end and pass over it.
+    #[test]
+    fn every_pattern_at_a_seam_is_seen_as_it_is() {
+        const SEAM: usize = 3 * 64;
+        for pattern in 0..1u64 << 14 {
+            let longest = |from: u64| {
+                (0..14).fold((0usize, 0usize), |(best, run), bit| {
+                    let run = if from >> bit & 1 != 0 { run + 1 } else { 0 };
+                    (best.max(run), run)
+                })
+            };
+            let mut words = [0; WORDS];
+            words[2] = pattern << 57;
+            words[3] = pattern >> 7;
+            assert_eq!(longest_run(&words), longest(pattern).0, "{pattern:#b}");
+            let first = (pattern != 0).then(|| {
+                let start = pattern.trailing_zeros() as usize;
+                (
+                    SEAM - 7 + start,
+                    (pattern >> start).trailing_ones() as usize,
+                )
+            });
+            assert_eq!(next_run(&words, 0), first, "{pattern:#b}");
+            // Whole words before and behind: their runs join what touches them.
+            (words[1], words[4]) = (u64::MAX, u64::MAX);
+            words[2] |= u64::MAX >> 7;
+            words[3] |= u64::MAX << 7;
+            let (low, high) = (
+                pattern.trailing_ones() as usize,
+                (pattern << 50).leading_ones() as usize,
+            );
+            let joined = if low == 14 {
+                4 * 64
+            } else {
+                let side = 64 + 57;
+                longest(pattern).0.max(side + low).max(side + high)
+            };
+            assert_eq!(longest_run(&words), joined, "{pattern:#b}");
+        }
+    }
+
     #[test]
     fn groups_and_trimming_agree_with_a_walk_over_single_bits() {
         let mut random = Random(7);
