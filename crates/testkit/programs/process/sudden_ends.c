@@ -151,7 +151,7 @@ static void exits(void) {
 
 static void *forks_now_and_then(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument;
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 4; round++) {
         churn(&random, 20 + (int)(next_random(&random) % 60));
         pid_t child = fork();
         EXPECT(child >= 0);
@@ -234,7 +234,7 @@ static void plugins(void) {
 
 int main(int count, char **arguments) {
     EXPECT(count >= 2 && mallctl != NULL);
-    alarm(250);
+    alarm(280);
     if (strcmp(arguments[1], "cancel") == 0) {
         cancel();
     } else if (strcmp(arguments[1], "exit") == 0) {
