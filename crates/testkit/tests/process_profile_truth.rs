@@ -16,6 +16,7 @@ use std::process::Command;
 use jemoxide_profile::symbols::{Fold, Options, symbolize};
 use jemoxide_profile::views::functions;
 use jemoxide_profile::{Amount, Measure, Profile};
+use jemoxide_testkit::artifacts;
 use jemoxide_testkit::child::Run;
 use jemoxide_testkit::compiler::{self, announce_untested};
 
@@ -31,9 +32,14 @@ const SITES: [(&str, u64, u64, bool); 4] = [
 
 /// Runs the program on `library` and returns its last dump.
 fn dump(program: &Path, library: &Path, folder: &Path, lg_sample: u32) -> PathBuf {
+    dump_with(program, library, folder, lg_sample, "")
+}
+
+/// The same with more options.
+fn dump_with(program: &Path, library: &Path, folder: &Path, lg_sample: u32, more: &str) -> PathBuf {
     let prefix = folder.join("truth").display().to_string();
     let options = format!(
-        "prof:true,prof_final:true,prof_accum:true,lg_prof_sample:{lg_sample},prof_prefix:{prefix}"
+        "prof:true,prof_final:true,prof_accum:true,lg_prof_sample:{lg_sample},prof_prefix:{prefix}{more}"
     );
     Run::new(program)
         .preload(library)
@@ -184,6 +190,84 @@ fn estimates_from_jemallocs_dumps_keep_their_error() {
     if let Some(library) = jemalloc() {
         estimates_keep_their_error("jemalloc", &library);
     }
+}
+
+#[test]
+fn our_dumps_are_read_exactly() {
+    exact_profile_is_right("jemoxide", &artifacts::library());
+}
+
+#[test]
+fn estimates_from_our_dumps_keep_their_error() {
+    estimates_keep_their_error("jemoxide", &artifacts::library());
+}
+
+/// What only our own dumps tell, by the same program, every allocation sampled.
+#[test]
+fn our_details_are_right() {
+    let Some(program) = program() else { return };
+    let folder = Folder::new("details");
+    let more = ",prof_details:true";
+    let profile = read(&dump_with(
+        &program,
+        &artifacts::library(),
+        &folder.0,
+        0,
+        more,
+    ));
+    assert_eq!(profile.warnings(), [""; 0]);
+    let known = profile.known();
+    assert!(known.peak && known.lifetimes && known.ages && known.cumulative);
+    for (function, objects, size, stays) in SITES {
+        let stack = profile.stacks().iter().find(|stack| {
+            let mut frames = profile.frames(stack);
+            frames.next().is_some_and(|frame| frame.name() == function)
+        });
+        let stack = stack.unwrap_or_else(|| panic!("{function} is missing"));
+        let died: f64 = stack
+            .lifetimes
+            .iter()
+            .map(|lifetime| lifetime.amount.objects)
+            .sum();
+        if stays {
+            assert_eq!(stack.objects.len() as u64, objects, "{function}");
+            assert!(
+                stack.objects.iter().all(|object| object.usable == size),
+                "{function}"
+            );
+            assert_eq!(died, 0.0, "{function}");
+            // All of them are there when most is: nothing large is freed before.
+            assert_eq!(stack.peak.objects, objects as f64, "{function}");
+        } else {
+            assert_eq!(died, objects as f64, "{function}");
+            assert!(stack.objects.is_empty(), "{function}");
+        }
+    }
+    let peak = profile.peak().expect("told").bytes as f64;
+    assert!(
+        (peak - profile.total(Measure::Peak).bytes).abs() <= 0.01 * peak,
+        "{peak}"
+    );
+
+    // Samples lie in slabs of their own: size classes are counted where hardly anything is sampled.
+    let folder = Folder::new("classes");
+    let profile = read(&dump_with(
+        &program,
+        &artifacts::library(),
+        &folder.0,
+        19,
+        more,
+    ));
+    let small = profile
+        .classes()
+        .iter()
+        .find(|class| class.size == 112)
+        .expect("in use");
+    assert!((990..1100).contains(&small.objects), "{small:?}");
+    assert!(
+        small.slab_bytes >= small.objects * 112 + small.free_bytes,
+        "{small:?}"
+    );
 }
 
 /// Three readers, one total: ours, jeprof of the dump, Go's pprof of what we make of it.
