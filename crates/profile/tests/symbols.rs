@@ -77,6 +77,15 @@ fn missing_files_are_told_and_leave_places() {
     let frame = profile.frames(&profile.stacks()[0]).next().expect("one");
     assert!(frame.name().starts_with("gone-"), "{}", frame.name());
 
+    // A pipe or a device would hold the reader for ever.
+    let devices = "1000-7fffffffffff r-xp 00000000 00:00 1 /dev/zero\n";
+    let mut profile = dump(&[inside(known_function)], devices);
+    let reports = symbolize(&mut profile, &Options::default(), &mut |_| {});
+    assert!(
+        matches!(&reports[0].found, Found::Nothing(why) if why.contains("no regular file")),
+        "{reports:?}"
+    );
+
     let options = Options {
         root: PathBuf::from("/no/such/root"),
         ..Options::default()

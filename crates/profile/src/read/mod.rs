@@ -27,10 +27,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Profile;
 
-/// A profile unpacked is no longer than this; what is longer is refused.
+/// A profile, unpacked, is no longer than this; what is longer is refused. Fewer frames than bytes: numbers of 32 bits are
+/// enough for them.
 pub const UNPACKED_MAX: u64 = 512 << 20;
-/// Nor is a file on disk. Fewer frames than bytes: numbers of 32 bits are enough for them.
-const FILE_MAX: u64 = 2 << 30;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
@@ -111,7 +110,7 @@ impl Profile {
         let content = || -> std::io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
             File::open(file)?
-                .take(FILE_MAX + 1)
+                .take(UNPACKED_MAX + 1)
                 .read_to_end(&mut bytes)?;
             Ok(bytes)
         };
@@ -123,9 +122,9 @@ impl Profile {
 }
 
 fn unpacked(bytes: &[u8]) -> Result<Profile, Unreadable> {
-    if bytes.len() as u64 > FILE_MAX {
+    if bytes.len() as u64 > UNPACKED_MAX {
         return Err(Unreadable::new(
-            "longer than 2 GiB",
+            "longer than 512 MiB",
             "Take a dump with fewer stacks (a larger lg_prof_sample, a smaller prof_bt_max).",
         ));
     }

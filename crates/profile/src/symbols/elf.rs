@@ -10,6 +10,7 @@
 //! Files are read in parts, never mapped: a file that is cut while it is read is an error, not a signal.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ impl ElfFile {
                 why.to_string()
             }
         };
-        let file = File::open(&place).map_err(|why| reason(&why))?;
+        let file = open_regular(&place).map_err(|why| reason(&why))?;
         let cache = ReadCache::new(file);
         let main = object::File::parse(&cache).map_err(|why| reason(&why))?;
         let mut table = SymbolTable::default();
@@ -173,6 +174,14 @@ impl ElfFile {
     }
 }
 
+/// Opens a file that is one: a dump may name a pipe, which would never open, or a device without an end.
+fn open_regular(place: &Path) -> io::Result<File> {
+    if !place.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    File::open(place)
+}
+
 fn has_debug<'a>(file: &impl Object<'a>) -> bool {
     file.section_by_name(".debug_info").is_some() || file.section_by_name(".zdebug_info").is_some()
 }
@@ -227,7 +236,7 @@ fn separate(
     options: &Options,
     table: &mut SymbolTable,
 ) -> Option<Context<Reader>> {
-    let cache = ReadCache::new(File::open(file).ok()?);
+    let cache = ReadCache::new(open_regular(file).ok()?);
     let debug = object::File::parse(&cache).ok()?;
     if debug.build_id().ok().flatten().unwrap_or_default() != build_id {
         return None;
@@ -287,7 +296,7 @@ fn shared<'a>(
         .into_iter()
         .chain(by_name);
     places.into_iter().find_map(|place| {
-        let cache = ReadCache::new(File::open(place).ok()?);
+        let cache = ReadCache::new(open_regular(&place).ok()?);
         let file = object::File::parse(&cache).ok()?;
         let same = file.build_id().ok().flatten().unwrap_or_default() == build_id;
         same.then(|| dwarf(&file)).flatten()
