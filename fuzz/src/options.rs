@@ -32,7 +32,8 @@ pub fn run(text: &[u8]) {
         "{lines:?}"
     );
     for ((name, value), (_, back)) in values.iter().zip(&again) {
-        let is_text = ["report_dir", "control", "preset", "log", "prof_prefix"].contains(&name.as_str());
+        let is_text =
+            ["report_dir", "control", "preset", "log", "prof_prefix"].contains(&name.as_str());
         assert!(
             is_text || value == back,
             "{name}: {value} reads back as {back}"
