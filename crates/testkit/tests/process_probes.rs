@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::{format, fs};
 
 /// The names, and how many arguments each has.
-const PROBES: [(&str, usize); 7] = [
+const PROBES: [(&str, usize); 9] = [
     ("jemoxide:extent_alloc", 2),
     ("jemoxide:extent_dalloc", 2),
     ("jemoxide:map", 2),
@@ -17,6 +17,8 @@ const PROBES: [(&str, usize); 7] = [
     ("jemoxide:slab_gone", 1),
     ("jemoxide:slab_new", 3),
     ("jemoxide:unmap", 2),
+    ("otel_memory:alloc", 3),
+    ("otel_memory:free", 1),
 ];
 
 /// What a note says.
@@ -89,18 +91,21 @@ fn every_probe_has_a_note_and_tells_a_tracer_what_happens() {
     let Some(program) = compiler::c("process/probes.c", "probes", &["-ldl"]) else {
         return;
     };
-    let probes = notes.iter().map(|note| {
-        let registers = note.registers.join(",");
-        format!(
-            "{}@{:x}@{:x}@{registers}",
-            note.name, note.place, note.semaphore
-        )
-    });
-    child::Run::new(program)
-        .args(probes)
-        .preload(&path)
-        // The purge thread takes no signals, and so no traps of the program's own.
-        .env("MALLOC_CONF", "background_thread:false")
-        .run()
-        .expect_success();
+    let probes: Vec<_> = notes
+        .iter()
+        .map(|note| {
+            let (name, registers) = (&note.name, note.registers.join(","));
+            format!("{name}@{:x}@{:x}@{registers}", note.place, note.semaphore)
+        })
+        .collect();
+    // The purge thread takes no signals, and so no traps of the program's own.
+    let run = |conf: &str| {
+        child::Run::new(&program)
+            .args(&probes)
+            .preload(&path)
+            .env("MALLOC_CONF", format!("background_thread:false{conf}"))
+    };
+    run("").run().expect_success();
+    let sampled = run(",prof:true,lg_prof_sample:0").env("SAMPLED", "1");
+    sampled.run().expect_success();
 }

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { PROBES = 64, EVENTS = 1 << 16, ARGUMENTS = 3 };
+enum { PROBES = 512, EVENTS = 1 << 16, ARGUMENTS = 3 };
 
 struct probe {
     char name[64];
@@ -104,6 +104,20 @@ int main(int argc, char **argv) {
         (int (*)(const char *, void *, size_t *, void *, size_t))dlsym(RTLD_DEFAULT, "mallctl");
     EXPECT(mallctl != NULL);
 
+    if (getenv("SAMPLED")) {
+        // Every object is a sample.
+        set_traps(1);
+        uint64_t sampled = (uintptr_t)malloc(123), large = (uintptr_t)malloc(70000);
+        free((void *)sampled);
+        free((void *)large);
+        set_traps(0);
+        EXPECT(told("otel_memory:alloc", 0, sampled) && told("otel_memory:alloc", 1, 123));
+        EXPECT(told("otel_memory:alloc", 0, large) && told("otel_memory:alloc", 1, 70000));
+        EXPECT(told("otel_memory:free", 0, sampled) && told("otel_memory:free", 0, large));
+        EXPECT(sum("otel_memory:alloc", 2) >= 123 + 70000);
+        say("sampled objects are told");
+        return 0;
+    }
     set_traps(1);
     enum { OBJECTS = 400, SIZE = 1792, LARGE = 3 << 20, HUGE = 64 << 20 };
     static char *small[OBJECTS];

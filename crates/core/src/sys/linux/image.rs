@@ -6,7 +6,8 @@
 //! load          one plain load; for what is known to be readable
 //! ```
 //! The first two fault inside the kernel, which knows how to; nothing here can raise a signal. A page that is
-//! readable may be unmapped by another thread before a load comes: only `copy` is safe from that.
+//! readable may be unmapped by another thread before a load comes: only `copy` is safe from that, unless a filter of system
+//! calls forbids it to the process; it then probes and loads.
 
 use super::call::syscall;
 use super::files::File;
@@ -34,7 +35,31 @@ pub(crate) fn copy(addr: usize, into: &mut [u8]) -> bool {
     );
     // SAFETY: the kernel writes at most the bytes of the slice; the other side is read, or found unreadable.
     let copied = unsafe { syscall(libc::SYS_process_vm_readv, [own, local, 1, remote, 1, 0]) };
-    copied == len as isize
+    let is_forbidden = [libc::EPERM, libc::ENOSYS].contains(&(-copied as i32));
+    copied == len as isize || is_forbidden && load_probed(addr, into)
+}
+
+/// As [`copy`], where that is forbidden: each word is probed, and loaded.
+#[cold]
+fn load_probed(addr: usize, into: &mut [u8]) -> bool {
+    const WORD: usize = size_of::<usize>();
+    let (mut place, mut word) = (usize::MAX, [0; WORD]);
+    for (offset, byte) in into.iter_mut().enumerate() {
+        let at = addr.wrapping_add(offset);
+        if place != at & !(WORD - 1) {
+            place = at & !(WORD - 1);
+            if !is_readable(place) {
+                return false;
+            }
+            // SAFETY: the kernel has just read the word.
+            word = unsafe { load(place) }.to_ne_bytes();
+        }
+        let Some(&read) = word.get(at & (WORD - 1)) else {
+            return false;
+        };
+        *byte = read;
+    }
+    true
 }
 
 /// The word at `addr`, by way of the kernel.
@@ -156,6 +181,20 @@ mod tests {
         }
         let mut across = [0; 16];
         assert!(!copy(block + 2 * page - 8, &mut across));
+        assert!(!load_probed(block + 2 * page - 8, &mut across));
+    }
+
+    #[test]
+    fn loading_what_was_probed_gives_what_copying_does() {
+        let text: [u8; 40] = core::array::from_fn(|at| at as u8);
+        let at = text.as_ptr().expose_provenance();
+        for (start, len) in [(0, 40), (3, 8), (7, 1), (13, 20)] {
+            let (mut copied, mut loaded) = ([0; 40], [0; 40]);
+            assert!(copy(at + start, &mut copied[..len]));
+            assert!(load_probed(at + start, &mut loaded[..len]));
+            assert_eq!(copied, loaded);
+            assert_eq!(copied[..len], text[start..start + len]);
+        }
     }
 
     #[test]
