@@ -42,9 +42,13 @@ enum Task {
         /// Run the suite at the levels named (all that the table has) and write crates/testkit/facts/misuse.tsv.
         #[arg(long, num_args = 0.., value_name = "LEVEL")]
         measure: Option<Vec<String>>,
-        /// Run the suite on the other allocators of this machine and write crates/testkit/facts/misuse_peers.tsv.
-        #[arg(long)]
-        peers: bool,
+        /// Run the suite on the other allocators of this machine (all, or those named) and write
+        /// crates/testkit/facts/misuse_peers.tsv.
+        #[arg(long, num_args = 0.., value_name = "NAME")]
+        peers: Option<Vec<String>>,
+        /// With --peers: build those first that no distribution has (clang, cmake and make are needed).
+        #[arg(long, requires = "peers")]
+        build: bool,
     },
     /// Build the libraries and install them with headers, pkg-config files and scripts.
     Install {
@@ -66,7 +70,11 @@ fn main() -> ExitCode {
         Task::Compat => compat::write(),
         Task::Dependencies => dependencies::write(),
         Task::Sbom { package } => sbom::text(&package),
-        Task::Misuse { measure, peers } => misuse_task(measure.as_deref(), peers),
+        Task::Misuse {
+            measure,
+            peers,
+            build,
+        } => misuse_task(measure.as_deref(), peers.as_deref(), build),
         Task::Install {
             prefix,
             destdir,
@@ -85,13 +93,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn misuse_task(levels: Option<&[String]>, with_peers: bool) -> jemoxide_xtask::Done {
+fn misuse_task(
+    levels: Option<&[String]>,
+    peers: Option<&[String]>,
+    is_building: bool,
+) -> jemoxide_xtask::Done {
     let mut lines = String::new();
     if let Some(levels) = levels {
         lines += &misuse::measure(levels)?;
     }
-    if with_peers {
-        lines += &misuse::measure_peers()?;
+    if let Some(names) = peers {
+        lines += &misuse::measure_peers(names, is_building)?;
     }
     match lines.is_empty() {
         true => misuse::write(),

@@ -79,35 +79,57 @@ pub fn measure(levels: &[String]) -> Done {
     Ok(report(&columns))
 }
 
-/// Runs the suite on the other allocators that are here, and rewrites their table.
-pub fn measure_peers() -> Done {
+/// Runs the suite on the other allocators that are here, or on those that are named, and rewrites their table. Columns of others stay.
+///
+/// `is_building`: builds those first that come from crates.
+pub fn measure_peers(names: &[String], is_building: bool) -> Done {
     let cases = cases()?;
-    let found = peers::find();
-    let mut columns = Vec::new();
-    for peer in &found {
-        columns.push((
-            peer.name.clone(),
-            run(&cases, &Heap::Peer(peer.library.clone()))?,
-        ));
+    if is_building {
+        peers::build()?;
     }
-    let mut text = String::from("case");
-    found.iter().for_each(|peer| {
-        let _ = write!(text, "\t{}", peer.name);
-    });
-    text.push_str("\n(version)");
-    found.iter().for_each(|peer| {
-        let _ = write!(text, "\t{}", peer.version);
-    });
-    text.push('\n');
+    let table = facts::misuse_peers();
+    let before: BTreeMap<&str, Row<'_>> = table.rows().map(|row| (row.get("case"), row)).collect();
+    let (mut heads, mut columns, mut measured) = (Vec::new(), Vec::new(), Vec::new());
+    for peer in peers::find() {
+        let is_known = table.columns().contains(&peer.name.as_str());
+        let words: Vec<String> = if names.is_empty() || names.contains(&peer.name) {
+            let verdicts = run(&cases, &Heap::Peer(peer.library.clone()))?;
+            let words = verdicts.iter().map(ToString::to_string).collect();
+            measured.push((peer.name.clone(), verdicts));
+            words
+        } else if is_known {
+            let word = |case: &Case| {
+                before
+                    .get(&*case.name)
+                    .map(|row| row.get(&peer.name).to_owned())
+            };
+            cases
+                .iter()
+                .map(word)
+                .collect::<Option<_>>()
+                .ok_or("there are cases that were not measured yet: measure all peers")?
+        } else {
+            continue;
+        };
+        heads.push((peer.name, peer.version));
+        columns.push(words);
+    }
+    let names: Vec<&str> = heads.iter().map(|(name, _)| name.as_str()).collect();
+    let versions: Vec<&str> = heads.iter().map(|(_, version)| version.as_str()).collect();
+    let mut text = format!(
+        "case\t{}\n(version)\t{}\n",
+        names.join("\t"),
+        versions.join("\t")
+    );
     for (index, case) in cases.iter().enumerate() {
         text.push_str(&case.name);
-        for (_, verdicts) in &columns {
-            let _ = write!(text, "\t{}", verdicts[index]);
+        for words in &columns {
+            let _ = write!(text, "\t{}", words[index]);
         }
         text.push('\n');
     }
     put(&facts_folder().join("misuse_peers.tsv"), &text)?;
-    Ok(report(&columns))
+    Ok(report(&measured))
 }
 
 fn cases() -> Result<Vec<Case>, String> {

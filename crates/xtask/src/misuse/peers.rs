@@ -1,7 +1,11 @@
-//! Other allocators that the suite runs on, where this machine has them.
+//! Other allocators that the suite runs on: the distribution's, and those that the bench builds from crates, here with the checks
+//! that they can be built with.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use jemoxide_testkit::artifacts;
 
 /// An allocator that is here.
 pub(super) struct Peer {
@@ -41,6 +45,64 @@ const PACKAGED: [(&str, &str, &str); 5] = [
     ),
 ];
 
+/// Name, crate of the source, member of crates/bench/peers/preload, feature to build it with, file that comes out.
+const BUILT: [(&str, &str, &str, &str, &str); 3] = [
+    (
+        "mimalloc-3",
+        "libmimalloc-sys",
+        "preload-mimalloc",
+        "",
+        "libpeer_mimalloc.so",
+    ),
+    (
+        "mimalloc-3-secure",
+        "libmimalloc-sys",
+        "preload-mimalloc",
+        "libmimalloc-sys/secure",
+        "libpeer_mimalloc.so",
+    ),
+    (
+        "snmalloc-checks",
+        "snmalloc-sys",
+        "preload-snmalloc",
+        "snmalloc-sys/check",
+        "libpeer_snmalloc.so",
+    ),
+];
+
+/// Builds what can be built; needs clang, cmake and make.
+pub(super) fn build() -> Result<(), String> {
+    for (name, _, package, feature, _) in BUILT {
+        let output = artifacts::cargo()
+            .current_dir(workspace())
+            .args(["build", "--release", "--locked", "--package", package])
+            .args(["--features", feature])
+            .arg("--target-dir")
+            .arg(folder(name))
+            .env("CC", "clang")
+            .env("CXX", "clang++")
+            .output()
+            .map_err(|error| format!("cargo: {error}"))?;
+        if !output.status.success() {
+            return Err(format!(
+                "{name}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn workspace() -> PathBuf {
+    artifacts::workspace().join("crates/bench/peers/preload")
+}
+
+fn folder(name: &str) -> PathBuf {
+    artifacts::workspace()
+        .join("target/misuse-peers")
+        .join(name)
+}
+
 /// All that are here; the C library's own comes first.
 pub(super) fn find() -> Vec<Peer> {
     let glibc = Peer {
@@ -56,7 +118,27 @@ pub(super) fn find() -> Vec<Peer> {
             version: version(package),
             library: Some(PathBuf::from(file)),
         });
-    std::iter::once(glibc).chain(packaged).collect()
+    let built = BUILT.iter().filter_map(|&(name, source, _, _, file)| {
+        let library = folder(name).join("release").join(file);
+        library.is_file().then(|| Peer {
+            name: name.to_owned(),
+            version: locked(source),
+            library: Some(library),
+        })
+    });
+    std::iter::once(glibc)
+        .chain(packaged)
+        .chain(built)
+        .collect()
+}
+
+/// Crate and version, as the lock file of the bench's peers has it.
+fn locked(source: &str) -> String {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).unwrap_or_default();
+    let version = lock
+        .split_once(&format!("name = \"{source}\"\nversion = \""))
+        .and_then(|(_, rest)| rest.split('"').next());
+    format!("{source} {}", version.unwrap_or("unknown"))
 }
 
 fn version(package: &str) -> String {
