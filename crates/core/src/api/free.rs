@@ -141,7 +141,13 @@ fn dealloc_looked_up(ptr: *mut u8, size: usize, align: usize) {
 fn dealloc_known_missed(ptr: *mut u8, size: usize, align: usize) {
     match small_class(size, align) {
         Some(byte) if page_map::class_byte(ptr) == byte => dealloc_missed(ptr, byte),
-        _ => dealloc_sized_missed(ptr, size, align, Door::Rust, true),
+        pushed => {
+            // The object goes elsewhere: the push that was tried is not to be counted on.
+            if let Some(byte) = pushed {
+                thread::decline(byte);
+            }
+            dealloc_sized_missed(ptr, size, align, Door::Rust, true);
+        }
     }
 }
 
@@ -220,6 +226,7 @@ fn dealloc_missed_by(ptr: *mut u8, byte: u8, align: usize, door: Door) {
     if byte != 0 || !modes::hardened() {
         return dealloc_missed(ptr, byte);
     }
+    thread::decline(0);
     if !ptr.is_null() {
         let size = Size::Untold;
         slow::enter(|cache| give(cache, ptr, &Told { door, size, align }));
