@@ -66,7 +66,7 @@ pub enum Heap {
     Peer(Option<PathBuf>),
 }
 
-/// What became of a case.
+/// What became of a case; the better ones come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// A message at the call or access.

@@ -1,6 +1,8 @@
 //! The misuse suite at every level of hardening: each case ends as `facts/misuse.tsv` says.
 //!
-//! A verdict that is better than the table's fails too: the table then wants `cargo xtask misuse --measure`.
+//! At the default level a verdict that is better than the table's fails too: the table then wants `cargo xtask misuse
+//! --measure`. The other levels place objects at random, so that a case ends by a trap today and by name tomorrow, and what the
+//! table has as missed is caught now and then: there, what is caught must be caught, and nothing crashes.
 
 use std::collections::BTreeSet;
 
@@ -41,6 +43,18 @@ fn the_table_has_each_case_once() {
         "`cargo xtask misuse --measure` writes the table; first difference: {:?}",
         said.iter().zip(&table).find(|(said, row)| said != row)
     );
+}
+
+fn is_as_expected(level: &str, expected: &str, verdict: Verdict) -> bool {
+    let mut words = expected.split('/').filter_map(Verdict::of);
+    if level == misuse::DEFAULT_LEVEL {
+        return words.any(|word| word == verdict);
+    }
+    let is_death = matches!(verdict, Verdict::Crashed | Verdict::Hung);
+    words.any(|word| match word.is_caught() {
+        true => verdict.is_caught(),
+        false => !is_death || word == verdict,
+    })
 }
 
 #[test]

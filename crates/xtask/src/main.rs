@@ -42,6 +42,9 @@ enum Task {
         /// Run the suite at the levels named (all that the table has) and write crates/testkit/facts/misuse.tsv.
         #[arg(long, num_args = 0.., value_name = "LEVEL")]
         measure: Option<Vec<String>>,
+        /// With --measure: run so many times and keep the worst verdicts, as strong and paranoid act at random.
+        #[arg(long, default_value_t = 1)]
+        repeat: usize,
         /// Run the suite on the other allocators of this machine (all, or those named) and write
         /// crates/testkit/facts/misuse_peers.tsv.
         #[arg(long, num_args = 0.., value_name = "NAME")]
@@ -72,9 +75,10 @@ fn main() -> ExitCode {
         Task::Sbom { package } => sbom::text(&package),
         Task::Misuse {
             measure,
+            repeat,
             peers,
             build,
-        } => misuse_task(measure.as_deref(), peers.as_deref(), build),
+        } => misuse_task(measure.as_deref(), repeat, peers.as_deref(), build),
         Task::Install {
             prefix,
             destdir,
@@ -95,12 +99,13 @@ fn main() -> ExitCode {
 
 fn misuse_task(
     levels: Option<&[String]>,
+    repeat: usize,
     peers: Option<&[String]>,
     is_building: bool,
 ) -> jemoxide_xtask::Done {
     let mut lines = String::new();
     if let Some(levels) = levels {
-        lines += &misuse::measure(levels)?;
+        lines += &misuse::measure(levels, repeat)?;
     }
     if let Some(names) = peers {
         lines += &misuse::measure_peers(names, is_building)?;

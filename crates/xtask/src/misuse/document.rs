@@ -19,8 +19,9 @@ The programs in `crates/testkit/programs/misuse` (C, C++, Rust) each commit one 
 blocks of many sizes are live and filled with patterns; after it, the program compares them, goes on allocating and freeing
 some MiB in the sizes concerned, ends its thread and calls `malloc_trim`, so that a fault that is noticed late has its
 chance. `cargo test -p jemoxide-testkit --test process_misuse_suite` runs all cases at all levels of hardening and fails on
-any verdict other than the one written here; `cargo xtask misuse --measure` writes the verdicts anew, with `--peers` those of the
-other allocators on this machine.
+a verdict that is worse than the one written here; `cargo xtask misuse --measure --repeat 3` writes the verdicts anew, with `--peers`
+those of the other allocators on this machine. Strong and paranoid place objects at random: their columns have the worst of
+several runs, and what they have as `late` may end by `trap` the next time, or the other way round.
 
 C and C++ cases run on the preloaded library, Rust's on the crate as the program's allocator; on the other allocators
 Rust's cases run over libc's `malloc`, which does not see layouts.
