@@ -142,8 +142,8 @@ fn dealloc_known_missed(ptr: *mut u8, size: usize, align: usize) {
     match small_class(size, align) {
         Some(byte) if page_map::class_byte(ptr) == byte => dealloc_missed(ptr, byte),
         pushed => {
-            // The object goes elsewhere: the push that was tried is not to be counted on.
-            if let Some(byte) = pushed {
+            // The object goes elsewhere; bins that always look full must not count a push that was tried.
+            if let (Some(byte), None) = (pushed, thread::live()) {
                 thread::decline(byte);
             }
             dealloc_sized_missed(ptr, size, align, Door::Rust, true);

@@ -60,9 +60,11 @@ pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> 
 pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
     if let (Some(old), Some(new)) = (small_class(size, align), small_class(new_size, align)) {
         if old == new {
-            return ptr;
-        }
-        if !is_known_apart(ptr, old, align) {
+            // A hardened object ends where its size does: another size is another end, in the same class too.
+            if !modes::hardened() {
+                return ptr;
+            }
+        } else if !is_known_apart(ptr, old, align) {
             // SAFETY: the caller's promise; the classes are those of the two sizes.
             if let Some(object) = unsafe { move_small(ptr, old, new) } {
                 return object;

@@ -1,6 +1,6 @@
 //! What the cases stand on: live blocks that are compared, churn afterwards, the lines that tell how far it came.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -208,8 +208,10 @@ pub(crate) fn churn(size: usize) {
     let mut blocks = Vec::with_capacity(count);
     for _ in 0..3 {
         for key in 0..count {
-            // SAFETY: the size is not 0.
-            let memory = unsafe { alloc(layout(size, 8)) };
+            // Most of it first, then the rest: mostly in the same size class.
+            let most = layout(size - size / 16, 8);
+            // SAFETY: the size is not 0; the layout is the block's.
+            let memory = unsafe { realloc(alloc(most), most, size) };
             assert!(!memory.is_null());
             fill(memory, size, key);
             blocks.push(memory);
