@@ -27,8 +27,11 @@ use crate::{artifacts, compiler};
 /// What each message of the library starts with.
 const PREFIX: &str = "<jemoxide>: ";
 
-/// A case needs some ten milliseconds; on a loaded machine more.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// A case needs some ten milliseconds, at paranoid some hundred; on a loaded machine a hundred times that. Peers may hang for
+/// good, as corrupted lists are circles.
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// See there.
+const PEERS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The level that holds where no option says otherwise.
 pub const DEFAULT_LEVEL: &str = "standard";
@@ -230,7 +233,10 @@ pub fn run_all(cases: &[Case], heap: &Heap) -> Option<Vec<(Verdict, String)>> {
 fn prepare(case: &Case, program: &Path, heap: &Heap, library: Option<&Path>) -> Run {
     let run = Run::new(program)
         .arg(&case.name)
-        .timeout(TIMEOUT)
+        .timeout(match heap {
+            Heap::Ours(_) => TIMEOUT,
+            Heap::Peer(_) => PEERS_TIMEOUT,
+        })
         .limit(libc::RLIMIT_CORE, 0);
     let is_linked = case.language == Language::Rust && matches!(heap, Heap::Ours(_));
     let run = match library {
