@@ -17,7 +17,7 @@ use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
     SizeClass, aligned_size, class_of, round_up, usable_size,
 };
-use crate::thread::{self, CacheRef, Current, Inside, cache};
+use crate::thread::{self, CacheRef, Inside, cache};
 use core::ptr::NonNull;
 
 /// No process can have more.
@@ -256,9 +256,12 @@ pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *
     let Some(object) = object else {
         return modes::refuse(ask.bytes);
     };
-    // Objects of the hardened arena are no samples; what is counted of them is.
-    let _ = sampling::is_due(cache, hardened::counted(ask.bytes));
-    thread::note_alloc(cache, hardened::counted(ask.bytes));
+    let counted = hardened::counted(ask.bytes);
+    let is_due = sampling::is_due(cache, counted);
+    thread::note_alloc(cache, counted);
+    if is_due {
+        sampling::attach(cache, object, ask.bytes, counted);
+    }
     // SAFETY: an object of that many bytes, the caller's from now on, which reads zero.
     unsafe { modes::fill_new(object, ask.bytes, zeroed || modes::zero()) };
     if !zeroed && !modes::zero() {
@@ -304,11 +307,18 @@ fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut 
 }
 
 /// Has what `body` allocates come from an automatic arena, whatever the thread is bound to.
+///
+/// Its callers are the outermost functions of ours on a Rust program's stack: samples begin above them.
+#[inline(always)]
 pub(super) fn unbound<R>(body: impl FnOnce() -> R) -> R {
-    match thread::current() {
-        Current::Started(cache) if thread::live().is_none() => cache.unbound(body),
-        _ => body(),
-    }
+    let frame = 0u8;
+    let Some(cache) = thread::current().cache() else {
+        return body();
+    };
+    cache.marked((&raw const frame).addr(), || match thread::live() {
+        None => cache.unbound(body),
+        Some(_) => body(),
+    })
 }
 
 /// Null, for a request that nothing can satisfy; the end of the process where the option `xmalloc` asks for it.

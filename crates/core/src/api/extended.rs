@@ -172,6 +172,7 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
     let result = slow::enter(|own| {
         let byte = page_map::class_byte(ptr);
         if byte == 0 && modes::hardened() {
+            sampling::detach(own, ptr);
             if let Some(freed) = hardened::dealloc(ptr, &Told::of(Door::Malloc)) {
                 thread::note_dealloc(own, hardened::counted(freed?));
                 return Ok(());

@@ -243,6 +243,7 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) {
 fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse> {
     let byte = page_map::class_byte(ptr);
     if byte == 0 && modes::hardened() {
+        sampling::detach(cache, ptr);
         if let Some(freed) = hardened::dealloc(ptr, told) {
             thread::note_dealloc(cache, hardened::counted(freed?));
             return Ok(());

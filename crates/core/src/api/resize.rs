@@ -219,10 +219,16 @@ unsafe fn resize_or_move(
     object
 }
 
-/// Counts an object of the hardened arena that changed its size.
-fn note_resized(cache: Option<CacheRef>, new: usize, old: usize) {
-    thread::note_alloc(cache, hardened::counted(new));
+/// Counts the object of the hardened arena at `ptr`, which changed its size; it is decided on anew whether it is a sample.
+fn note_resized(cache: Option<CacheRef>, ptr: *mut u8, new: usize, old: usize) {
+    let counted = hardened::counted(new);
+    let is_due = sampling::is_due(cache, counted);
+    thread::note_alloc(cache, counted);
     thread::note_dealloc(cache, hardened::counted(old));
+    sampling::detach(cache, ptr);
+    if is_due {
+        sampling::attach(cache, ptr, new, counted);
+    }
 }
 
 /// [`realloc`] of an object of the hardened arena: where it is if its slot allows, else into a new one. What is added reads
@@ -237,7 +243,7 @@ unsafe fn realloc_hardened(ptr: *mut u8, size: usize, align: usize, door: Door) 
     let result = slow::enter(|cache| {
         let old = hardened::inspect_for(ptr, &told).unwrap_or(Err(Misuse::Foreign))?;
         if ptr.addr() & (align - 1) == 0 && hardened::resize(ptr, size) {
-            note_resized(cache, size, old);
+            note_resized(cache, ptr, size, old);
             return Ok((old, true));
         }
         Ok((old, false))
@@ -368,7 +374,7 @@ pub unsafe fn resize_in_place(
                 .into_iter()
                 .find(|&new| hardened::resize(ptr, new));
             if let Some(new) = new {
-                note_resized(cache, new, old);
+                note_resized(cache, ptr, new, old);
             }
             new.unwrap_or(old)
         });

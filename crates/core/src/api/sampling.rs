@@ -3,13 +3,14 @@
 //! ```text
 //! small, of an automatic arena     a slot of a slab for samples (arena/sampled)       \
 //! large                            the object as it comes, its record another kind     > stack ──> prof::record
-//! of an arena made by request      the object as it comes, the sample beside its slab /
+//! of an arena made by request,     the object as it comes, the sample beside its slab /
+//! or of the hardened one
 //! ```
 //! All of them read class 0 in the page map, so that a free of one goes slow and comes by here. Where the profiler has no
 //! memory for a record the object stays as it is, without one. Called inside a passage, no lock held.
 
 use super::free::is_told_by_address;
-use crate::arena::hardened::{Ask, Door};
+use crate::arena::hardened::{self, Ask, Door};
 use crate::arena::misuse::Misuse;
 use crate::arena::{ArenaIndex, large, manual, sampled};
 use crate::extent::hooks::Outside;
@@ -22,6 +23,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Frames of a stack that are recorded at most.
 const FRAMES: usize = prof::DEPTH_MAX;
+/// Frames that most stacks keep to: room for more is made where there are, as room costs clearing it.
+const FEW_FRAMES: usize = 40;
 
 /// The random state that threads past their end share, each of whose objects is decided on by itself; 0: not begun.
 static PAST: AtomicU64 = AtomicU64::new(0);
@@ -70,7 +73,10 @@ pub(super) fn alloc_small(
 #[inline(never)]
 pub(super) fn attach(cache: Option<CacheRef>, ptr: *mut u8, requested: usize, usable: usize) {
     if let Some(sample) = record(cache, ptr, requested, usable) {
-        if !large::attach(ptr, sample) && !manual::attach(ptr, sample) {
+        let is_attached = large::attach(ptr, sample)
+            || manual::attach(ptr, sample)
+            || hardened::attach(ptr, sample);
+        if !is_attached {
             release(cache, sample);
         }
     }
@@ -106,7 +112,10 @@ pub(super) fn detach(cache: Option<CacheRef>, ptr: *mut u8) {
     if prof::generation() == 0 {
         return;
     }
-    if let Some(sample) = large::detach(ptr).or_else(|| manual::detach(ptr)) {
+    let sample = large::detach(ptr)
+        .or_else(|| manual::detach(ptr))
+        .or_else(|| hardened::detach(ptr));
+    if let Some(sample) = sample {
         release(cache, sample);
     }
 }
@@ -133,22 +142,24 @@ fn decide_anew(cache: Option<CacheRef>, ptr: *mut u8, usable: usize) {
 
 /// Ends a sample, freed by the calling thread.
 fn release(cache: Option<CacheRef>, sample: Sample) {
-    let (mut frames, mut depth) = ([0; FRAMES], 0);
-    if prof::wants_release_frames() {
-        depth = capture(cache, &mut frames);
-    }
     if let Some(released) = hooks::released() {
         let (address, usable) = prof::place(sample);
         let object = with_exposed_provenance_mut::<c_void>(address);
         // SAFETY: `prof_sample_free` was given such a function.
         outside(cache, || unsafe { released(object, usable) });
     }
-    prof::release(sample, viewed(cache), &frames[..depth]);
+    if prof::wants_release_frames() {
+        let mut frames = [0; FRAMES];
+        let depth = capture(cache, &mut frames);
+        prof::release(sample, viewed(cache), &frames[..depth]);
+    } else {
+        prof::release(sample, viewed(cache), &[]);
+    }
 }
 
 /// The calling thread's stack: how many frames it has.
-fn capture(cache: Option<CacheRef>, frames: &mut [usize; FRAMES]) -> usize {
-    let depth = prof::depth().min(FRAMES);
+fn capture(cache: Option<CacheRef>, frames: &mut [usize]) -> usize {
+    let depth = prof::depth().min(frames.len());
     if let Some(backtrace) = hooks::backtrace() {
         let (stack, mut count) = (frames.as_mut_ptr().cast::<*mut c_void>(), 0);
         // SAFETY: `prof_backtrace` was given such a function; room for so many addresses.
@@ -157,14 +168,14 @@ fn capture(cache: Option<CacheRef>, frames: &mut [usize; FRAMES]) -> usize {
         });
         return depth.min(count as usize);
     }
-    let mut work = || unwind::capture(&mut frames[..depth]).min(depth);
+    let mark = cache.map_or(0, CacheRef::mark);
+    let mut work = || unwind::capture_above(&mut frames[..depth], mark).min(depth);
     match cache {
         Some(cache) => cache.unsampled(work),
         None => work(),
     }
 }
 
-/// The calling thread, as the profiler sees it.
 /// Runs the application's code in the middle of a sample: outside the gate, and what it allocates is no sample.
 fn outside(cache: Option<CacheRef>, body: impl FnOnce()) {
     let outside = || Inside(cache).outside(body);
@@ -174,6 +185,7 @@ fn outside(cache: Option<CacheRef>, body: impl FnOnce()) {
     }
 }
 
+/// The calling thread, as the profiler sees it.
 fn viewed(cache: Option<CacheRef>) -> ThreadRef {
     cache
         .and_then(CacheRef::profiled)
@@ -187,17 +199,50 @@ fn record(
     requested: usize,
     usable: usize,
 ) -> Option<Sample> {
+    if hooks::backtrace().is_none() {
+        let mut frames = [0; FEW_FRAMES];
+        let depth = capture(cache, &mut frames);
+        if depth < FEW_FRAMES {
+            return record_from(cache, ptr, requested, usable, &mut frames[..depth]);
+        }
+    }
+    record_deep(cache, ptr, requested, usable)
+}
+
+/// As [`record`], of a stack with many frames.
+#[cold]
+#[inline(never)]
+fn record_deep(
+    cache: Option<CacheRef>,
+    ptr: *mut u8,
+    requested: usize,
+    usable: usize,
+) -> Option<Sample> {
     let mut frames = [0; FRAMES];
     let depth = capture(cache, &mut frames);
+    record_from(cache, ptr, requested, usable, &mut frames[..depth])
+}
+
+/// Records an object that was allocated from `frames`.
+fn record_from(
+    cache: Option<CacheRef>,
+    ptr: *mut u8,
+    requested: usize,
+    usable: usize,
+    frames: &mut [usize],
+) -> Option<Sample> {
     let sample = prof::record(&Event {
         address: ptr.addr(),
         requested,
         usable,
         thread: viewed(cache),
-        frames: &frames[..depth],
+        frames,
     })?;
     if let Some(sampled) = hooks::sampled() {
-        let (stack, depth) = (frames.as_mut_ptr().cast::<*mut c_void>(), depth as c_uint);
+        let (stack, depth) = (
+            frames.as_mut_ptr().cast::<*mut c_void>(),
+            frames.len() as c_uint,
+        );
         let object = ptr.cast::<c_void>();
         // SAFETY: `prof_sample` was given such a function; so many addresses.
         outside(cache, || unsafe {

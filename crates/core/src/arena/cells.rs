@@ -31,7 +31,7 @@ macro_rules! cell {
 
 impl Number {
     /// Sets it; what it was. For its owner.
-    pub(super) fn replace(&self, value: u32) -> u32 {
+    pub(in crate::arena) fn replace(&self, value: u32) -> u32 {
         let before = self.get();
         self.set(value);
         before

@@ -199,7 +199,7 @@ static void expect_activity(void) {
     for (int i = 0; i < 100000; i++) {
         free(malloc(i % 1000));
     }
-    EXPECT(told[2] > calls && told[2] < calls + 2 * (50000000 >> 16));
+    EXPECT(told[2] > calls && told[2] < calls + 2 * (60000000 >> 16));
     EXPECT(mallctl(name, &before, &length, &none, sizeof none) == 0 && before.callback == listen);
     calls = told[2];
     free(malloc(3 << 20));

@@ -25,6 +25,7 @@ use crate::arena::misuse::{self, Misuse};
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef};
+use crate::prof::Sample;
 use crate::size::{PAGE, Pages};
 use crate::sync::Mutex;
 use crate::sys::memory;
@@ -249,6 +250,11 @@ impl LargeRef {
     pub(super) fn inspect(self, ptr: *const u8) -> Result<usize, Misuse> {
         let _larges = LARGES.lock();
         self.look(ptr).map(|()| self.bytes.get())
+    }
+
+    /// Sets its sample, or clears it; the one before.
+    pub(super) fn replace_sample(self, sample: Option<Sample>) -> Option<Sample> {
+        self.marks.replace_sample(sample)
     }
 
     /// By which door it came.

@@ -50,6 +50,7 @@ pub(crate) use figures::{counted, figures};
 use super::misuse::Misuse;
 use crate::extent::{HEAP, Purpose, page_map};
 use crate::options::Hardening;
+use crate::prof::Sample;
 use crate::size::{Pages, SMALL_MAX, aligned_size, class_of};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use large::LargeRef;
@@ -207,6 +208,26 @@ pub(crate) fn resize(ptr: *mut u8, bytes: usize) -> bool {
         figures::note_went(old);
     }
     old.is_some()
+}
+
+/// Makes the object at `ptr`, the caller's, a sampled one. `false`: it is not of this arena.
+pub(crate) fn attach(ptr: *mut u8, sample: Sample) -> bool {
+    find(ptr).is_some_and(|found| {
+        replace_sample(&found, ptr, Some(sample));
+        true
+    })
+}
+
+/// Makes the object at `ptr` an ordinary one; its sample. `None`: it is no sampled object of this arena.
+pub(crate) fn detach(ptr: *mut u8) -> Option<Sample> {
+    replace_sample(&find(ptr)?, ptr, None)
+}
+
+fn replace_sample(found: &Found, ptr: *mut u8, sample: Option<Sample>) -> Option<Sample> {
+    match found {
+        Found::Slab(slab) => slab.marks(slab.slot_of(ptr).ok()?).replace_sample(sample),
+        Found::Large(large) => large.replace_sample(sample),
+    }
 }
 
 /// What a message may tell of the object at `ptr`.

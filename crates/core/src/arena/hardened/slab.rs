@@ -4,7 +4,7 @@
 //! run      | guard | slot 0 | slot 1 | ... | guard |
 //! record   0 kind | 4 number | 8 class | 12 slots | 16 base | 24 pages | 28 free | 32 next | 36 prev | 40 all | 44 flags
 //!          48 secret | 56 -
-//!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes asked for | -  | -
+//!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes asked for | sample | -
 //! marks    | state 8 | door 8 | lg of the alignment 8 |
 //! ```
 //! S1  Bit `i` is set exactly if slot `i` is `Free`; `free` is the number of set bits.
@@ -21,6 +21,7 @@ use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::page_map;
 use crate::meta::{self, MetaRef, UNIT};
+use crate::prof::Sample;
 use crate::size::{PAGE, SMALL_CLASSES, size_of_class};
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -90,7 +91,9 @@ pub(super) enum State {
 pub(super) struct Marks {
     word: Number,
     bytes: Number,
-    _spare: [Number; 2],
+    /// Number of the profiler's sample; 0 for none.
+    sample: Number,
+    _spare: Number,
 }
 
 const _: () = assert!(size_of::<Marks>() == 16);
@@ -101,7 +104,8 @@ impl Marks {
         Self {
             word: Number::new(0),
             bytes: Number::new(0),
-            _spare: [const { Number::new(0) }; 2],
+            sample: Number::new(0),
+            _spare: Number::new(0),
         }
     }
 
@@ -124,6 +128,12 @@ impl Marks {
         let word = State::Live as u32 | (ask.door as u32) << 8 | lg_align << 16;
         self.word.set(word);
         self.bytes.set(ask.bytes as u32);
+        self.sample.set(0);
+    }
+
+    /// Sets the sample of a live object, or clears it; the one before.
+    pub(super) fn replace_sample(&self, sample: Option<Sample>) -> Option<Sample> {
+        Sample::from_number(self.sample.replace(sample.map_or(0, Sample::number)))
     }
 
     pub(super) fn door(&self) -> Door {

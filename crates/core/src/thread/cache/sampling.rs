@@ -55,6 +55,8 @@ pub(super) struct Points {
     lg: u32,
     /// The thread is at work on a sample: what it allocates meanwhile is none.
     busy: bool,
+    /// An address in the frame of the outermost function of ours on the stack; 0 where none said so.
+    mark: usize,
 }
 
 impl Points {
@@ -71,6 +73,7 @@ impl Points {
                 random,
                 lg: prof::lg_sample(),
                 busy: false,
+                mark: 0,
             });
         }
         Some(record)
@@ -243,6 +246,23 @@ impl CacheRef {
             points.busy = false;
         }
         result
+    }
+
+    /// Runs `work` of a function of ours that the application called, whose frame has `mark` in it.
+    pub(crate) fn marked<R>(mut self, mark: usize, work: impl FnOnce() -> R) -> R {
+        if let Some(points) = self.points() {
+            points.mark = mark;
+        }
+        let result = work();
+        if let Some(points) = self.points() {
+            points.mark = 0;
+        }
+        result
+    }
+
+    /// The mark of the function that the application called, or 0.
+    pub(crate) fn mark(mut self) -> usize {
+        self.points().map_or(0, |points| points.mark)
     }
 
     /// `popped` objects of the class in `slot` were allocated.
