@@ -234,6 +234,8 @@ pub struct Prof {
     pub details: bool,
     /// `prof_seed`: where random sequences begin; 0 for anywhere.
     pub seed: usize,
+    /// `prof_signal`: the signal that switches sampling; 0 for none.
+    pub signal: usize,
 }
 
 /// All settings. A line of each key's meaning is in `control::options::keys`, what it does for a user in docs/COMPAT.md.
@@ -528,6 +530,7 @@ impl Options {
             lg_sample: 19,
             details: false,
             seed: 0,
+            signal: 0,
         },
     };
 }

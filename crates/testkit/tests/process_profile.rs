@@ -530,3 +530,29 @@ fn details_tell_tags_and_generations() {
     );
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_signal_switches_sampling_and_has_a_profile_written() {
+    let folder = folder("signal");
+    // SIGUSR1. Once with calls that come by, once in a program that only rests.
+    for options in ["prof_signal:10", "prof_signal:10,background_thread:false"] {
+        let options = format!("{options},lg_prof_sample:12,prof_seed:3");
+        let Some(outcome) = run("signalled", &options, &folder) else {
+            return;
+        };
+        let outcome = outcome.expect_success();
+        assert_eq!(outcome.stderr, "", "{outcome}");
+        let name = files(&folder).pop().unwrap();
+        let profile = read(&folder.join(&name));
+        let (_, bytes) = profile.scaled(profile.total);
+        assert!((bytes / (10_000.0 * 3072.0) - 1.0).abs() < 0.05, "{bytes}");
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    let outcome = run("leak", "prof_signal:9", &folder).unwrap();
+    let outcome = outcome.expect_success();
+    assert!(
+        outcome.stderr.contains("prof_signal:9 has no effect"),
+        "{outcome}"
+    );
+    fs::remove_dir_all(folder).unwrap();
+}

@@ -22,7 +22,7 @@
 //! P9  While the live channel is open (see `channel`) it stays to serve it, also where it is not to purge.
 
 use super::channel::{self, Service};
-use super::{boot, upkeep};
+use super::{boot, profiling, upkeep};
 use crate::extent::{Earner, HEAP, Pressure, pressure};
 use crate::meta::limit;
 use crate::options::{BackgroundThread, Options};
@@ -354,6 +354,9 @@ fn live(service: &mut Service) {
         let bell = BELL.load(Ordering::Relaxed);
         let more = level() != 0 && round();
         serve(service);
+        if MAY_READ.load(Ordering::Relaxed) {
+            profiling::heed_signal();
+        }
         let (now, left) = (clock::now_ns(), inside(upkeep::surplus));
         count(now - begin_ns);
         begin_ns = now;

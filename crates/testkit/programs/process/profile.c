@@ -2,6 +2,7 @@
 #include "expect.h"
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -235,6 +236,25 @@ static void tags(void) {
     EXPECT(dump("tags.heap") == 0);
 }
 
+/* Sampling by a signal, in a program that rests. */
+static void signalled(void) {
+    EXPECT(!is_on("prof.active"));
+    EXPECT(kill(getpid(), SIGUSR1) == 0);
+    while (!is_on("prof.active")) {
+        usleep(1000);
+    }
+    site_middle(10000);
+    EXPECT(kill(getpid(), SIGUSR1) == 0);
+    while (is_on("prof.active")) {
+        usleep(1000);
+    }
+    char path[64];
+    snprintf(path, sizeof path, "jeprof.%d.0.m0.heap", (int)getpid());
+    while (access(path, R_OK) != 0) {
+        usleep(1000);
+    }
+}
+
 int main(int count, char **words) {
     EXPECT(count >= 2 && mallctl != NULL);
     const char *name = words[1];
@@ -256,6 +276,8 @@ int main(int count, char **words) {
         lives();
     } else if (strcmp(name, "tags") == 0) {
         tags();
+    } else if (strcmp(name, "signalled") == 0) {
+        signalled();
     } else if (strcmp(name, "allocate") == 0) {
         site_middle(20000);
     } else {

@@ -41,7 +41,7 @@ const NAME: usize = PATH_MAX + 16;
 /// Where the signal opens it if `control` does not say.
 const DEFAULT_BASE: &[u8] = b"/tmp/jemoxide";
 /// Signals that are answers to faults, that nobody can take, or that the C library keeps.
-const UNFIT: [c_int; 11] = [
+pub(super) const UNFIT: [c_int; 11] = [
     libc::SIGILL,
     libc::SIGTRAP,
     libc::SIGABRT,

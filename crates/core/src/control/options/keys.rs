@@ -231,6 +231,7 @@ rows! {
     prof_unbias: Switch(prof.unbias) "counts are corrected for the sizes in a stack";
     prof_details: Switch(prof.details) "profiles tell of the peak, lifetimes, tags, objects too";
     prof_seed: Number(prof.seed, within(0, ANY)) "the same samples in every run; 0: other ones";
+    prof_signal: Number(prof.signal, within(0, 64)) "signal that switches sampling, 10 is SIGUSR1; 0: none";
     lg_prof_interval: Count(prof.lg_interval, within(-1, 63)) "bytes from one profile to the next, log2";
     lg_prof_sample: Number(prof.lg_sample, cut_to(0, 63)) "bytes from one sample to the next, log2";
 }

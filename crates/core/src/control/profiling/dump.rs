@@ -11,7 +11,7 @@ use crate::prof::hooks;
 use crate::size::{PAGE, SMALL_CLASSES, size_of_class, slab_pages, slab_slots};
 use crate::sys::files;
 use crate::sys::output::Errno;
-use crate::sys::{clock, futex, process};
+use crate::sys::{bare, clock, futex, process};
 use crate::thread::{passage, registry};
 use core::ffi::CStr;
 
@@ -25,6 +25,8 @@ pub(crate) enum Trigger {
     Interval,
     /// Somebody asked for it.
     Request,
+    /// A signal switched sampling off.
+    Signal,
     /// More memory is mapped than ever.
     NewHigh,
     /// The process ends.
@@ -75,7 +77,9 @@ pub(super) fn write_to(path: &[u8]) -> Result<Found, Errno> {
 
 /// Leaves the desk, and tells the application's hook.
 fn finish(mut desk: Desk, is_written: bool) {
-    let Some(dumped) = hooks::dumped().filter(|_| is_written) else {
+    // The application's code is for its own threads.
+    let is_told = is_written && !bare::is_current();
+    let Some(dumped) = hooks::dumped().filter(|_| is_told) else {
         return;
     };
     // A copy: the hook may ask for a dump.

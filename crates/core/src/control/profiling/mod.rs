@@ -15,6 +15,7 @@
 //! | `file` | a file that appears whole, or not at all |
 //! | `names` | prefix and numbers of files |
 //! | `jobs` | what mallctl and Rust ask for |
+//! | `signals` | what a signal asks for |
 //!
 //! Source: the testkit's facts of jemalloc's format and options.
 
@@ -22,6 +23,7 @@ mod dump;
 mod file;
 mod jobs;
 mod names;
+mod signals;
 
 pub(crate) use dump::Trigger;
 pub(crate) use jobs::{Job, dump_to, run};
@@ -32,7 +34,7 @@ use crate::ds::text::Line;
 use crate::extent::HEAP;
 use crate::options::Options;
 use crate::prof;
-use crate::sys::process;
+use crate::sys::{bare, process};
 use crate::thread::{self, passage::Passage};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -46,9 +48,11 @@ static HIGH: AtomicUsize = AtomicUsize::new(0);
 static DUE: AtomicU8 = AtomicU8::new(0);
 const INTERVAL: u8 = 1;
 const NEW_HIGH: u8 = 2;
+const SIGNAL: u8 = 4;
 
 /// Starts the profiler where options ask for it. Called once, by the boot. `true`: they contradict each other, and say so.
 pub(super) fn prepare(options: &Options) -> bool {
+    signals::prepare(options);
     if !is_asked_for(options) {
         return false;
     }
@@ -149,10 +153,13 @@ fn tell_leaks(found: prof::dump::Found, is_error: bool) {
 
 /// Whether a profile is due: [`run_due`] is the caller's task, outside the gate. Called inside a passage, on ticks.
 pub(crate) fn is_due() -> bool {
-    if !prof::is_sampling() {
+    let mut due = if signals::is_asked() { SIGNAL } else { 0 };
+    if !prof::is_sampling() && due == 0 {
         return false;
     }
-    let mut due = if prof::take_due() { INTERVAL } else { 0 };
+    if prof::take_due() {
+        due |= INTERVAL;
+    }
     if AT_HIGHS.load(Ordering::Relaxed) {
         let mapped = HEAP.figures().mapped;
         if HIGH.fetch_max(mapped, Ordering::Relaxed) < mapped {
@@ -168,6 +175,9 @@ pub(crate) fn is_due() -> bool {
 /// Writes the profiles that are due.
 pub(crate) fn run_due() {
     let due = DUE.swap(0, Ordering::Relaxed);
+    if due & SIGNAL != 0 {
+        signals::serve();
+    }
     if !names::has_prefix() {
         return;
     }
@@ -197,8 +207,19 @@ pub(super) fn forget() {
     }
 }
 
+/// Does what a signal asks for, if it came. Called by the purge thread, outside the gate: for programs that make no calls.
+pub(super) fn heed_signal() {
+    if signals::is_asked() {
+        signals::serve();
+    }
+}
+
 /// Runs a step in a passage of its own (F2).
 fn inside<R>(step: impl FnOnce() -> R) -> R {
-    let _passage = Passage::enter(thread::current().cache());
+    let cache = match bare::is_current() {
+        true => None,
+        false => thread::current().cache(),
+    };
+    let _passage = Passage::enter(cache);
     step()
 }

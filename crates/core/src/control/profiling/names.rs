@@ -103,7 +103,7 @@ pub(super) fn profile(path: &mut PathText, trigger: Trigger) {
     let [interval, request, high] = &BY_TRIGGER;
     let (letter, counter) = match trigger {
         Trigger::Interval => (".i", Some(interval)),
-        Trigger::Request => (".m", Some(request)),
+        Trigger::Request | Trigger::Signal => (".m", Some(request)),
         Trigger::NewHigh => (".u", Some(high)),
         Trigger::Exit => (".f", None),
     };
