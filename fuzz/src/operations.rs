@@ -164,13 +164,12 @@ impl World {
                     // SAFETY: live until here; the answer counts from now on.
                     let moved = unsafe { realloc(block.ptr, size, block.align, false) };
                     assert!(!moved.is_null(), "no memory for {size}");
-                    let kept = block.filled.min(size);
                     let old = Block {
                         ptr: moved,
                         ..block
                     };
-                    // SAFETY: the object has at least these bytes.
-                    unsafe { old.verify(kept) };
+                    // SAFETY: live; all that was usable is kept, as far as there is room.
+                    unsafe { old.verify(block.filled.min(usable_size(moved))) };
                     self.enter(books, moved, size, old.align);
                 }
             }
