@@ -8,9 +8,13 @@
 //! E2  A module is told from another one, loaded later at its place, by its build id, or else by its ELF header, which
 //!     has the file's length in it.
 //!
+//! E3  A program that was linked without a list of its functions (C, `-static`) is looked into as a file, once: where all
+//!     descriptions are is told by its section headers.
+//!
 //! Source: System V ABI, "Object Files" and "Program Loading"; Linux Standard Base, "DWARF Extensions".
 
 use super::table::{Cursor, Tables};
+use crate::sys::image;
 
 const HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;
@@ -39,6 +43,9 @@ pub(super) struct Module {
     /// The sorted list, and how many functions are in it.
     pub list: usize,
     pub functions: usize,
+    /// Where all descriptions are, if there is no list (E3); 0: not known.
+    pub frames: usize,
+    pub frames_end: usize,
     /// The segment that holds them.
     pub segment: usize,
     pub segment_end: usize,
@@ -106,10 +113,18 @@ impl Module {
             return None;
         }
         module.fingerprint = module.fingerprint_now(tables)?;
+        let program = image::landmarks().program;
+        if module.tables == 0 && (module.start..module.end).contains(&program) {
+            if let Some((start, len)) = section_of_program(b".eh_frame\0") {
+                module.frames = start.wrapping_add(moved);
+                module.frames_end = module.frames.wrapping_add(len);
+            }
+        }
+        let inside = module.tables.max(module.frames);
         for index in 0..count {
             let segment = header(index, tables)?;
             let start = segment.start.wrapping_add(moved);
-            let is_around = (start..start.wrapping_add(segment.len)).contains(&module.tables);
+            let is_around = (start..start.wrapping_add(segment.len)).contains(&inside);
             if segment.kind == LOADED && segment.flags & READABLE != 0 && is_around {
                 (module.segment, module.segment_end) = (start, start.wrapping_add(segment.len));
             }
@@ -210,6 +225,35 @@ fn build_id(start: usize, end: usize, tables: &mut Tables) -> Option<(usize, usi
     None
 }
 
+/// Where the section `name`, with a zero byte behind it, of the program's file is in memory, not moved, and its bytes.
+#[cold]
+fn section_of_program<const N: usize>(name: &[u8; N]) -> Option<(usize, usize)> {
+    const SECTION_HEADER: u64 = 64;
+    let mut header = [0; HEADER];
+    if !image::read_program(0, &mut header) || !header.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let u16_at = |at: usize| Some(u16::from_le_bytes(*header.get(at..)?.first_chunk()?));
+    let headers = u64::from_le_bytes(*header.get(40..)?.first_chunk()?);
+    let (count, names) = (u64::from(u16_at(60)?), u64::from(u16_at(62)?));
+    let section = |index: u64| {
+        let mut section = [0; SECTION_HEADER as usize];
+        let place = headers.checked_add(index * SECTION_HEADER)?;
+        image::read_program(place, &mut section).then_some(section)
+    };
+    let word = |section: &[u8; 64], at: usize| {
+        Some(u64::from_le_bytes(*section.get(at..)?.first_chunk()?))
+    };
+    let texts = word(&section(names)?, 24)?;
+    (0..count).find_map(|index| {
+        let section = section(index)?;
+        let offset = word(&section, 0)? & u64::from(u32::MAX);
+        let mut text = [0; N];
+        let is_named = image::read_program(texts.checked_add(offset)?, &mut text) && text == *name;
+        is_named.then_some((word(&section, 16)? as usize, word(&section, 32)? as usize))
+    })
+}
+
 /// The address of the function `name` that the module at `base`, which stays for good, exports.
 pub(super) fn exported(base: usize, name: &[u8], tables: &mut Tables) -> Option<usize> {
     const HASH: u64 = 0x6fff_fef5;
@@ -286,7 +330,6 @@ fn is_text(place: usize, name: &[u8], tables: &mut Tables) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::image;
 
     #[test]
     fn the_loader_and_the_vdso_are_modules_with_tables() {
@@ -307,6 +350,18 @@ mod tests {
         let nonsense = local.as_ptr().expose_provenance();
         assert_eq!(Module::at(nonsense, &mut Tables::fleeting()), None);
         assert_eq!(Module::at(8, &mut Tables::fleeting()), None);
+    }
+
+    #[test]
+    fn a_section_of_the_program_is_where_its_header_says() {
+        let program = image::landmarks().program;
+        let base = super::super::maps::find(program).unwrap();
+        let module = Module::at(base, &mut Tables::fleeting()).unwrap();
+        // Behind the head of the tables, or before it, in the same segment; this test is moved by its base.
+        let (start, len) = section_of_program(b".eh_frame\0").unwrap();
+        let start = start + base;
+        assert!(module.segment <= start && start + len <= module.segment_end);
+        assert_eq!(section_of_program(b".nothing\0"), None);
     }
 
     #[test]

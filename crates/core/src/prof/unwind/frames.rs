@@ -6,6 +6,9 @@
 //! .eh_frame       | common | description | description | common | ...
 //!                      ^───────────┘ how it is written: encodings, factors, first instructions
 //! ```
+//! Without a list all descriptions are looked through, within the allowance of a walk; rules found are remembered, so that the
+//! next walk gets further.
+//!
 //! Source: Linux Standard Base, "Exception Frames".
 
 use super::elf::Module;
@@ -40,7 +43,11 @@ pub(super) struct Common {
 
 /// The description of the function at `pc`. `None`: none, or unreadable.
 pub(super) fn find(tables: &mut Tables, module: &Module, pc: usize) -> Option<Description> {
-    let place = look_up(tables, module, pc)?;
+    let place = if module.tables != 0 {
+        look_up(tables, module, pc)?
+    } else {
+        scan(tables, module, pc)?
+    };
     let description = read(tables, module, place)?;
     (pc.wrapping_sub(description.0.start) < description.1).then_some(description.0)
 }
@@ -68,6 +75,26 @@ fn look_up(tables: &mut Tables, module: &Module, pc: usize) -> Option<usize> {
     }
     let place = module.list.wrapping_add(low * 8 + 4);
     Some(base.wrapping_add_signed(tables.u32(place)? as i32 as isize))
+}
+
+/// Where the description is for `pc` among all of them, where there is no list: one after the other. They are taken to be
+/// written as gcc and clang do, the function's place from its own on, in 4 bytes; who reads the description sees to that.
+#[cold]
+fn scan(tables: &mut Tables, module: &Module, pc: usize) -> Option<usize> {
+    let mut place = module.frames;
+    while place < module.frames_end {
+        let (start, end) = entry(tables, place)?;
+        if tables.u32(start)? != 0 {
+            let at = start.wrapping_add(4);
+            let function = at.wrapping_add_signed(tables.u32(at)? as i32 as isize);
+            let len = tables.u32(at.wrapping_add(4))? as usize;
+            if pc.wrapping_sub(function) < len {
+                return Some(place);
+            }
+        }
+        place = end;
+    }
+    None
 }
 
 /// An entry of `.eh_frame`: where what follows its length begins, and where it ends.

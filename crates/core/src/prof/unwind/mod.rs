@@ -311,7 +311,7 @@ impl Walk {
             Some((row, false)) => Rule::of(&row),
             None => Rule::ABSENT,
         };
-        if let Some(name) = name {
+        if let Some(name) = name.filter(|_| !self.tables.is_spent()) {
             rules::put(pc, rule, name);
         }
         rule
@@ -319,7 +319,7 @@ impl Walk {
 
     /// The row for `pc` in the tables of `module`, and whether the code is where a signal handler returns to.
     fn row(&mut self, module: &Module, pc: usize) -> Option<(Row, bool)> {
-        if module.tables == 0 {
+        if module.tables == 0 && module.frames == 0 {
             return None;
         }
         let description = frames::find(&mut self.tables, module, pc)?;

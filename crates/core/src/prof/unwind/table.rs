@@ -44,6 +44,11 @@ impl Tables {
         (self.low, self.high) = (low, high);
     }
 
+    /// Whether too much was read: what was not found may be there all the same.
+    pub(super) fn is_spent(&self) -> bool {
+        self.left < WINDOW + COPY
+    }
+
     /// Reads the bytes at `addr`. `None`: not readable, or too much was read.
     pub(super) fn read(&mut self, addr: usize, into: &mut [u8]) -> Option<()> {
         let len = into.len();

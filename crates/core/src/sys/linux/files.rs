@@ -38,6 +38,16 @@ impl File {
     }
 }
 
+impl File {
+    /// Fills `buffer` from `offset` on. `false`: the file ends before, or cannot be read.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> bool {
+        let (at, len) = (buffer.as_mut_ptr().expose_provenance(), buffer.len());
+        let arguments = [self.descriptor, at, len, offset as usize, 0, 0];
+        // SAFETY: the kernel writes at most the bytes of the buffer.
+        ok(unsafe { syscall(libc::SYS_pread64, arguments) }) == Some(len)
+    }
+}
+
 impl Drop for File {
     fn drop(&mut self) {
         // SAFETY: our own descriptor, which nobody else knows.

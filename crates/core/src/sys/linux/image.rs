@@ -119,6 +119,11 @@ pub(crate) fn maps() -> Option<File> {
     File::open(c"/proc/self/maps")
 }
 
+/// Reads the bytes at `offset` of the file that the process was started from. `false`: they cannot be read.
+pub(crate) fn read_program(offset: u64, into: &mut [u8]) -> bool {
+    File::open(c"/proc/self/exe").is_some_and(|file| file.read_at(offset, into))
+}
+
 /// Addresses in what a process has from its start to its end; 0 where there is none.
 pub(crate) struct Landmarks {
     /// The program headers of the executable.

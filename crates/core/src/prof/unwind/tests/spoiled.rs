@@ -248,6 +248,33 @@ fn random_registers_do_no_harm_and_plain_rules_say_what_the_tables_say() {
 }
 
 #[test]
+fn looking_through_all_descriptions_finds_what_the_list_finds() {
+    let mut dice = Dice::new(10);
+    let vdso = image::landmarks().vdso;
+    let module = Module::at(vdso, &mut Tables::fleeting()).unwrap();
+    let behind = Module {
+        tables: 0,
+        // The descriptions lie behind the list, at the next multiple of 8.
+        frames: (module.list + module.functions * 8).next_multiple_of(8),
+        frames_end: module.segment_end,
+        ..module
+    };
+    let mut found = 0;
+    for _ in 0..300 {
+        let pc = module.text + dice.below(module.text_end - module.text);
+        let row = |module: &Module| {
+            let mut tables = Tables::new(module.segment, module.segment_end);
+            let description = frames::find(&mut tables, module, pc)?;
+            Row::at(&mut tables, &description, pc)
+        };
+        let listed = row(&module);
+        assert_eq!(row(&behind), listed, "{pc:x}");
+        found += u32::from(listed.is_some());
+    }
+    assert!(found > 10);
+}
+
+#[test]
 fn spoiled_tables_do_no_harm() {
     let mut dice = Dice::new(8);
     let (_, module) = Walk::new(registers::here())
