@@ -10,7 +10,7 @@ use super::slow;
 use crate::arena::hardened::{self, Door, Size, Told};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
-use crate::arena::{ArenaIndex, large, manual};
+use crate::arena::{ArenaIndex, large, manual, sampled};
 use crate::control::modes;
 use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
@@ -85,8 +85,8 @@ pub(super) fn small_class(size: usize, align: usize) -> Option<u8> {
 pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
     match small_class(size, align) {
         Some(byte) if is_told_by_address(align) => {
-            if is_odd(ptr) {
-                dealloc_known_odd(ptr, size, align);
+            if is_told_apart(ptr, size) {
+                dealloc_known_apart(ptr, size, align);
             } else {
                 debug_assert!(
                     page_map::class_byte(ptr) == byte || modes::hardened(),
@@ -102,28 +102,35 @@ pub unsafe fn dealloc_known(ptr: *mut u8, size: usize, align: usize) {
     }
 }
 
-/// Whether samples of layouts with `align` lie 8 above a multiple of 16, as no ordinary object does of a class from 16 bytes
-/// on.
+/// Whether samples of layouts with `align` are told from other objects by their addresses.
 #[inline(always)]
 pub(super) const fn is_told_by_address(align: usize) -> bool {
     align <= 8
 }
 
+/// Whether the address of an object of such a layout with `size` bytes tells that it is a sample: it lies 8 above a multiple of
+/// 16, as no ordinary object does of a class from 16 bytes on, or in the place of those of 8 bytes.
 #[inline(always)]
-fn is_odd(ptr: *mut u8) -> bool {
-    ptr.addr() & 8 != 0
+fn is_told_apart(ptr: *mut u8, size: usize) -> bool {
+    if size <= 8 {
+        sampled::is_eight(ptr)
+    } else {
+        ptr.addr() & 8 != 0
+    }
 }
 
 /// Whether the object at `ptr`, of [`super::alloc_known`] with a layout whose class has byte `byte`, is a sample, or of a
 /// hardened arena.
 #[inline(always)]
-pub(super) fn is_known_apart(ptr: *mut u8, byte: u8, align: usize) -> bool {
-    (!is_told_by_address(align) || is_odd(ptr)) && page_map::class_byte_below(ptr) != Some(byte)
+pub(super) fn is_known_apart(ptr: *mut u8, byte: u8, size: usize, align: usize) -> bool {
+    (!is_told_by_address(align) || is_told_apart(ptr, size))
+        && page_map::class_byte_below(ptr) != Some(byte)
 }
 
-/// The rest of [`dealloc_known`], for a sample, or for an object of 8 bytes.
+/// The rest of [`dealloc_known`], for a sample.
+#[cold]
 #[inline(never)]
-fn dealloc_known_odd(ptr: *mut u8, size: usize, align: usize) {
+fn dealloc_known_apart(ptr: *mut u8, size: usize, align: usize) {
     dealloc_looked_up(ptr, size, align);
 }
 

@@ -64,7 +64,7 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
             if !modes::hardened() {
                 return ptr;
             }
-        } else if !is_known_apart(ptr, old, align) {
+        } else if !is_known_apart(ptr, old, size, align) {
             // SAFETY: the caller's promise; the classes are those of the two sizes.
             if let Some(object) = unsafe { move_small(ptr, old, new) } {
                 return object;

@@ -59,8 +59,8 @@ pub(super) fn alloc_small(
     ask: Ask,
 ) -> Option<*mut u8> {
     let is_known = ask.door == Door::Rust && class.size() <= LOOKUP_MAX;
-    let is_odd = is_known && is_told_by_address(ask.align);
-    let object = sampled::alloc(class, arena, is_odd)?;
+    let is_told = is_known && is_told_by_address(ask.align);
+    let object = sampled::alloc(class, arena, is_told)?;
     thread::note_alloc(cache, class.size());
     if let Some(sample) = record(cache, object.as_ptr(), ask.bytes, class.size()) {
         sampled::attach(object, sample);

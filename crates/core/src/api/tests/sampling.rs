@@ -8,7 +8,7 @@ use crate::api::{
     dealloc_sized, dealloc_with, flush_thread_cache, footprint, realloc, realloc_known,
     usable_size,
 };
-use crate::arena::{explicit, manual};
+use crate::arena::{explicit, manual, sampled};
 use crate::options::Dss;
 use crate::prof;
 use crate::size::{CACHED_CLASSES, LOOKUP_MAX, SMALL_CLASSES, SizeClass, class_of, size_of_class};
@@ -143,8 +143,12 @@ impl Run {
         };
         assert_eq!(ptr.addr() % align, 0);
         let is_told = matches!(way, Way::Known(..)) && align <= 8 && usable <= LOOKUP_MAX;
-        if is_told && (sample || usable > 8) {
-            assert_eq!(ptr.addr() % 16 == 8, sample, "a layout's free tells it");
+        if is_told {
+            let tells = match usable {
+                8 => sampled::is_eight(ptr),
+                _ => ptr.addr() % 16 == 8,
+            };
+            assert_eq!(tells, sample, "a layout's free tells it");
         } else if usable > 8 {
             assert_eq!(ptr.addr() % 16, 0);
         }

@@ -13,11 +13,12 @@
 //! G3  A slab is in the list of its shape exactly if it has a free slot. One of each shape stays when it is empty, until
 //!     memory is asked back: the next sample needs no page, and a second free finds the slot.
 //! G4  An odd object lies 8 above a multiple of 16, as no ordinary one does of a class from 16 bytes on: who frees it by its
-//!     layout tells it by that bit, or knows by it to look at the page map.
+//!     layout tells it by that bit. One of 8 bytes is told by where it lies (see `eights`).
 //! G5  Bins count such objects as if they had come of their slabs (see `bin`): figures by class and arena include them.
 //! Lock: of all lists, rank 2; the page heap (3) and the metadata (4) may be taken under it. Places and samples of slots
 //! that are taken stand still.
 
+mod eights;
 mod slab;
 
 use super::misuse::Misuse;
@@ -28,6 +29,7 @@ use crate::size::SizeClass;
 use crate::sync::Mutex;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use eights::holds as is_eight;
 use slab::{Place, SHAPES, Shape, SlabRef};
 
 /// The slabs with free slots, by shape.
@@ -67,22 +69,49 @@ impl Lists {
         }
     }
 
+    /// Gives the slabs of eights back, with their place, if all of them are empty.
+    fn release_eights(&mut self) {
+        let first = |lists: &mut Self| SlabRef::from_link(*lists.head(Shape::EIGHTS));
+        let next = |slab: &SlabRef| SlabRef::from_link(slab.next.load(Ordering::Relaxed));
+        let listed = core::iter::successors(first(self), next);
+        let empty = listed.filter(|slab| slab.taken() == 0).count();
+        if empty == 0 || empty != eights::pages() {
+            return;
+        }
+        while let Some(slab) = first(self) {
+            self.unlink(slab);
+            // SAFETY: all its slots are free, and it just left its list; nobody can reach it.
+            unsafe { destroy(slab) };
+        }
+        // SAFETY: a slab for each page that was cut, and all of them ended; `self` is what the lock guards.
+        unsafe { eights::give_back() };
+    }
+
     /// Whether `slab`, which is listed, is the only one of its shape that is.
     fn is_alone(&mut self, slab: SlabRef) -> bool {
         *self.head(slab.shape) == slab.number && slab.next.load(Ordering::Relaxed) == 0
     }
 }
 
-/// An object of `class`, which is small, for a thread whose misses go to `arena`; without a sample. `odd`: as G4 has it.
-/// `None`: out of memory. Called inside a passage.
-pub(crate) fn alloc(class: SizeClass, arena: ArenaIndex, odd: bool) -> Option<NonNull<u8>> {
-    let place = Place::of(class, arena, odd);
-    let shape = Shape::holding(class.size() + place.offset());
-    let mut object = take(shape, place, None);
+/// An object of `class`, which is small, for a thread whose misses go to `arena`; without a sample. `told`: by its address, as
+/// G4 has it. `None`: out of memory. Called inside a passage.
+pub(crate) fn alloc(class: SizeClass, arena: ArenaIndex, told: bool) -> Option<NonNull<u8>> {
+    let is_eight = told && class.size() == 8;
+    let place = Place::of(class, arena, told && !is_eight);
+    let shape = if is_eight {
+        Shape::EIGHTS
+    } else {
+        Shape::holding(class.size() + place.offset())
+    };
+    let mut object = take(&mut LISTS.lock(), shape, place);
     while object.is_none() {
-        let slab = SlabRef::create(shape)?;
+        // The place of eights is cut under the lock; pages of others come without it.
+        let fresh = (!is_eight).then(|| SlabRef::create(shape));
+        let mut lists = LISTS.lock();
+        let slab = fresh.unwrap_or_else(|| SlabRef::create(shape))?;
+        lists.link(slab);
         BYTES.fetch_add(shape.pages().bytes(), Ordering::Relaxed);
-        object = take(shape, place, Some(slab));
+        object = take(&mut lists, shape, place);
     }
     USED.fetch_add(class.size(), Ordering::Relaxed);
     bin::note_sampled(class, arena);
@@ -90,12 +119,8 @@ pub(crate) fn alloc(class: SizeClass, arena: ArenaIndex, odd: bool) -> Option<No
     object
 }
 
-/// Takes a free slot; of `fresh`, where no other one is listed. `None`: there is none.
-fn take(shape: Shape, place: Place, fresh: Option<SlabRef>) -> Option<NonNull<u8>> {
-    let mut lists = LISTS.lock();
-    if let Some(slab) = fresh {
-        lists.link(slab);
-    }
+/// Takes a free slot of a slab that is listed. `None`: there is none.
+fn take(lists: &mut Lists, shape: Shape, place: Place) -> Option<NonNull<u8>> {
     let slab = SlabRef::from_link(*lists.head(shape))?;
     let at = (slab.slots().iter()).position(|slot| slot.place() == Place::FREE)?;
     let slot = slab.slots().get(at)?;
@@ -146,7 +171,7 @@ pub(crate) fn dealloc(ptr: *mut u8) -> Option<Result<Freed, Misuse>> {
         if was_full {
             lists.link(slab);
         }
-        let emptied = slab.taken() == 0 && !lists.is_alone(slab);
+        let emptied = slab.is_spent() && !lists.is_alone(slab);
         if emptied {
             lists.unlink(slab);
         }
@@ -186,6 +211,7 @@ pub(crate) fn release_empty() {
         // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
         unsafe { destroy(slab) };
     }
+    LISTS.lock().release_eights();
 }
 
 /// Gives a slab back.
@@ -202,7 +228,7 @@ fn unlink_empty() -> Option<SlabRef> {
     let mut lists = LISTS.lock();
     for mut link in lists.heads {
         while let Some(slab) = SlabRef::from_link(link) {
-            if slab.taken() == 0 {
+            if slab.is_spent() {
                 lists.unlink(slab);
                 return Some(slab);
             }

@@ -6,6 +6,7 @@
 //! ```
 //! Rules of `sampled`. Lock: that of its lists, for all that changes while the slab lives.
 
+use super::eights;
 use crate::arena::ArenaIndex;
 use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
@@ -24,16 +25,22 @@ const SHARED_MAX: usize = PAGE / 2;
 const SHARED: usize = (SHARED_MAX / SLOT_MIN).ilog2() as usize + 1;
 /// How far odd objects lie in their slots (G4).
 const ODD: usize = 8;
+/// All shapes but that of [`Shape::EIGHTS`].
+const SLOTTED: usize = SHARED + (SMALL_MAX + ODD).div_ceil(PAGE);
 /// All shapes.
-pub(super) const SHAPES: usize = SHARED + (SMALL_MAX + ODD).div_ceil(PAGE);
+pub(super) const SHAPES: usize = SLOTTED + 1;
 
 const SLOTS_AT: usize = 32;
 
-/// How slabs are cut: shared pages by the length of their slots, then those of one slot by their pages.
+/// How slabs are cut: shared pages by the length of their slots, then those of one slot by their pages, then shared pages in a
+/// place of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Shape(u8);
 
 impl Shape {
+    /// Of objects of 8 bytes whose layout is known (see `eights`); cut as the first.
+    pub(super) const EIGHTS: Self = Self(SLOTTED as u8);
+
     /// The shape whose slots hold `bytes`, at most a small class and [`ODD`].
     pub(super) const fn holding(bytes: usize) -> Self {
         if bytes <= SLOT_MIN {
@@ -52,13 +59,14 @@ impl Shape {
     pub(super) const fn slot_bytes(self) -> usize {
         match self.index() {
             shared @ ..SHARED => SLOT_MIN << shared,
+            SLOTTED => SLOT_MIN,
             _ => self.pages().bytes(),
         }
     }
 
     pub(super) const fn pages(self) -> Pages {
         match self.index() {
-            ..SHARED => Pages(1),
+            ..SHARED | SLOTTED => Pages(1),
             own => Pages(own - SHARED + 1),
         }
     }
@@ -144,7 +152,13 @@ impl SlabRef {
     /// A slab, all slots free, in no list. `None`: out of memory, nothing lost.
     pub(super) fn create(shape: Shape) -> Option<Self> {
         let record = meta::allocate(shape.units())?;
-        let Some(run) = HEAP.alloc(shape.pages(), PAGE, Purpose::Written(0)) else {
+        let base = match shape {
+            Shape::EIGHTS => eights::cut(),
+            _ => HEAP
+                .alloc(shape.pages(), PAGE, Purpose::Written(0))
+                .map(|run| run.addr),
+        };
+        let Some(base) = base else {
             // SAFETY: just allocated, nobody else knows it.
             unsafe { meta::recycle(record, shape.units()) };
             return None;
@@ -156,7 +170,7 @@ impl SlabRef {
                 kind: KindCell::default(),
                 shape,
                 number: record.number(),
-                base: run.addr.as_ptr(),
+                base: base.as_ptr(),
                 next: AtomicU32::new(0),
                 prev: AtomicU32::new(0),
                 taken: AtomicU32::new(0),
@@ -173,12 +187,12 @@ impl SlabRef {
     /// Gives pages and record back.
     ///
     /// # Safety
-    /// All slots are free, the slab is in no list, and nobody else can reach it.
+    /// All slots are free, the slab is in no list, and nobody else can reach it. The page of one of eights stays.
     pub(super) unsafe fn destroy(self) {
         let shape = self.shape;
         self.kind.set(Kind::Free);
         self.each_page(|page| page_map::set_record(page, None));
-        if let Some(base) = NonNull::new(self.base) {
+        if let Some(base) = NonNull::new(self.base).filter(|_| shape != Shape::EIGHTS) {
             // SAFETY: the whole run, as `create` got it; nobody uses it.
             unsafe { HEAP.dealloc(base, shape.pages()) };
         }
@@ -216,6 +230,11 @@ impl SlabRef {
 
     pub(super) fn taken(self) -> usize {
         self.taken.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether it is empty and may be given back by itself.
+    pub(super) fn is_spent(self) -> bool {
+        self.taken() == 0 && self.shape != Shape::EIGHTS
     }
 
     pub(super) fn is_full(self) -> bool {
