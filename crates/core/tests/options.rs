@@ -62,7 +62,10 @@ fn read(name: &str, text: &str) -> (String, String, bool) {
                 found = Some((setting.value.to_owned(), setting.default.to_owned()));
             }
         },
-        &mut |line| wrong |= !line.contains("option without effect"),
+        &mut |line| {
+            let taken = ["option without effect", "option honoured in part"];
+            wrong |= !taken.iter().any(|words| line.contains(words));
+        },
     );
     let (value, default) = found.unwrap_or_else(|| panic!("{name} is no key"));
     (value, default, wrong)
