@@ -247,7 +247,9 @@ fn prepare(case: &Case, program: &Path, heap: &Heap, library: Option<&Path>) -> 
         Heap::Ours(level) if level != DEFAULT_LEVEL => {
             run.env("MALLOC_CONF", format!("hardening:{level}"))
         }
-        _ => run,
+        Heap::Ours(_) => run,
+        // mimalloc keeps what it notices to itself unless it is asked.
+        Heap::Peer(_) => run.env("MIMALLOC_SHOW_ERRORS", "1"),
     }
 }
 
