@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program that is watched; `None` without a compiler, which the kit says.
 fn watched() -> Option<PathBuf> {
-    compiler::c("process/watched.c", "watched", &[])
+    compiler::c("process/live_service.c", "live_service", &[])
 }
 
 /// A watched process with its channel open, in a folder of its own.
@@ -183,7 +183,13 @@ fn top_shows_parts_history_and_tables_in_80_by_24_and_at_any_size() {
         return;
     };
     let mut screen = Screen::start(&["top", &service.pid(), "--every", "0.2"], 24, 80);
-    let first = screen.shows(&["watched", "live objects", "1 arenas", "threads", "q quit"]);
+    let first = screen.shows(&[
+        "live_service",
+        "live objects",
+        "1 arenas",
+        "threads",
+        "q quit",
+    ]);
     for part in [
         "resident",
         "allocated",
@@ -228,6 +234,30 @@ fn top_shows_parts_history_and_tables_in_80_by_24_and_at_any_size() {
 }
 
 #[test]
+fn top_switches_profiling_on_and_shows_the_hottest_stacks() {
+    let Some(service) = Service::start("LIVE,lg_prof_sample:14") else {
+        return;
+    };
+    let mut screen = Screen::start(&["top", &service.pid(), "--every", "0.2"], 24, 80);
+    screen.shows(&["not profiling"]);
+    screen.press("3");
+    screen.shows(&["press p to switch profiling on"]);
+    screen.press("p");
+    screen.shows(&["profiling, a sample each 16 KiB"]);
+    let stacks = screen.shows(&["load_table < main"]);
+    let row = stacks
+        .lines()
+        .find(|line| line.contains("load_table"))
+        .expect("there");
+    assert!(row.contains('%') && row.contains("iB"), "{row}");
+    screen.press("p");
+    screen.shows(&["profiling stopped", "load_table < main"]);
+    let dump = PathBuf::from(format!("{}.heap", service.file().display()));
+    assert_eq!(screen.leave("q"), 0);
+    assert!(!dump.exists(), "what was read is gone");
+}
+
+#[test]
 fn top_tells_when_the_process_ends_and_leaves_by_control_c() {
     let Some(mut service) = Service::start("LIVE") else {
         return;
@@ -267,7 +297,7 @@ fn top_starts_a_program_and_ends_it() {
     let words = ["top", "--library", library.to_str().expect("text"), "--run"];
     let words = [&words[..], &[program.to_str().expect("text")]].concat();
     let screen = Screen::start(&words, 24, 80);
-    screen.shows(&["live objects", "watched"]);
+    screen.shows(&["live objects", "live_service"]);
     let seen = screen.seen.clone();
     assert_eq!(screen.leave("q"), 7, "the program's own status");
     let begun = Instant::now();
@@ -295,7 +325,7 @@ fn without_a_terminal_top_prints_lines() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
     assert!(
-        lines[0].contains("watched") && lines[1].contains("resident"),
+        lines[0].contains("live_service") && lines[1].contains("resident"),
         "{text}"
     );
     assert!(lines[2..].iter().all(|line| line.contains("MiB")), "{text}");
@@ -307,7 +337,13 @@ fn stats_prints_figures_of_a_process_and_of_its_file() {
         return;
     };
     let text = said(&["stats", &service.pid()]);
-    for part in ["watched", "allocated", "live objects", "4096 B", "Purging"] {
+    for part in [
+        "live_service",
+        "allocated",
+        "live objects",
+        "4096 B",
+        "Purging",
+    ] {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert!(
@@ -336,7 +372,7 @@ fn stats_prints_figures_of_a_process_and_of_its_file() {
 
 #[test]
 fn stats_reads_a_report_and_printed_statistics() {
-    let Some(program) = compiler::c("process/watched.c", "watched", &[]) else {
+    let Some(program) = compiler::c("process/live_service.c", "live_service", &[]) else {
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -324,6 +324,9 @@ extern "C" fn run() -> ! {
     bare::set_name(c"jemoxide-purge");
     bare::set_ordinary();
     MAY_READ.store(bare::own_files(), Ordering::Relaxed);
+    if !MAY_READ.load(Ordering::Relaxed) {
+        channel::give_up();
+    }
     // SAFETY: there is one runner of the errand, and the last one has left.
     let mut service = unsafe { channel::service() };
     loop {
@@ -399,6 +402,7 @@ fn serve(service: &mut Service) {
     inside(|| service.find_file());
     if service.is_due() {
         inside(|| service.look());
+        service.dump();
         service.show();
     }
 }

@@ -8,6 +8,7 @@ use crate::arena::{ArenaIndex, automatic, bin, depot, large, manual};
 use crate::control::{boot, container, limit, purger};
 use crate::extent::{HEAP, PurgeFigures};
 use crate::meta::limit as counts;
+use crate::prof;
 use crate::size::{
     CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, SizeClass, size_of_class, slab_pages,
 };
@@ -22,7 +23,16 @@ pub(super) fn take(out: &mut Figures) {
     out.layout = LAYOUT;
     out.pid = u64::from(process::id());
     out.uptime_ns = boot::uptime_ns();
-    (out.profiling, out.lg_sample) = (profiling::NEVER, boot::options().prof.lg_sample as u64);
+    out.profiling = match (prof::is_started(), prof::is_sampling()) {
+        (false, _) => profiling::NEVER,
+        (true, false) => profiling::OFF,
+        (true, true) => profiling::ON,
+    };
+    out.lg_sample = if prof::is_started() {
+        u64::from(prof::lg_sample())
+    } else {
+        boot::options().prof.lg_sample as u64
+    };
     out.resident = accounts::resident();
     out.heap_used = counts::used() as u64;
     out.heap_limit_soft = limit::limit_or_none(counts::soft()) as u64;

@@ -174,6 +174,11 @@ pub(super) fn is_open() -> bool {
     OPEN.load(Ordering::Relaxed)
 }
 
+/// There is nobody to serve it (G3).
+pub(super) fn give_up() {
+    OPEN.store(false, Ordering::Relaxed);
+}
+
 /// Has the purge thread started, where the channel is open, and the file removed at exit. May allocate from us; called
 /// outside the gate.
 #[inline]
@@ -281,11 +286,31 @@ impl State {
 
     /// The file, opened for the purge thread; made where this process has none yet (G4, G5).
     fn open_file(&mut self) -> Option<SharedFile> {
-        if self.process != process::id() || self.file.is_none() {
-            self.make().ok()?;
+        let known = self.file.filter(|_| self.process == process::id());
+        let file = known.and_then(|known| SharedFile::open(self.c_name()?, known));
+        if file.is_some() {
+            return file;
         }
+        // Also one that is not for us any more, as the process has another user now.
+        self.make().ok()?;
         SharedFile::open(self.c_name()?, self.file?)
     }
+}
+
+/// Puts the file's name and `suffix` into `place`; bytes of both, 0 where there is no file.
+fn name_with(suffix: &[u8], place: &mut [u8]) -> usize {
+    let state = STATE.lock();
+    let name = state.c_name().filter(|_| state.file.is_some());
+    let parts = [name.map_or(&b""[..], CStr::to_bytes), suffix];
+    let len = parts[0].len() + suffix.len();
+    if parts[0].is_empty() || len > place.len() {
+        return 0;
+    }
+    let bytes = parts.into_iter().flatten();
+    for (to, &from) in place.iter_mut().zip(bytes) {
+        *to = from;
+    }
+    len
 }
 
 /// The file for the purge thread, and its number among those that were made, unless it has that number already.
@@ -297,7 +322,7 @@ fn file_after(number: Option<u32>) -> Option<(SharedFile, u32)> {
     let file = state.open_file();
     if file.is_none() {
         // It cannot be had, now or later: nobody is to try ten times a second.
-        OPEN.store(false, Ordering::Relaxed);
+        give_up();
     }
     Some((file?, state.made))
 }

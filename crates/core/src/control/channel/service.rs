@@ -1,7 +1,7 @@
 //! Service: what the purge thread does for an open channel, a turn at a time.
 //!
 //! ```text
-//! turn:  file (made anew? opened anew)  ──>  request?  ──>  look: figures  ──>  show: one write
+//! turn:  file (made anew? opened anew)  ──>  request?  ──>  look: figures  ──>  dump, show
 //!        inside the gate                     outside        inside              outside
 //! ```
 //! E1  Files are read and written outside the gate, with no lock held: a fork never waits for a disk.
@@ -9,7 +9,9 @@
 //!     slows the process by a twentieth of a processor at most. Who asks sooner gets what is there, which tells its age.
 //! E3  Figures are written ten times a second while somebody asks for something now and then, else once a second.
 
-use super::{boot, figures};
+use super::{NAME, boot, figures};
+use crate::control::profiling;
+use crate::prof;
 use crate::stats::accounts;
 use crate::stats::live::{self, Figures, MAILBOX_AT, MAILBOX_WORDS, Mailbox, ask};
 use crate::stats::rss::RssReport;
@@ -23,6 +25,10 @@ const REST: u64 = 20;
 /// Rule E3: how long a request keeps figures fresh, and how old they are without.
 const WATCHED_NS: u64 = 10_000_000_000;
 const UNWATCHED_NS: u64 = 900_000_000;
+
+/// What follows the file's name in that of a heap profile, and bytes of that name.
+const SUFFIX: &[u8] = b".heap";
+const DUMP: usize = NAME + SUFFIX.len();
 
 /// Room for the figures, which are too many for a small stack.
 pub(super) struct Shown(UnsafeCell<Figures>);
@@ -53,6 +59,10 @@ pub(in crate::control) struct Service<'a> {
     asked_ns: u64,
     shown_ns: u64,
     rss_due_ns: u64,
+    dump_due_ns: u64,
+    /// Where a heap profile is to be written in this turn; empty: nowhere.
+    dump: [u8; DUMP],
+    dump_len: usize,
 }
 
 impl<'a> Service<'a> {
@@ -67,6 +77,9 @@ impl<'a> Service<'a> {
             asked_ns: 0,
             shown_ns: 0,
             rss_due_ns: 0,
+            dump_due_ns: 0,
+            dump: [0; DUMP],
+            dump_len: 0,
         }
     }
 
@@ -94,8 +107,12 @@ impl<'a> Service<'a> {
         let mut words = [0; MAILBOX_WORDS];
         let read = file.read_words_at(&mut words, MAILBOX_AT);
         let request = Mailbox::of_words(&words).filter(|_| read);
-        self.request = request.filter(|request| request.ticket != self.figures.answered);
         let now = clock::now_ns();
+        // One that came too soon stays where it is until its time (E2).
+        let is_time = |wanted: u64| wanted & ask::DUMP == 0 || now >= self.dump_due_ns;
+        let answered = self.figures.answered;
+        self.request =
+            request.filter(|request| request.ticket != answered && is_time(request.wanted));
         if self.request.is_some() {
             self.asked_ns = now;
         }
@@ -103,7 +120,8 @@ impl<'a> Service<'a> {
         is_watched || now - self.shown_ns > UNWATCHED_NS
     }
 
-    /// Deals with the request, and puts the figures of this moment together. Inside the gate, no lock held.
+    /// Deals with the request, but for a heap profile, and puts the figures of this moment together. Inside the gate, no
+    /// lock held.
     pub(in crate::control) fn look(&mut self) {
         if let Some(request) = self.request.take() {
             self.figures.refused = self.deal_with(request.wanted);
@@ -114,7 +132,16 @@ impl<'a> Service<'a> {
 
     /// Does what is wanted; answers the bits of what could not be done.
     fn deal_with(&mut self, wanted: u64) -> u64 {
-        let mut refused = wanted & !ask::RSS;
+        let refused = wanted & !(ask::RSS | ask::SAMPLE | ask::STOP_SAMPLING | ask::DUMP);
+        if wanted & ask::SAMPLE != 0 {
+            profiling::start(true);
+            prof::set_active(true);
+        } else if wanted & ask::STOP_SAMPLING != 0 && prof::is_started() {
+            prof::set_active(false);
+        }
+        if wanted & ask::DUMP != 0 {
+            self.dump_len = super::name_with(SUFFIX, &mut self.dump);
+        }
         let begun = clock::fine_ns();
         if wanted & ask::RSS != 0 && begun >= self.rss_due_ns {
             let mut rss = RssReport::ZERO;
@@ -124,8 +151,22 @@ impl<'a> Service<'a> {
             let now = clock::fine_ns();
             self.rss_due_ns = now + (now - begun) * REST;
         }
-        refused &= !ask::RSS;
         refused
+    }
+
+    /// Writes the heap profile that was asked for. Outside the gate.
+    pub(in crate::control) fn dump(&mut self) {
+        let Some(path @ [_, ..]) = self.dump.get(..self.dump_len) else {
+            return;
+        };
+        let begun = clock::fine_ns();
+        // One of a process that never sampled would say nothing.
+        if !prof::is_started() || !profiling::dump_for_channel(path) {
+            self.figures.refused |= ask::DUMP;
+        }
+        let now = clock::fine_ns();
+        self.dump_due_ns = now + (now - begun) * REST;
+        self.dump_len = 0;
     }
 
     /// Writes the figures. Outside the gate.

@@ -68,6 +68,12 @@ pub(crate) fn dump_to(path: Option<&[u8]>) -> Result<(), Errno> {
     }
 }
 
+/// Writes a profile to `path` for the live channel. Called outside the gate, by the purge thread. `false`: it could not be
+/// written.
+pub(crate) fn dump_for_channel(path: &[u8]) -> bool {
+    dump::write_unheard(path).is_ok()
+}
+
 fn answer(result: Result<(), Errno>) -> Result<(), Refusal> {
     result.map_err(|_| Refusal::Failed)
 }

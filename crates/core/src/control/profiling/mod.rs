@@ -26,7 +26,7 @@ mod names;
 mod signals;
 
 pub(crate) use dump::Trigger;
-pub(crate) use jobs::{Job, dump_to, run};
+pub(crate) use jobs::{Job, dump_for_channel, dump_to, run};
 pub(crate) use names::{option_prefix, set_prefix};
 
 use super::boot;
