@@ -36,7 +36,7 @@ fn expect(source: &str, args: &[&str], options: &str, expected: &str) {
 
 #[test]
 fn what_threads_allocate_is_counted_to_the_byte() {
-    for options in [ALL, SOME, "prof:true,lg_prof_sample:9,tcache:false"] {
+    for options in [ALL, SOME] {
         expect("thread_counters.c", &[], options, "counted\n");
     }
 }
