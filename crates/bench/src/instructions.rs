@@ -13,7 +13,7 @@
 
 use crate::compile;
 use crate::output::{Output, Progress};
-use crate::peers::{JEMOXIDE, Peer};
+use crate::peers::Peer;
 use crate::process::Program;
 use crate::row::{self, Cell, Row};
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ fn rust_jobs<'a>(peers: &'a [Peer], row: usize, dir: &Path) -> Vec<Job<'a>> {
         .map(|peer| Job {
             row,
             peer,
-            program: if peer.name == JEMOXIDE {
+            program: if peer.is_ours() {
                 compile::rust_program(true, dir)
             } else {
                 system.clone()
@@ -147,10 +147,14 @@ fn measure_all(
 fn measure(job: &Job<'_>, short: u64, long: u64) -> Cell {
     let slope = job.program.clone().and_then(|program| {
         // The Rust program carries jemoxide inside; preloading it as well would measure the other door.
-        let inside = job.peer.name == JEMOXIDE && program.ends_with("jemoxide-rust-box");
+        let inside = job.peer.is_ours() && program.ends_with("jemoxide-rust-box");
         let count = |operations: u64| {
             let run = callgrind(&program, operations);
-            let run = if inside { run } else { job.peer.run_on(run) };
+            let run = if inside {
+                job.peer.configure(run)
+            } else {
+                job.peer.run_on(run)
+            };
             collected(&run.run()?.stderr).ok_or_else(|| "callgrind told no count".to_owned())
         };
         let (few, many) = (count(short)?, count(long)?);

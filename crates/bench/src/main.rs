@@ -139,6 +139,9 @@ struct TableArguments {
     /// Build no peer; those that were built before are measured
     #[arg(long)]
     no_build: bool,
+    /// jemoxide at its levels of hardening, too: sampled, strong, paranoid
+    #[arg(long)]
+    levels: bool,
 }
 
 impl TableArguments {
@@ -155,7 +158,14 @@ impl TableArguments {
         };
         let output = Output::new(self.width.unwrap_or_else(table::terminal_width), dir);
         let workshop = self.workshop()?;
-        let peers = peers::discover(self.library.as_deref(), &self.peers, &workshop)?;
+        let mut peers = peers::discover(self.library.as_deref(), &self.peers, &workshop)?;
+        if self.levels {
+            let ours = peers.iter().position(|peer| peer.name == peers::JEMOXIDE);
+            if let Some(at) = ours.filter(|&at| peers[at].is_here()) {
+                let levels = peers[at].at_levels();
+                peers.splice(at + 1..at + 1, levels);
+            }
+        }
         println!("{}\n{}\n", output::machine_line(), peers::describe(&peers));
         Ok((peers, output))
     }

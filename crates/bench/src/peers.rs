@@ -35,6 +35,13 @@ pub(crate) const JEMOXIDE: &str = "jemoxide";
 /// Name of the allocator that needs no preloading.
 pub(crate) const GLIBC: &str = "glibc";
 
+/// What `--levels` adds: names in the tables, and options.
+const LEVELS: [(&str, &str); 3] = [
+    ("sampled", "guarded_sampling:1000"),
+    ("strong", "hardening:strong"),
+    ("paranoid", "hardening:paranoid"),
+];
+
 /// File name of our own library.
 const LIBRARY: &str = "libjemoxide.so";
 
@@ -50,6 +57,8 @@ pub(crate) struct Peer {
     pub(crate) version: String,
     /// Library to preload; `None` for glibc and for a peer that is not here.
     pub(crate) library: Option<PathBuf>,
+    /// `MALLOC_CONF` that it gets; `None` for none.
+    pub(crate) conf: Option<String>,
     /// Why it can't be measured; `None` if it can.
     pub(crate) missing: Option<String>,
 }
@@ -60,8 +69,32 @@ impl Peer {
         self.missing.is_none()
     }
 
+    /// Whether this is jemoxide, with whatever options.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.name == JEMOXIDE || self.conf.is_some()
+    }
+
+    /// jemoxide at the levels of hardening other than the default, after jemoxide itself.
+    pub(crate) fn at_levels(&self) -> Vec<Self> {
+        let level = |(name, conf): &(&str, &str)| Self {
+            name: (*name).to_owned(),
+            conf: Some((*conf).to_owned()),
+            ..self.clone()
+        };
+        LEVELS.iter().map(level).collect()
+    }
+
+    /// `program` with the options of this allocator.
+    pub(crate) fn configure(&self, program: Program) -> Program {
+        match &self.conf {
+            Some(conf) => program.env("MALLOC_CONF", conf),
+            None => program,
+        }
+    }
+
     /// `program`, made to run on this allocator.
     pub(crate) fn run_on(&self, program: Program) -> Program {
+        let program = self.configure(program);
         match &self.library {
             Some(library) => program.env("LD_PRELOAD", library),
             None => program,
@@ -73,6 +106,7 @@ impl Peer {
             name: name.to_owned(),
             version,
             library,
+            conf: None,
             missing: None,
         }
     }
@@ -82,6 +116,7 @@ impl Peer {
             name: name.to_owned(),
             version: "missing".to_owned(),
             library: None,
+            conf: None,
             missing: Some(reason),
         }
     }

@@ -355,6 +355,10 @@ pub struct Options {
     pub hardening: Hardening,
     /// `quarantine`: bytes of freed objects that wait, from `hardening:strong` on.
     pub quarantine: usize,
+    /// `hardening_stacks`: frames of the stacks that messages name, from `hardening:strong` on; -1: 8 at `paranoid`, else none.
+    pub hardening_stacks: isize,
+    /// `guarded_sampling`: one in so many slow allocations lies between guards; 0: none.
+    pub guarded_sampling: usize,
     /// `experimental_infallible_new`: C++ `new` that fails ends the process.
     pub experimental_infallible_new: bool,
     /// `disable_large_size_classes`: requests above 32 KiB round to pages, not to classes.
@@ -480,6 +484,8 @@ impl Options {
         zero: false,
         hardening: Hardening::Standard,
         quarantine: 4 << 20,
+        hardening_stacks: -1,
+        guarded_sampling: 0,
         experimental_infallible_new: false,
         disable_large_size_classes: true,
         calloc_madvise_threshold: 7 << 60,

@@ -216,8 +216,10 @@ fn alloc_extent_entered(size: usize) -> *mut u8 {
 /// An object of a cached class, for what `ask` says.
 fn get_cached(class: SizeClass, ask: Ask) -> *mut u8 {
     slow::enter(|cache| {
-        if is_hardened(cache) {
-            return get_hardened(cache, ask, false);
+        if modes::guarded() {
+            if let Some(object) = get_guarded(cache, ask, false) {
+                return object;
+            }
         }
         take_cached(cache, class, ask)
             .or_else(|| {
@@ -235,10 +237,34 @@ fn get_cached(class: SizeClass, ask: Ask) -> *mut u8 {
     })
 }
 
-/// Whether the hardened arena serves the thread. Called behind [`slow::enter`].
-#[inline]
-pub(super) fn is_hardened(cache: Option<CacheRef>) -> bool {
-    modes::hardened() && cache.and_then(CacheRef::bound).is_none()
+/// An object of the hardened arena, or, by chance, of its pool; null if it has no memory. `None`: it is for others to serve.
+#[cold]
+#[inline(never)]
+fn get_guarded(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> Option<*mut u8> {
+    if cache.and_then(CacheRef::bound).is_some() {
+        return None;
+    }
+    if modes::hardened() {
+        return Some(get_hardened(cache, ask, zeroed));
+    }
+    let object = hardened::sample(&ask)?;
+    note_guarded(cache, object, ask, zeroed);
+    Some(object)
+}
+
+/// Counts an object of the hardened arena, and fills it as the options say.
+fn note_guarded(cache: Option<CacheRef>, object: *mut u8, ask: Ask, zeroed: bool) {
+    let counted = hardened::counted(ask.bytes);
+    let is_due = sampling::is_due(cache, counted);
+    thread::note_alloc(cache, counted);
+    if is_due {
+        sampling::attach(cache, object, ask.bytes, counted);
+    }
+    // SAFETY: an object of that many bytes, the caller's from now on, which reads zero.
+    unsafe { modes::fill_new(object, ask.bytes, zeroed || modes::zero()) };
+    if !zeroed && !modes::zero() {
+        hardened::note_any_contents(object, ask.bytes);
+    }
 }
 
 /// An object of the hardened arena.
@@ -256,17 +282,7 @@ pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *
     let Some(object) = object else {
         return modes::refuse(ask.bytes);
     };
-    let counted = hardened::counted(ask.bytes);
-    let is_due = sampling::is_due(cache, counted);
-    thread::note_alloc(cache, counted);
-    if is_due {
-        sampling::attach(cache, object, ask.bytes, counted);
-    }
-    // SAFETY: an object of that many bytes, the caller's from now on, which reads zero.
-    unsafe { modes::fill_new(object, ask.bytes, zeroed || modes::zero()) };
-    if !zeroed && !modes::zero() {
-        hardened::note_any_contents(object, ask.bytes);
-    }
+    note_guarded(cache, object, ask, zeroed);
     object
 }
 
@@ -297,11 +313,7 @@ fn alloc_known_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
     // What the options ask of doors goes by way of the shadow bins.
     if align <= 8 && !zeroed && thread::live().is_some() {
-        return alloc_missed_for(Ask {
-            bytes: size,
-            align,
-            door,
-        });
+        return alloc_missed_for(Ask::new(size, align, door));
     }
     alloc_aligned_missed(size, align, zeroed, door)
 }
@@ -342,9 +354,8 @@ pub fn alloc_zeroed_missed(size: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_aligned_missed(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
-    let bytes = size;
     match aligned_size(size, align) {
-        Some(usable) => get(usable, align, zeroed, Ask { bytes, align, door }),
+        Some(usable) => get(usable, align, zeroed, Ask::new(size, align, door)),
         None => refuse(size),
     }
 }
@@ -356,8 +367,10 @@ fn get(bytes: usize, align: usize, zeroed: bool, ask: Ask) -> *mut u8 {
         return refuse(bytes);
     }
     slow::enter(|cache| {
-        if is_hardened(cache) {
-            return get_hardened(cache, ask, zeroed);
+        if modes::guarded() {
+            if let Some(object) = get_guarded(cache, ask, zeroed) {
+                return object;
+            }
         }
         let (bytes, zeroed) = (modes::rounded(bytes), zeroed || modes::zero());
         let object = take(cache, bytes, align, zeroed, ask).or_else(|| {

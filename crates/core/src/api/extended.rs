@@ -60,12 +60,7 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
     };
     slow::enter(|own| {
         if let (true, Some(Source::Automatic(_))) = (modes::hardened(), flags.source(own)) {
-            let (align, door) = (flags.align, Door::Malloc);
-            let ask = Ask {
-                bytes: size,
-                align,
-                door,
-            };
+            let ask = Ask::new(size, flags.align, Door::Malloc);
             return get_hardened(own, ask, flags.zero);
         }
         let zero = flags.zero || modes::zero();
@@ -171,7 +166,7 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
     }
     let result = slow::enter(|own| {
         let byte = page_map::class_byte(ptr);
-        if byte == 0 && modes::hardened() {
+        if byte == 0 && modes::guarded() {
             sampling::detach(own, ptr);
             if let Some(freed) = hardened::dealloc(ptr, &Told::of(Door::Malloc)) {
                 thread::note_dealloc(own, hardened::counted(freed?));
@@ -221,7 +216,7 @@ pub unsafe fn dealloc_sized_with(ptr: *mut u8, size: usize, flags: Flags) {
         if !flags.uncached && flags.cache.is_none() {
             dealloc_sized(ptr, size, flags.align);
         } else if !ptr.is_null() {
-            if modes::hardened() && hardened::owns(ptr) {
+            if modes::guarded() && hardened::owns(ptr) {
                 return dealloc_sized(ptr, size, flags.align);
             }
             match is_size_of(ptr, size, flags.align) {

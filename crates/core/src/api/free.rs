@@ -230,13 +230,12 @@ fn dealloc_entered(ptr: *mut u8) {
 #[cold]
 #[inline(never)]
 fn dealloc_missed_by(ptr: *mut u8, byte: u8, align: usize, door: Door) {
-    if byte != 0 || !modes::hardened() {
+    if byte != 0 || !modes::guarded() {
         return dealloc_missed(ptr, byte);
     }
     thread::decline(0);
     if !ptr.is_null() {
-        let size = Size::Untold;
-        slow::enter(|cache| give(cache, ptr, &Told { door, size, align }));
+        slow::enter(|cache| give(cache, ptr, &Told::new(door, Size::Untold, align)));
     }
 }
 
@@ -249,7 +248,7 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) {
 
 fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse> {
     let byte = page_map::class_byte(ptr);
-    if byte == 0 && modes::hardened() {
+    if byte == 0 && modes::guarded() {
         sampling::detach(cache, ptr);
         if let Some(freed) = hardened::dealloc(ptr, told) {
             thread::note_dealloc(cache, hardened::counted(freed?));
@@ -293,13 +292,13 @@ fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize, door: Door, exa
     if ptr.is_null() {
         return;
     }
-    if modes::hardened() && hardened::owns(ptr) {
+    if modes::guarded() && hardened::owns(ptr) {
         let size = if exact {
             Size::Exact(size)
         } else {
             Size::Rounded(size)
         };
-        return slow::enter(|cache| give(cache, ptr, &Told { door, size, align }));
+        return slow::enter(|cache| give(cache, ptr, &Told::new(door, size, align)));
     }
     match is_size_of(ptr, size, align) {
         // SAFETY: the caller's promise, as far as it can be checked.

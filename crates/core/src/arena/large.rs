@@ -206,6 +206,9 @@ pub(crate) fn detach(ptr: *mut u8) -> Option<Sample> {
 #[inline]
 pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     let Some(record) = page_map::record(ptr) else {
+        if let Some(looked) = hardened::inspect(ptr) {
+            return looked;
+        }
         return Err(if HEAP.owns(ptr) {
             Misuse::Interior
         } else {

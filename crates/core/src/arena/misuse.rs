@@ -48,6 +48,10 @@ pub(crate) enum Misuse {
     WriteAfterFree,
     /// Bytes of a free slot beside an object were written.
     BesideFree,
+    /// A guard, or an object of no bytes, was touched.
+    OutOfBounds,
+    /// Pages of a freed object were touched.
+    UseAfterFree,
 }
 
 impl Misuse {
@@ -88,6 +92,14 @@ impl Misuse {
             Self::BesideFree => (
                 "overflow or write after free: bytes of a free slot beside an object were written",
                 "look for a write beyond a neighbour's size, or a pointer that outlives its object",
+            ),
+            Self::OutOfBounds => (
+                "out of bounds: a guard beside an object, or an object of no bytes, was touched",
+                "look at the index, or at the length that is read or written",
+            ),
+            Self::UseAfterFree => (
+                "use after free: a freed object was touched",
+                "look for a pointer that outlives its object",
             ),
         }
     }
@@ -188,6 +200,21 @@ pub(crate) fn report(misuse: Misuse, ptr: *const u8) {
     }
     // Release: pairs with the Acquire in `is_any`.
     ANY.store(true, Ordering::Release);
+}
+
+/// Tells of an access of `addr` that the system has refused, if that is one of ours; the process goes on to end by the signal.
+/// Called in its handler: takes no lock.
+pub(crate) fn tell_refused(addr: usize) {
+    if let Some((misuse, about)) = hardened::explain(addr) {
+        let mut line = Line::new();
+        Fault {
+            misuse,
+            addr,
+            about,
+        }
+        .write(&mut line);
+        process::write_error(line.as_bytes());
+    }
 }
 
 /// Whether a fault waits to be told.

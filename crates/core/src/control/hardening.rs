@@ -2,12 +2,14 @@
 //!
 //! E1  From `strong` on all of the hardened arena is looked at when the process leaves through `exit`: what was written where
 //!     nobody may is told, though nobody freed or reused it. Registered with the first thread; no other process pays for it.
+//! E3  There, and where objects are sampled, the signal of a refused access is looked at first: an access of a guard or of freed
+//!     pages is told, and goes on to the program's own handler, or ends the process. No other process has a handler of ours.
 //! E2  Pages are not made huge there: guards would stand in their midst.
 
 use super::modes;
-use crate::arena::hardened;
-use crate::options::Options;
-use crate::sys::process;
+use crate::arena::{hardened, misuse};
+use crate::options::{Hardening, Options};
+use crate::sys::{fault, process};
 use crate::thread::{self, passage::Passage};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,14 +18,29 @@ static ARMED: AtomicBool = AtomicBool::new(false);
 /// Takes over what the options say. Called once, by the boot.
 pub(super) fn prepare(options: &Options) {
     if modes::is_hardening(options) {
-        hardened::prepare(options.hardening, options.quarantine);
+        let by_level = match options.hardening {
+            Hardening::Paranoid => hardened::FRAMES,
+            _ => 0,
+        };
+        let frames = usize::try_from(options.hardening_stacks).unwrap_or(by_level);
+        hardened::prepare(options.hardening, options.quarantine, frames);
+    } else if modes::is_sampling(options) {
+        hardened::prepare_pool(options.guarded_sampling);
+    } else {
+        return;
     }
+    fault::on_refused_access(misuse::tell_refused);
 }
 
-/// Leaves out of `options` what does not go together with the level (E2).
+/// Leaves out of `options` what does not go together with the level (E2), and takes jemalloc's guards for ours.
 pub(super) fn amend(options: &mut Options) {
     if modes::is_hardening(options) {
         options.huge_budget = 0;
+    }
+    if options.guarded_sampling == 0 {
+        let said = [options.san_guard_small, options.san_guard_large];
+        let least = said.into_iter().filter(|&share| share > 0).min();
+        options.guarded_sampling = least.unwrap_or(0);
     }
 }
 

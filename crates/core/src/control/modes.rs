@@ -26,6 +26,7 @@ const XMALLOC: u8 = 8;
 const CLASSES: u8 = 16;
 const INFALLIBLE_NEW: u8 = 32;
 const HARDENED: u8 = 64;
+const SAMPLED: u8 = 128;
 
 /// What new memory is filled with, and what freed memory.
 const NEW: u8 = 0xa5;
@@ -50,7 +51,8 @@ pub(super) fn prepare(options: &Options) {
         | set(options.xmalloc, XMALLOC)
         | set(!options.disable_large_size_classes, CLASSES)
         | set(options.experimental_infallible_new, INFALLIBLE_NEW)
-        | set(is_hardening(options), HARDENED);
+        | set(is_hardening(options), HARDENED)
+        | set(is_sampling(options), SAMPLED);
     if modes != 0 {
         MODES.store(modes, Ordering::Relaxed);
     }
@@ -78,6 +80,17 @@ pub(super) fn watch_all(options: &Options) -> bool {
         || options.junk != Junk::Never
         || options.debug_double_free_max_scan != 0
         || is_hardening(options)
+}
+
+/// Whether the pool of guarded pages is to serve some of them.
+pub(super) fn is_sampling(options: &Options) -> bool {
+    options.guarded_sampling != 0 && !is_hardening(options)
+}
+
+/// Whether the hardened arena serves all allocations, or some.
+#[inline]
+pub(crate) fn guarded() -> bool {
+    are(HARDENED | SAMPLED)
 }
 
 /// Whether the hardened arena serves allocations.

@@ -1,8 +1,8 @@
 //! Line: text put together in a fixed buffer, for messages and paths.
 
-const CAPACITY: usize = 512;
+const CAPACITY: usize = 1024;
 
-/// Up to 512 bytes of text; what does not fit is cut off.
+/// Up to 1024 bytes of text; what does not fit is cut off.
 pub(crate) struct Line {
     bytes: [u8; CAPACITY],
     len: usize,
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_cut_off() {
         let mut line = Line::new();
-        for _ in 0..100 {
+        for _ in 0..200 {
             line.text("0123456789");
         }
         assert_eq!(line.as_bytes().len(), CAPACITY);

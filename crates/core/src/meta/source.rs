@@ -6,6 +6,8 @@
 //! Z1  What is handed out reads zero, starts at a multiple of the system's page, and stays for good.
 //! Z2  The C library moves the end of the data segment by a read and a call, so two movers at a time could get
 //!     the same bytes: whoever of us moves it holds the lock of the data segment, rank 5.
+//! Z4  A mapping has a page before and behind it that nobody may touch: a write that runs on from an object, or from anything
+//!     else that is mapped beside it, ends there. One that may be huge has none, so that it is aligned.
 //! Z3  Mappings are kept from huge pages, unless the option `metadata_thp` asks for them.
 
 use crate::options::MetadataThp;
@@ -103,10 +105,14 @@ pub(crate) fn extend_break(bytes: usize) -> Option<NonNull<u8>> {
     None
 }
 
-/// A mapping of `bytes`, whole system pages.
+/// A mapping of `bytes`, whole system pages, between two pages that nobody may touch (Z4).
 pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
-    let mapped = memory::map(bytes)?;
     let huge = may_be_huge();
+    let mapped = if huge {
+        memory::map(bytes)?
+    } else {
+        map_guarded(bytes)?
+    };
     if huge || memory::huge_by_default() {
         // SAFETY: a fresh mapping of ours. Records are few and spread: a refusal costs memory, or time, at worst.
         unsafe { memory::allow_huge(mapped, bytes, huge) };
@@ -117,6 +123,18 @@ pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
         HUGE_PAGES.fetch_add(whole, Ordering::Relaxed);
     }
     Some(mapped)
+}
+
+fn map_guarded(bytes: usize) -> Option<NonNull<u8>> {
+    let system = memory::page_size();
+    let whole = bytes.checked_add(2 * system)?;
+    let first = memory::map(whole)?;
+    // SAFETY: a fresh mapping of ours; its first and last page serve nobody. Where the system refuses they are a gap at least.
+    unsafe {
+        memory::protect(first, system, false);
+        memory::protect(first.add(system + bytes), system, false);
+        Some(first.add(system))
+    }
 }
 
 /// `bytes`, whole system pages, of the data segment, if it may be used (Z2).

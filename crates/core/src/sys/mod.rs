@@ -20,6 +20,7 @@
 //! | `thread` | the thread word, the exit key, the fork handlers |
 //! | `shared` | files that other processes read and write too; never mapped |
 //! | `signal` | a handler of our own, where the options ask for one |
+//! | `fault` | who looks at a refused access before the program |
 //! | `process` | environment, messages, files, the end |
 //!
 //! Y1  No call here allocates from us, sets `errno` on success, or is a cancellation point, but for
@@ -51,7 +52,7 @@ pub(crate) use linux::probe::probe;
 #[cfg(not(test))]
 pub(crate) use linux::{bare, clock, files, memory};
 pub(crate) use linux::{
-    cpu, futex, image, memcheck, output, process, registers, shared, signal, thread,
+    cpu, fault, futex, image, memcheck, output, process, registers, shared, signal, thread,
 };
 #[cfg(test)]
 pub(crate) use simulated::{bare, clock, files, memory};

@@ -1,9 +1,10 @@
 //! About: what is known of an object that a message names.
 
 use super::door::Door;
+use super::traces::{self, Stack};
 use crate::ds::text::Line;
 
-/// What was asked for, and where the object lies.
+/// What was asked for, where the object lies, and the stacks of its allocation and its free.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct About {
     /// Bytes asked for.
@@ -13,6 +14,8 @@ pub(crate) struct About {
     pub(super) class: usize,
     /// Whether the object is free.
     pub(super) is_free: bool,
+    pub(super) made: Stack,
+    pub(super) freed: Stack,
 }
 
 impl About {
@@ -26,5 +29,9 @@ impl About {
             line.text(if self.is_free { ", freed, " } else { ", " });
         }
         line.text("class ").decimal(self.class).text(" of arena 0");
+        traces::write(line, ", allocated at", &self.made);
+        if self.is_free {
+            traces::write(line, ", freed at", &self.freed);
+        }
     }
 }

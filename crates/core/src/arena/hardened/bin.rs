@@ -171,7 +171,7 @@ pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<(usize
         // SAFETY: the slot, which nobody is to use any more.
         unsafe { ptr.write_bytes(0, used) };
     }
-    marks.set_state(State::Waiting);
+    marks.end(told.trace);
     Ok((bytes, Entry::slot(slab.number(), slot, slab.stride())))
 }
 

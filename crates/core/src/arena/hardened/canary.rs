@@ -11,14 +11,14 @@
 /// Bytes of a canary, where there is room.
 pub(super) const BYTES: usize = 16;
 
-/// The canary for the word at `addr`.
-const fn word(secret: u64, addr: usize) -> u64 {
+/// A canary that stands at `addr`, as two words.
+const fn pattern(secret: u64, addr: usize) -> [u64; 2] {
     let mixed = (secret ^ addr as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    (mixed ^ mixed >> 32) | 0x0101_0101_0101_0101
-}
-
-fn byte(secret: u64, addr: usize) -> u8 {
-    word(secret, addr & !7).to_le_bytes()[addr & 7]
+    let first = mixed ^ mixed >> 32;
+    [
+        first | 0x0101_0101_0101_0101,
+        first.rotate_left(29) | 0x1010_1010_1010_1010,
+    ]
 }
 
 /// Writes the canary into the first of `len` bytes at `start`; the others read zero already.
@@ -27,7 +27,7 @@ fn byte(secret: u64, addr: usize) -> u8 {
 /// The bytes are the caller's.
 pub(super) unsafe fn write_behind(start: *mut u8, len: usize, secret: u64) {
     // SAFETY: the caller's promise.
-    unsafe { write(start, len.min(BYTES), secret) };
+    unsafe { write(start, len.min(BYTES), pattern(secret, start.addr())) };
 }
 
 /// Writes the canary into the last of the `len` bytes that end at `end`.
@@ -37,19 +37,26 @@ pub(super) unsafe fn write_behind(start: *mut u8, len: usize, secret: u64) {
 pub(super) unsafe fn write_before(end: *mut u8, len: usize, secret: u64) {
     let len = len.min(BYTES);
     // SAFETY: the caller's promise.
-    unsafe { write(end.sub(len), len, secret) };
+    unsafe { write(end.sub(len), len, pattern(secret, end.addr())) };
 }
 
 /// # Safety
-/// As for [`write_behind`].
-unsafe fn write(start: *mut u8, len: usize, secret: u64) {
-    for at in 0..len {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let place = start.add(at);
-            place.write(byte(secret, place.addr()));
+/// The `len` bytes at `start`, at most [`BYTES`], are the caller's.
+unsafe fn write(start: *mut u8, len: usize, pattern: [u64; 2]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if len == BYTES {
+            start.cast::<[u64; 2]>().write_unaligned(pattern);
+        } else {
+            for at in 0..len {
+                start.add(at).write(byte(pattern, at));
+            }
         }
     }
+}
+
+const fn byte(pattern: [u64; 2], at: usize) -> u8 {
+    (pattern[at / 8 % 2] >> (at % 8 * 8)) as u8
 }
 
 /// Whether the `len` bytes at `start` are as [`write_behind`] left them.
@@ -57,9 +64,9 @@ unsafe fn write(start: *mut u8, len: usize, secret: u64) {
 /// # Safety
 /// They are mapped and readable.
 pub(super) unsafe fn is_whole_behind(start: *const u8, len: usize, secret: u64) -> bool {
-    let marked = len.min(BYTES);
+    let (marked, pattern) = (len.min(BYTES), pattern(secret, start.addr()));
     // SAFETY: the caller's promise.
-    unsafe { is_written(start, marked, secret) && is_zero(start.add(marked), len - marked) }
+    unsafe { is_written(start, marked, pattern) && is_zero(start.add(marked), len - marked) }
 }
 
 /// Whether the `len` bytes that end at `end` are as [`write_before`] left them.
@@ -67,19 +74,22 @@ pub(super) unsafe fn is_whole_behind(start: *const u8, len: usize, secret: u64) 
 /// # Safety
 /// As for [`is_whole_behind`].
 pub(super) unsafe fn is_whole_before(end: *const u8, len: usize, secret: u64) -> bool {
-    let marked = len.min(BYTES);
+    let (marked, pattern) = (len.min(BYTES), pattern(secret, end.addr()));
     // SAFETY: the caller's promise.
-    unsafe { is_written(end.sub(marked), marked, secret) && is_zero(end.sub(len), len - marked) }
+    unsafe { is_written(end.sub(marked), marked, pattern) && is_zero(end.sub(len), len - marked) }
 }
 
 /// # Safety
-/// As for [`is_whole_behind`].
-unsafe fn is_written(start: *const u8, len: usize, secret: u64) -> bool {
+/// The `len` bytes at `start`, at most [`BYTES`], are mapped and readable.
+unsafe fn is_written(start: *const u8, len: usize, pattern: [u64; 2]) -> bool {
     // SAFETY: the caller's promise.
-    (0..len).all(|at| unsafe {
-        let place = start.add(at);
-        place.read() == byte(secret, place.addr())
-    })
+    unsafe {
+        if len == BYTES {
+            start.cast::<[u64; 2]>().read_unaligned() == pattern
+        } else {
+            (0..len).all(|at| start.add(at).read() == byte(pattern, at))
+        }
+    }
 }
 
 /// Whether `len` bytes at `start` read zero.

@@ -55,16 +55,26 @@ pub(crate) struct Ask {
     /// A power of two.
     pub(crate) align: usize,
     pub(crate) door: Door,
+    /// The stack it is asked for on; 0: not known.
+    pub(super) trace: u16,
 }
 
 impl Ask {
     /// `bytes` by `malloc`.
     #[inline]
     pub(crate) const fn plain(bytes: usize) -> Self {
+        Self::new(bytes, 1, Door::Malloc)
+    }
+
+    /// `bytes` at `align`, a power of two, by `door`.
+    #[inline]
+    pub(crate) const fn new(bytes: usize, align: usize, door: Door) -> Self {
+        let trace = 0;
         Self {
             bytes,
-            align: 1,
-            door: Door::Malloc,
+            align,
+            door,
+            trace,
         }
     }
 }
@@ -76,6 +86,8 @@ pub(crate) struct Told {
     pub(crate) size: Size,
     /// A power of two; 1 where nothing is said.
     pub(crate) align: usize,
+    /// The stack it is freed on; 0: not known.
+    pub(super) trace: u16,
 }
 
 /// What a free says of its object's size.
@@ -92,10 +104,17 @@ pub(crate) enum Size {
 impl Told {
     /// A free that says nothing but its door.
     pub(crate) const fn of(door: Door) -> Self {
+        Self::new(door, Size::Untold, 1)
+    }
+
+    /// A free by `door` that says so much of the size, and the alignment, a power of two.
+    pub(crate) const fn new(door: Door, size: Size, align: usize) -> Self {
+        let trace = 0;
         Self {
             door,
-            size: Size::Untold,
-            align: 1,
+            size,
+            align,
+            trace,
         }
     }
 
@@ -111,7 +130,8 @@ impl Told {
             Size::Rounded(told) => rounded(told) || told.max(1) == bytes.max(1),
         };
         let align = match self.align {
-            1 => self.door != Door::Rust || self.size == Size::Untold || lg_align <= 4,
+            // Who says the size exactly would have said an alignment beyond any object's.
+            1 => !matches!(self.size, Size::Exact(_)) || lg_align <= 4,
             // Alignments up to that of any object may have been left out.
             2..=16 => lg_align <= 4,
             told => told == 1 << lg_align,

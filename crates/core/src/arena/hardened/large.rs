@@ -19,6 +19,7 @@ use super::guard;
 use super::quarantine::Entry;
 use super::random;
 use super::slab::{Marks, State};
+use super::traces;
 use super::watched;
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::{self, Misuse};
@@ -269,6 +270,16 @@ impl LargeRef {
             door: self.marks.door(),
             class: self.end().addr().saturating_sub(self.base().addr()),
             is_free: self.marks.state() != State::Live,
+            made: traces::stack(self.marks.made()),
+            freed: traces::stack(self.marks.freed()),
+        }
+    }
+
+    /// What an access of its pages or guards that the system refuses is.
+    pub(super) fn refused(self) -> Misuse {
+        match self.marks.state() {
+            State::Live => Misuse::OutOfBounds,
+            State::Free | State::Waiting | State::Spoilt => Misuse::UseAfterFree,
         }
     }
 
@@ -306,7 +317,7 @@ impl LargeRef {
             if !told.fits(bytes, self.marks.lg_align()) {
                 return Err(Misuse::WrongSize);
             }
-            self.marks.set_state(State::Waiting);
+            self.marks.end(told.trace);
             bytes
         };
         self.shut();

@@ -24,6 +24,8 @@
 //! | `guard` | pages that nobody may touch, and how many there may be |
 //! | `quarantine` | freed objects that wait |
 //! | `watched` | what memcheck is told, where it looks |
+//! | `pool` | pages between guards for objects chosen now and then, at any level |
+//! | `traces` | stacks of allocation and free |
 //! | `random`, `about`, `figures` | numbers; what messages tell; what is counted |
 //!
 //! Units: bytes, unless a name says pages.
@@ -35,17 +37,20 @@ mod door;
 mod figures;
 mod guard;
 mod large;
+mod pool;
 mod quarantine;
 mod random;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod watched;
 
 pub(crate) use about::About;
 pub use door::Door;
 pub(crate) use door::{Ask, Size, Told};
 pub(crate) use figures::{counted, figures};
+pub(crate) use traces::FRAMES;
 
 use super::misuse::Misuse;
 use crate::extent::{HEAP, Purpose, page_map};
@@ -64,23 +69,39 @@ const APART_SHARE: u64 = 8;
 /// Pages that `paranoid` leaves out at the start, at most, so that runs differ in their addresses.
 const SKIPPED_PAGES: u64 = 1 << 12;
 
+/// Runs with guards below which it gives them to every object.
+const APART_FIRST: usize = 4096;
+/// How much more it lets wait.
+const PARANOID_TIMES: usize = 8;
+
 /// The level is `paranoid`.
 static PARANOID: AtomicBool = AtomicBool::new(false);
 /// Counts allocations, so that chance differs from one to the next.
 static TURN: AtomicU64 = AtomicU64::new(0);
 
-/// Prepares for a level from `strong` on, with so many bytes in quarantine. Called once, by the boot.
-pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize) {
+/// Prepares for a level from `strong` on, with so many bytes in quarantine, and stacks of so many frames. Called once, by the
+/// boot.
+pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize, frames: usize) {
     random::seed();
     guard::prepare();
     watched::prepare();
-    quarantine::prepare(quarantine_bytes);
-    if level == Hardening::Paranoid {
+    traces::prepare(frames);
+    let is_paranoid = level == Hardening::Paranoid;
+    let times = if is_paranoid { PARANOID_TIMES } else { 1 };
+    quarantine::prepare(quarantine_bytes.saturating_mul(times));
+    if is_paranoid {
         PARANOID.store(true, Ordering::Relaxed);
         let skipped = random::secret(0) % SKIPPED_PAGES + 1;
         // Never given back, never touched: address space alone.
         let _ = HEAP.alloc(Pages(skipped as usize), 1, Purpose::Zeroed);
     }
+}
+
+/// Has one in `share` allocations that come by a slow path served by the pool. Called once, by the boot.
+pub(crate) fn prepare_pool(share: usize) {
+    random::seed();
+    traces::prepare(FRAMES);
+    pool::prepare(share);
 }
 
 fn is_paranoid() -> bool {
@@ -89,6 +110,8 @@ fn is_paranoid() -> bool {
 
 /// An object for `ask`; all of it reads zero. `None`: out of memory.
 pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
+    let trace = traces::capture();
+    let ask = &Ask { trace, ..*ask };
     let object = watched::quietly(|| match class_for(ask) {
         Some(class) => bin::alloc(class, ask),
         None => large::alloc(ask),
@@ -101,6 +124,18 @@ pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
 /// The program did not ask for zeroes in the new object at `object`, of `bytes`.
 pub(crate) fn note_any_contents(object: *mut u8, bytes: usize) {
     watched::forget(object, bytes);
+}
+
+/// An object for `ask` from the pool, if one is due; all of it reads zero. `None`: it comes from where it comes otherwise.
+pub(crate) fn sample(ask: &Ask) -> Option<*mut u8> {
+    if !pool::is_due() {
+        return None;
+    }
+    let trace = traces::capture();
+    let object = watched::quietly(|| pool::alloc(&Ask { trace, ..*ask }))?;
+    watched::note_alloc(object, ask.bytes);
+    figures::note_came(ask.bytes);
+    Some(object)
 }
 
 /// The class of the slot that `ask` gets. `None`: pages of its own.
@@ -118,6 +153,9 @@ fn class_for(ask: &Ask) -> Option<usize> {
 
 /// Whether an object of `bytes` gets pages of its own all the same, as long as there may be more of those.
 fn is_apart(bytes: usize) -> bool {
+    if guard::runs() < APART_FIRST {
+        return guard::has_room();
+    }
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
     let is_chosen = bytes >= APART || random::secret(turn) % APART_SHARE == 0;
     is_chosen && guard::has_room()
@@ -127,10 +165,15 @@ fn is_apart(bytes: usize) -> bool {
 enum Found {
     Slab(SlabRef),
     Large(LargeRef),
+    /// A slot of the pool.
+    Pool(usize),
 }
 
 #[inline]
 fn find(ptr: *const u8) -> Option<Found> {
+    if let Some(slot) = pool::slot_of(ptr) {
+        return Some(Found::Pool(slot));
+    }
     let record = page_map::record(ptr)?;
     if let Some(slab) = SlabRef::from_record(record) {
         return Some(Found::Slab(slab));
@@ -147,14 +190,23 @@ pub(crate) fn owns(ptr: *const u8) -> bool {
 /// this arena. Called inside a passage, no lock held.
 pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
     let found = find(ptr)?;
+    let trace = traces::capture();
+    let told = &Told { trace, ..*told };
     let freed = watched::quietly(|| match found {
-        Found::Slab(slab) => bin::dealloc(slab, ptr, told),
-        Found::Large(large) => large.dealloc(ptr, told),
+        Found::Slab(slab) => {
+            bin::dealloc(slab, ptr, told).map(|(bytes, entry)| (bytes, Some(entry)))
+        }
+        Found::Large(large) => large
+            .dealloc(ptr, told)
+            .map(|(bytes, entry)| (bytes, Some(entry))),
+        Found::Pool(slot) => pool::dealloc(slot, ptr, told).map(|bytes| (bytes, None)),
     });
     Some(freed.map(|(bytes, entry)| {
         figures::note_went(bytes);
         watched::note_dealloc(ptr);
-        watched::quietly(|| quarantine::put(entry, release));
+        if let Some(entry) = entry {
+            watched::quietly(|| quarantine::put(entry, release));
+        }
         bytes
     }))
 }
@@ -180,6 +232,7 @@ pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
     Some(watched::quietly(|| match found {
         Found::Slab(slab) => bin::inspect(slab, ptr),
         Found::Large(large) => large.inspect(ptr),
+        Found::Pool(slot) => pool::inspect(slot, ptr),
     }))
 }
 
@@ -188,6 +241,7 @@ pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, M
     let marks = match find(ptr)? {
         Found::Slab(slab) => slab.door_at(ptr),
         Found::Large(large) => Some(large.door()),
+        Found::Pool(slot) => pool::door(slot),
     };
     Some(inspect(ptr)?.and_then(|bytes| match marks {
         Some(door) if door != told.door => Err(Misuse::WrongDoor),
@@ -200,7 +254,7 @@ pub(crate) fn resize(ptr: *mut u8, bytes: usize) -> bool {
     let old = watched::quietly(|| match find(ptr) {
         Some(Found::Slab(slab)) => bin::resize(slab, ptr, bytes),
         Some(Found::Large(large)) => large.resize(ptr, bytes),
-        None => None,
+        Some(Found::Pool(_)) | None => None,
     });
     if let Some(old) = old {
         watched::note_resize(ptr, old, bytes);
@@ -227,6 +281,7 @@ fn replace_sample(found: &Found, ptr: *mut u8, sample: Option<Sample>) -> Option
     match found {
         Found::Slab(slab) => slab.marks(slab.slot_of(ptr).ok()?).replace_sample(sample),
         Found::Large(large) => large.replace_sample(sample),
+        Found::Pool(slot) => pool::replace_sample(*slot, sample),
     }
 }
 
@@ -235,7 +290,25 @@ pub(crate) fn about(ptr: *const u8) -> Option<About> {
     match find(ptr)? {
         Found::Slab(slab) => slab.about(ptr),
         Found::Large(large) => Some(large.about()),
+        Found::Pool(slot) => pool::about(slot),
     }
+}
+
+/// What an access of `addr` that the system has refused was, and what is known of the object that was meant. `None`: it has
+/// nothing to do with this arena. Takes no lock.
+pub(crate) fn explain(addr: usize) -> Option<(Misuse, Option<About>)> {
+    let ptr = core::ptr::without_provenance(addr);
+    Some(match find(ptr)? {
+        Found::Slab(slab) => {
+            let (misuse, nearest) = slab.refused(addr);
+            (misuse, slab.about(nearest))
+        }
+        Found::Large(large) => (large.refused(), Some(large.about())),
+        Found::Pool(_) => {
+            let (misuse, slot) = pool::explain(addr)?;
+            (misuse, pool::about(slot))
+        }
+    })
 }
 
 /// Looks at all objects and all free slots, and tells what was written where nobody may. Called inside a passage, no lock

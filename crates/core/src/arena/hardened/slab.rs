@@ -4,7 +4,7 @@
 //! run      | guard | slot 0 | slot 1 | ... | guard |
 //! record   0 kind | 4 number | 8 class | 12 slots | 16 base | 24 pages | 28 free | 32 next | 36 prev | 40 all | 44 flags
 //!          48 secret | 56 -
-//!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes asked for | sample | -
+//!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes | sample | stacks: made 16, freed 16
 //! marks    | state 8 | door 8 | lg of the alignment 8 |
 //! ```
 //! S1  Bit `i` is set exactly if slot `i` is `Free`; `free` is the number of set bits.
@@ -16,6 +16,7 @@
 
 use super::about::About;
 use super::door::{Ask, Door};
+use super::traces;
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
@@ -93,7 +94,8 @@ pub(super) struct Marks {
     bytes: Number,
     /// Number of the profiler's sample; 0 for none.
     sample: Number,
-    _spare: Number,
+    /// Stacks of its allocation, in the lower half, and of its last free.
+    stacks: Number,
 }
 
 const _: () = assert!(size_of::<Marks>() == 16);
@@ -105,7 +107,7 @@ impl Marks {
             word: Number::new(0),
             bytes: Number::new(0),
             sample: Number::new(0),
-            _spare: Number::new(0),
+            stacks: Number::new(0),
         }
     }
 
@@ -129,11 +131,27 @@ impl Marks {
         self.word.set(word);
         self.bytes.set(ask.bytes as u32);
         self.sample.set(0);
+        self.stacks.set(u32::from(ask.trace));
     }
 
     /// Sets the sample of a live object, or clears it; the one before.
     pub(super) fn replace_sample(&self, sample: Option<Sample>) -> Option<Sample> {
         Sample::from_number(self.sample.replace(sample.map_or(0, Sample::number)))
+    }
+
+    /// It is freed, on the stack with that number.
+    pub(super) fn end(&self, trace: u16) {
+        self.set_state(State::Waiting);
+        self.stacks
+            .set(u32::from(self.made()) | u32::from(trace) << 16);
+    }
+
+    pub(super) fn made(&self) -> u16 {
+        self.stacks.get() as u16
+    }
+
+    pub(super) fn freed(&self) -> u16 {
+        (self.stacks.get() >> 16) as u16
     }
 
     pub(super) fn door(&self) -> Door {
@@ -418,7 +436,26 @@ impl SlabRef {
             door: marks.door(),
             class: self.stride(),
             is_free: marks.state() != State::Live,
+            made: traces::stack(marks.made()),
+            freed: traces::stack(marks.freed()),
         })
+    }
+
+    /// What an access of `addr`, in its run, that the system refuses is; and an address in the slot that was meant, most likely.
+    pub(super) fn refused(self, addr: usize) -> (Misuse, *const u8) {
+        let (base, bytes) = (self.base(), self.slots() * self.stride());
+        let offset = addr.wrapping_sub(base.addr());
+        if offset < bytes {
+            let what = if self.class() == EMPTY {
+                Misuse::OutOfBounds
+            } else {
+                Misuse::UseAfterFree
+            };
+            return (what, base.wrapping_add(offset));
+        }
+        let is_before = addr < base.addr();
+        let slot = if is_before { 0 } else { self.slots() - 1 };
+        (Misuse::OutOfBounds, self.object(slot))
     }
 
     /// Asserts S1.

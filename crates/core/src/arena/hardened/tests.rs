@@ -43,8 +43,7 @@ impl Dice {
 }
 
 fn ask(bytes: usize, align: usize) -> Ask {
-    let door = Door::Malloc;
-    Ask { bytes, align, door }
+    Ask::new(bytes, align, Door::Malloc)
 }
 
 fn malloc(bytes: usize) -> *mut u8 {
@@ -140,7 +139,7 @@ fn bytes_at<'a>(ptr: *const u8, bytes: usize) -> &'a [u8] {
 }
 
 fn run(level: Hardening, seed: u64) {
-    prepare(level, 256 << 10);
+    prepare(level, 256 << 10, 4);
     let mut twin = Twin::new(seed);
     for step in 0..6000 {
         twin.step();
@@ -167,7 +166,7 @@ fn random_operations_agree_with_the_twin_where_pages_are_many() {
 #[test]
 fn refusals_lose_nothing() {
     alone(|| {
-        prepare(Hardening::Strong, 64 << 10);
+        prepare(Hardening::Strong, 64 << 10, 0);
         let mut twin = Twin::new(3);
         for round in 0..400 {
             system::refuse(round % 7, 1 + round % 3);
@@ -212,7 +211,7 @@ const SIZES: [usize; 6] = [1, 24, 100, 5000, 14_000, 100_000];
 #[test]
 fn every_wrong_free_is_told_and_changes_nothing() {
     alone(|| {
-        prepare(Hardening::Strong, 1 << 20);
+        prepare(Hardening::Strong, 1 << 20, 0);
         for bytes in SIZES {
             let object = malloc(bytes);
             let at = std::format!("{object:p}, {bytes} bytes by malloc");
@@ -220,13 +219,14 @@ fn every_wrong_free_is_told_and_changes_nothing() {
                 ("wrong deallocation function", Told::of(Door::New), 0),
                 (
                     "wrong size or alignment",
-                    Told {
-                        size: Size::Exact(bytes + 1),
-                        ..FREE
-                    },
+                    Told::new(Door::Malloc, Size::Exact(bytes + 1), 1),
                     0,
                 ),
-                ("wrong size or alignment", Told { align: 64, ..FREE }, 0),
+                (
+                    "wrong size or alignment",
+                    Told::new(Door::Malloc, Size::Untold, 64),
+                    0,
+                ),
                 ("not the start of an allocation", FREE, 1),
             ] {
                 let line = told(|| free_wrong(object.wrapping_add(offset), &wrong));
@@ -247,7 +247,7 @@ fn every_wrong_free_is_told_and_changes_nothing() {
 #[test]
 fn a_byte_beyond_the_object_is_told_at_its_free_and_in_a_look() {
     alone(|| {
-        prepare(Hardening::Strong, 1 << 20);
+        prepare(Hardening::Strong, 1 << 20, 0);
         for bytes in [1, 24, 100, 5000, 14_000] {
             for beyond in [0, 1, 6] {
                 let object = malloc(bytes);
@@ -276,7 +276,7 @@ fn a_byte_beyond_the_object_is_told_at_its_free_and_in_a_look() {
 #[test]
 fn a_write_to_a_freed_object_is_told_and_its_slot_serves_nobody() {
     alone(|| {
-        prepare(Hardening::Strong, 1 << 20);
+        prepare(Hardening::Strong, 1 << 20, 0);
         let object = malloc(40);
         assert_eq!(dealloc(object, &FREE), Some(Ok(40)));
         // SAFETY: a slot of a slab, mapped; nobody has it.
@@ -292,7 +292,7 @@ fn a_write_to_a_freed_object_is_told_and_its_slot_serves_nobody() {
 #[test]
 fn a_write_to_a_neighbour_that_is_free_is_told() {
     alone(|| {
-        prepare(Hardening::Strong, 1 << 20);
+        prepare(Hardening::Strong, 1 << 20, 0);
         let object = malloc(40);
         // SAFETY: the slot behind, which is free as all others are; at the end of the slab the guard would be met.
         unsafe {
@@ -315,7 +315,7 @@ fn a_write_to_a_neighbour_that_is_free_is_told() {
 #[test]
 fn slots_come_by_chance_and_sizes_are_exact() {
     alone(|| {
-        prepare(Hardening::Strong, 0);
+        prepare(Hardening::Strong, 0, 0);
         let slots: Vec<usize> = (0..100).map(|_| malloc(40).addr()).collect();
         let steps = slots.windows(2).filter(|pair| pair[1] == pair[0] + 48);
         assert!(steps.count() < 10, "in order");
@@ -325,5 +325,62 @@ fn slots_come_by_chance_and_sizes_are_exact() {
         );
         assert!(!owns(ptr::null()));
         assert!(!owns((&raw const slots).cast()));
+    });
+}
+
+#[test]
+fn the_pool_serves_by_chance_and_tells_what_it_sees() {
+    alone(|| {
+        prepare_pool(3);
+        let sampled: Vec<*mut u8> = (0..600).filter_map(|_| sample(&ask(100, 1))).collect();
+        assert_eq!(sampled.len(), pool::SLOTS, "L3");
+        for (at, &object) in sampled.iter().enumerate() {
+            assert_eq!(inspect(object), Some(Ok(100)));
+            assert!(bytes_at(object, 100).iter().all(|&byte| byte == 0));
+            // SAFETY: an object of that many bytes, the test's.
+            unsafe { object.write_bytes(at as u8 + 1, 100) };
+        }
+        let first = sampled[0];
+        assert!(told(|| free_wrong(first.wrapping_add(1), &FREE)).contains("not the start"));
+        assert!(
+            told(|| free_wrong(first, &Told::new(Door::Malloc, Size::Exact(99), 1)))
+                .contains("wrong size")
+        );
+        // SAFETY: within the page: the object is far from both guards, or beside one with slack on the other side.
+        unsafe {
+            let at_end = first.addr() % PAGE != 0;
+            let place = if at_end { first.sub(1) } else { first.add(100) };
+            let before = place.read();
+            place.write(before ^ 1);
+            let line = told(|| free_wrong(first, &FREE));
+            assert!(
+                line.contains(if at_end { "underflow" } else { "overflow" }),
+                "{line}"
+            );
+            assert!(line.contains("allocated at 0x"), "{line}");
+            place.write(before);
+        }
+        for (at, &object) in sampled.iter().enumerate() {
+            assert!(
+                bytes_at(object, 100)
+                    .iter()
+                    .all(|&byte| byte == at as u8 + 1)
+            );
+            assert_eq!(dealloc(object, &FREE), Some(Ok(100)));
+        }
+        let line = told(|| free_wrong(first, &FREE));
+        assert!(
+            line.contains("double free") && line.contains("freed at 0x"),
+            "{line}"
+        );
+        let (misuse, about) = explain(first.addr()).unwrap();
+        assert!(misuse == Misuse::UseAfterFree && about.is_some_and(|about| about.bytes == 100));
+        let guard = (first.addr() & !(PAGE - 1)) - 1;
+        assert_eq!(
+            explain(guard).map(|(misuse, _)| misuse),
+            Some(Misuse::OutOfBounds)
+        );
+        let again = (0..100).find_map(|_| sample(&ask(8, 1))).unwrap();
+        assert_eq!(again.addr() / PAGE, first.addr() / PAGE, "L1");
     });
 }

@@ -167,6 +167,8 @@ rows! {
     junk: Junk(junk) "new memory is filled with 0xa5, freed memory with 0x5a";
     zero: Switch(zero) "new memory reads zero";
     hardening: Hardening(hardening) "what is done against misuse of memory";
+    hardening_stacks: Count(hardening_stacks, within(-1, 8)) "frames of stacks in messages of misuse; -1: by level";
+    guarded_sampling: Number(guarded_sampling, within(0, ANY)) "one in so many slow allocations between guards; 0: none";
     quarantine: Bytes(quarantine, within(0, BYTES_MAX)) "freed objects that wait, from hardening:strong on";
     experimental_infallible_new: Switch(experimental_infallible_new) "C++ new that fails ends the process";
     disable_large_size_classes: Switch(disable_large_size_classes) "sizes above 32 KiB round to pages, not to classes";
@@ -202,11 +204,9 @@ rows! {
         without "runs are taken where huge pages are fullest";
     debug_double_free_max_scan: Number(debug_double_free_max_scan, within(0, ANY)) "cached objects looked through for a double free";
     lg_san_uaf_align: Count(lg_san_uaf_align, signed_cut_to(12, 63)) "which freed objects are watched for use"
-        without "freed objects are not watched; see junk";
-    san_guard_small: Number(san_guard_small, within(0, ANY)) "every Nth slab gets guard pages; 0: none"
-        without "there are no guard pages yet";
-    san_guard_large: Number(san_guard_large, within(0, ANY)) "every Nth large object gets guard pages; 0: none"
-        without "there are no guard pages yet";
+        without "hardening:strong watches all freed objects";
+    san_guard_small: Number(san_guard_small, within(0, ANY)) "guarded_sampling, where that is not said";
+    san_guard_large: Number(san_guard_large, within(0, ANY)) "the same; the smaller of both counts";
     utrace: Switch(utrace) "calls are told to utrace"
         without "Linux has no utrace";
     log: Text(log) "points of the code that write a log"

@@ -4,6 +4,7 @@
 pub(crate) mod bare;
 pub(crate) mod clock;
 pub(crate) mod cpu;
+pub(crate) mod fault;
 pub(crate) mod files;
 pub(crate) mod futex;
 pub(crate) mod image;

@@ -236,6 +236,12 @@ pub(crate) fn random_word() -> u64 {
     unsafe { place.read_unaligned() }
 }
 
+/// Number of the calling thread, as the system counts.
+pub(super) fn thread_id() -> usize {
+    // SAFETY: plain call.
+    unsafe { syscall(libc::SYS_gettid, [0; 6]) as usize }
+}
+
 /// Puts a new file of `len` zero bytes at `path`, in place of what was there, and maps it shared. `None`: refused.
 ///
 /// The bytes are reserved: a file system that fills up later cannot make a store to the mapping fail.

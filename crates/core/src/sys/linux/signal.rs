@@ -7,9 +7,10 @@ use core::arch::{asm, global_asm};
 use core::ffi::c_int;
 use core::ptr;
 
-/// What the kernel takes, and gives.
+/// What is done about a signal, as the kernel takes it, and gives.
+#[derive(Clone, Copy)]
 #[repr(C)]
-struct Action {
+pub(super) struct Action {
     handler: usize,
     flags: u64,
     restorer: usize,
@@ -62,37 +63,59 @@ fn restorer() -> usize {
     address
 }
 
-/// Has `handler` called on signal `number`, on the thread that takes it; calls that it interrupts go on. `false`: the
-/// program has a handler there, or ignores the signal, or the system refuses.
-pub(crate) fn handle(number: c_int, handler: extern "C" fn(c_int)) -> bool {
-    let mut before = Action {
-        handler: usize::MAX,
+impl Action {
+    /// Nothing of the program's.
+    pub(super) const DEFAULT: Self = Self {
+        handler: libc::SIG_DFL,
         flags: 0,
         restorer: 0,
         mask: 0,
     };
-    let wanted = Action {
-        handler: handler as usize,
-        flags: (libc::SA_RESTART | libc::SA_ONSTACK) as u64 | RESTORER,
-        restorer: restorer(),
-        // All: what it does is short.
-        mask: u64::MAX,
-    };
-    set(number, ptr::null(), &raw mut before)
-        && before.handler == libc::SIG_DFL
-        && set(number, &raw const wanted, ptr::null_mut())
+
+    /// The function at `handler` is called, by these flags, while the signals of `mask` are held back.
+    pub(super) fn new(handler: usize, flags: c_int, mask: u64) -> Self {
+        Self {
+            handler,
+            flags: flags as u64 | RESTORER,
+            restorer: restorer(),
+            mask,
+        }
+    }
+
+    pub(super) fn handler(&self) -> usize {
+        self.handler
+    }
+
+    pub(super) fn has(&self, flag: c_int) -> bool {
+        self.flags & flag as u64 != 0
+    }
 }
 
-fn set(number: c_int, to: *const Action, from: *mut Action) -> bool {
+/// Has `handler` called on signal `number`, on the thread that takes it; calls that it interrupts go on. `false`: the
+/// program has a handler there, or ignores the signal, or the system refuses.
+pub(crate) fn handle(number: c_int, handler: extern "C" fn(c_int)) -> bool {
+    // All are held back: what it does is short.
+    let wanted = Action::new(
+        handler as usize,
+        libc::SA_RESTART | libc::SA_ONSTACK,
+        u64::MAX,
+    );
+    replace(number, None).is_some_and(|before| before.handler == libc::SIG_DFL)
+        && replace(number, Some(&wanted)).is_some()
+}
+
+/// What was done about signal `number`; from now on `to` is, if there is one. `None`: the system refuses.
+pub(super) fn replace(number: c_int, to: Option<&Action>) -> Option<Action> {
+    let mut before = Action::DEFAULT;
     let arguments = [
         number as usize,
-        to.expose_provenance(),
-        from.expose_provenance(),
+        to.map_or(0, |to| ptr::from_ref(to).expose_provenance()),
+        (&raw mut before).expose_provenance(),
         size_of::<u64>(),
         0,
         0,
     ];
-    // SAFETY: the kernel reads the one and writes the other, or neither where null; the handler and the way back are
-    //         functions of ours, which stay.
-    ok(unsafe { syscall(libc::SYS_rt_sigaction, arguments) }).is_some()
+    // SAFETY: the kernel reads the one, if there is one, and writes the other; handler and way back stay.
+    ok(unsafe { syscall(libc::SYS_rt_sigaction, arguments) })?;
+    Some(before)
 }

@@ -1,0 +1,111 @@
+//! Hardening, from outside: what sound programs do at its levels, what a callback may do, what guarded pages tell.
+
+use std::time::Duration;
+
+use jemoxide_testkit::child::{Outcome, Run};
+use jemoxide_testkit::{artifacts, compiler};
+
+const LEVELS: [&str; 2] = ["hardening:strong", "hardening:paranoid"];
+
+/// Far above the seconds that a run takes on two processors.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+fn run(program: &std::path::Path, arguments: &[&str], options: &str) -> Outcome {
+    Run::new(program)
+        .args(arguments)
+        .preload(artifacts::library())
+        .env("MALLOC_CONF", options)
+        .timeout(TIMEOUT)
+        .run()
+}
+
+/// Runs a program of the process tests at both levels; it succeeds and tells nothing of misuse.
+fn is_sound(source: &str, name: &str, arguments: &[&str]) {
+    let Some(program) = compiler::c(source, name, &[]) else {
+        return;
+    };
+    for options in LEVELS {
+        let outcome = run(&program, arguments, options).expect_success();
+        assert!(
+            !outcome.stderr.contains("<jemoxide>"),
+            "{options}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn threads_come_and_go_and_hand_memory_on() {
+    is_sound("process/thread_churn.c", "hard_thread_churn", &["20"]);
+    is_sound("process/handover.c", "hard_handover", &[]);
+}
+
+#[test]
+fn processes_fork_amid_threads() {
+    is_sound(
+        "process/fork_storm.c",
+        "hard_fork_storm",
+        &["main", "4", "20"],
+    );
+    is_sound("process/new_processes.c", "hard_new_processes", &[]);
+}
+
+#[test]
+fn cxx_containers_and_exceptions_work() {
+    for name in ["containers", "exceptions"] {
+        let hard = format!("hard_{name}");
+        let Some(program) = compiler::cxx(&format!("cxx/{name}.cpp"), &hard, &[]) else {
+            return;
+        };
+        for options in LEVELS {
+            run(&program, &[], options).expect_success();
+        }
+    }
+}
+
+#[test]
+fn a_callback_lets_the_program_go_on_as_it_was() {
+    let Some(program) = compiler::c("process/hardening.c", "hardening", &["-O1"]) else {
+        return;
+    };
+    for options in LEVELS {
+        let outcome = run(&program, &["callback"], options).expect_success();
+        assert_eq!(outcome.stdout, "52 told\n", "{options}: {outcome}");
+        assert_eq!(outcome.stderr, "", "{options}: {outcome}");
+    }
+}
+
+#[test]
+fn guarded_pages_tell_who_made_and_who_freed() {
+    let Some(program) = compiler::c("process/hardening.c", "hardening_sampled", &["-O1"]) else {
+        return;
+    };
+    let sampled = "guarded_sampling:5";
+    for (what, signal, words) in [
+        (
+            "over",
+            libc::SIGSEGV,
+            "out of bounds: a guard beside an object",
+        ),
+        ("after", libc::SIGSEGV, "use after free"),
+        ("twice", libc::SIGABRT, "double free"),
+    ] {
+        let outcome = run(&program, &[what], sampled);
+        assert_eq!(outcome.signal, Some(signal), "{what}: {outcome}");
+        let line = outcome.stderr.trim_end();
+        assert!(
+            line.starts_with("<jemoxide>: ") && !line.contains('\n'),
+            "{outcome}"
+        );
+        assert!(
+            line.contains(words) && line.contains("48 bytes by malloc"),
+            "{outcome}"
+        );
+        assert!(line.contains("allocated at 0x"), "{outcome}");
+        assert_eq!(line.contains("freed at 0x"), what != "over", "{outcome}");
+    }
+    let outcome = run(&program, &["handler"], sampled).expect_code(7);
+    assert!(outcome.stderr.contains("use after free"), "{outcome}");
+    assert_eq!(outcome.stdout, "the program's own handler\n", "{outcome}");
+    let outcome = run(&program, &["after"], "guarded_sampling:0").expect_success();
+    assert_eq!(outcome.stdout, "the end\n", "{outcome}");
+}
