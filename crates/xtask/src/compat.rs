@@ -440,7 +440,11 @@ fn mallctl() -> Result<String, String> {
             &|name| !is_absent(name) && is_noted(name),
             &mut text,
         );
-        list("**absent** (`ENOENT`), as from jemalloc after 5.3.1", &is_absent, &mut text);
+        list(
+            "**absent** (`ENOENT`), as from jemalloc after 5.3.1",
+            &is_absent,
+            &mut text,
+        );
     }
     Ok(text)
 }

@@ -18,12 +18,7 @@ pub(super) fn write(profile: &Profile, measure: Measure) -> String {
             if !line.is_empty() {
                 line.push(';');
             }
-            // The two characters that mean something here.
-            line.extend(frame.name().chars().map(|each| match each {
-                ';' => ':',
-                '\n' | '\r' => ' ',
-                other => other,
-            }));
+            line.push_str(&plain(&frame.name()));
         }
         if line.is_empty() {
             line.push_str("(unknown)");
@@ -36,4 +31,20 @@ pub(super) fn write(profile: &Profile, measure: Measure) -> String {
         let _ = writeln!(text, "{line} {}", bytes.round() as u64);
     }
     text
+}
+
+/// A frame's name without what means something here, or makes a text look like bytes.
+fn plain(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|each| match each {
+            ';' => ':',
+            other if other.is_control() => ' ',
+            other => other,
+        })
+        .collect();
+    match name.trim() {
+        "" => "(unknown)".to_owned(),
+        name => name.to_owned(),
+    }
 }

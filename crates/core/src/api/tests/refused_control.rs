@@ -246,7 +246,7 @@ fn control(model: &mut Model) {
 fn family(model: &mut Model) {
     for round in 0..3 {
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let beside = scope.spawn(|| {
                 let live = LiveRanges::new();
                 let mut other = Model::new(PLAN, round, &live);
                 (0..100).for_each(|_| other.step());
@@ -255,6 +255,8 @@ fn family(model: &mut Model) {
             for _ in 0..60 {
                 model.step();
             }
+            // The scope's end alone does not wait for the thread's exit functions.
+            beside.join().expect("the thread beside");
         });
         trim();
         // SAFETY: the child runs what this thread runs, and leaves without exit functions.

@@ -2,6 +2,7 @@
 
 use super::{Random, Twin, WRITTEN, heap};
 use crate::extent::heap::Purpose;
+use crate::extent::page_map;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, PAGE, Pages};
 use crate::sys::simulated::child::alone;
@@ -105,9 +106,12 @@ fn runs_are_found_across_borders_when_the_system_gives_no_more() {
         heap.state.lock().prepare_spares(50).unwrap();
         // A mapping of exactly what is needed, wherever: no whole huge pages of that many.
         for pages in [600, 700, 1100, 513] {
-            let calls = gate::calls();
+            let (calls, leaves) = (gate::calls(), page_map::leaves().count());
             assert!(heap.state.lock().grow_exactly(pages));
-            assert_eq!(gate::calls() - calls, 1);
+            // Where it lies in the next leaf of the page map, that is mapped too.
+            if page_map::leaves().count() == leaves {
+                assert_eq!(gate::calls() - calls, 1);
+            }
             gate::refuse_maps(true);
             for round in 0..5 {
                 assert!(
