@@ -330,3 +330,34 @@ fn a_forked_child_goes_on_allocating() {
     *stop.lock().unwrap() = true;
     busy.into_iter().for_each(|thread| thread.join().unwrap());
 }
+
+/// Says to the child that it is one.
+const INNER: &str = "JEMOXIDE_TEST_INNER";
+
+#[test]
+fn all_of_it_holds_at_every_level_of_hardening() {
+    if std::env::var_os(INNER).is_some() {
+        return;
+    }
+    let program = std::env::current_exe().expect("a path");
+    for options in [
+        "guarded_sampling:1",
+        "guarded_sampling:11",
+        "hardening:strong",
+        "hardening:paranoid",
+    ] {
+        let output = std::process::Command::new(&program)
+            .args(["--skip", "boxes_come_from_here"])
+            .env(INNER, "1")
+            .env("MALLOC_CONF", options)
+            .output()
+            .expect("the test binary starts");
+        assert!(
+            output.status.success(),
+            "{options}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}

@@ -40,6 +40,23 @@ fn threads_come_and_go_and_hand_memory_on() {
 }
 
 #[test]
+fn sizes_and_alignments_are_what_a_sound_program_says() {
+    let flags = ["-O1", "-fno-builtin", "-pthread"];
+    let Some(program) = compiler::c("process/sound.c", "sound", &flags) else {
+        return;
+    };
+    let sampled = ["guarded_sampling:1", "guarded_sampling:7", ""];
+    for options in LEVELS.into_iter().chain(sampled) {
+        let outcome = run(&program, &[], options).expect_success();
+        assert_eq!(
+            (outcome.stdout.as_str(), outcome.stderr.as_str()),
+            ("sound\n", ""),
+            "{options}: {outcome}"
+        );
+    }
+}
+
+#[test]
 fn processes_fork_amid_threads() {
     is_sound(
         "process/fork_storm.c",

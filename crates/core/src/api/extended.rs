@@ -241,14 +241,17 @@ pub unsafe fn realloc_with(ptr: *mut u8, size: usize, flags: Flags) -> *mut u8 {
             return refuse(size);
         };
         let old = usable_size(ptr);
-        if resize::resize_in_place(ptr, size, 0, flags.align, flags.zero) == new
+        // An object of the hardened arena holds what was asked for, not its class.
+        let is_exact = modes::guarded() && hardened::owns(ptr);
+        let wanted = if is_exact { size } else { new };
+        if resize::resize_in_place(ptr, size, 0, flags.align, flags.zero) == wanted
             && ptr.addr() % flags.align == 0
         {
             return ptr;
         }
         let object = alloc_with(size, flags);
         if !object.is_null() {
-            ptr.copy_to_nonoverlapping(object, old.min(new));
+            ptr.copy_to_nonoverlapping(object, old.min(size));
             dealloc_with(ptr, flags);
         }
         object

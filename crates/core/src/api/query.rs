@@ -25,7 +25,13 @@ fn usable_size_missed(ptr: *const u8) -> usize {
     if ptr.is_null() {
         return 0;
     }
-    match large::inspect(ptr.cast_mut()) {
+    let looked = if modes::guarded() {
+        // The hardened arena takes locks, which are taken inside the gate only.
+        slow::enter(|_| large::inspect(ptr.cast_mut()))
+    } else {
+        large::inspect(ptr.cast_mut())
+    };
+    match looked {
         Ok(bytes) => bytes,
         Err(error) => {
             slow::misused(error, ptr);
@@ -52,7 +58,7 @@ pub fn request_size(size: usize, align: usize) -> Option<usize> {
 /// Whether objects are no larger than what is asked for. Called when there is an object: the options have been read.
 #[cfg(feature = "allocator-api2")]
 pub(super) fn is_exact() -> bool {
-    modes::hardened()
+    modes::guarded()
 }
 
 /// `bytes`, rounded as the options say, which are read first if that was not done yet.

@@ -61,7 +61,7 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
     if let (Some(old), Some(new)) = (small_class(size, align), small_class(new_size, align)) {
         if old == new {
             // A hardened object ends where its size does: another size is another end, in the same class too.
-            if !modes::hardened() {
+            if !modes::guarded() || !hardened::owns(ptr) {
                 return ptr;
             }
         } else if !is_known_apart(ptr, old, size, align) {
@@ -82,7 +82,7 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
 #[cold]
 #[inline(never)]
 unsafe fn realloc_known_missed(ptr: *mut u8, size: usize, align: usize) -> *mut u8 {
-    if modes::hardened() && hardened::owns(ptr) {
+    if modes::guarded() && hardened::owns(ptr) {
         // SAFETY: the caller's promise.
         return unbound(|| unsafe { realloc_hardened(ptr, size, align, Door::Rust) });
     }
@@ -161,7 +161,7 @@ unsafe fn move_and_flush(from: *mut u8, to: *mut u8, bytes: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub unsafe fn realloc_missed(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    if modes::hardened() && hardened::owns(ptr) {
+    if modes::guarded() && hardened::owns(ptr) {
         // SAFETY: the caller's promise.
         return unsafe { realloc_hardened(ptr, size, align, Door::Malloc) };
     }
@@ -212,7 +212,8 @@ unsafe fn resize_or_move(
     if !object.is_null() {
         // SAFETY: two objects of at least that size, both the caller's; the first is of no use from now on.
         unsafe {
-            ptr.copy_to_nonoverlapping(object, old.min(new));
+            // No more: an object of the hardened arena holds what was asked for, not its class.
+            ptr.copy_to_nonoverlapping(object, old.min(size));
             dealloc(ptr);
         }
     }
@@ -242,7 +243,7 @@ unsafe fn realloc_hardened(ptr: *mut u8, size: usize, align: usize, door: Door) 
     let told = Told::of(door);
     let result = slow::enter(|cache| {
         let old = hardened::inspect_for(ptr, &told).unwrap_or(Err(Misuse::Foreign))?;
-        if ptr.addr() & (align - 1) == 0 && hardened::resize(ptr, size) {
+        if ptr.addr() & (align - 1) == 0 && hardened::resize(ptr, size, Some(align)) {
             note_resized(cache, ptr, size, old);
             return Ok((old, true));
         }
@@ -368,11 +369,11 @@ pub unsafe fn resize_in_place(
         return old;
     }
     let most = size.saturating_add(extra).min(crate::size::MAX_SIZE);
-    if modes::hardened() && hardened::owns(ptr) {
+    if modes::guarded() && hardened::owns(ptr) {
         return slow::enter(|cache| {
             let new = [most, size]
                 .into_iter()
-                .find(|&new| hardened::resize(ptr, new));
+                .find(|&new| hardened::resize(ptr, new, None));
             if let Some(new) = new {
                 note_resized(cache, ptr, new, old);
             }

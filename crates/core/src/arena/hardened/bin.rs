@@ -108,8 +108,9 @@ fn furnish(class: usize, slab: SlabRef) -> Option<()> {
 /// Has a slab that sleeps serve again (N4). `None`: the system refuses.
 fn wake(class: usize, slab: SlabRef) -> Option<()> {
     let base = NonNull::new(slab.base())?;
+    // Objects without bytes stay out of reach.
     // SAFETY: pages of the slab, which is the caller's; they read zero.
-    let done = unsafe { memory::protect(base, slab.pages() * PAGE, true) };
+    let done = class == EMPTY || unsafe { memory::protect(base, slab.pages() * PAGE, true) };
     let mut bin = BINS[class].lock();
     if !done {
         slab.next
@@ -134,7 +135,6 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
             let bytes = slab.pages() * PAGE;
             if HEAP.renew(base, Pages(slab.pages())) && memory::protect(base, bytes, false) {
                 let mut bin = BINS[class].lock();
-                slab.set(SHUT, true);
                 slab.next
                     .set(core::mem::replace(&mut bin.asleep, slab.number()));
                 return;
@@ -143,12 +143,16 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
             slab.end();
             watched::allow(run.as_ptr(), pages.bytes());
             HEAP.dealloc(run, pages);
-            BINS[class].lock().put_bare(slab);
+            let mut bin = BINS[class].lock();
+            slab.set(SHUT, false);
+            bin.put_bare(slab);
             return;
         }
     }
     // The system refused: it goes on as it is.
-    BINS[class].lock().add(slab);
+    let mut bin = BINS[class].lock();
+    slab.set(SHUT, false);
+    bin.add(slab);
 }
 
 /// Frees the object at `ptr`, which lies in `slab`: the bytes that were asked for, and what is to wait. Otherwise nothing
@@ -196,7 +200,12 @@ pub(super) fn inspect(slab: SlabRef, ptr: *const u8) -> Result<usize, Misuse> {
 
 /// Changes the object at `ptr`, live and whole, to `bytes` where it is; what is added reads zero. The bytes it had;
 /// `None`: it cannot be.
-pub(super) fn resize(slab: SlabRef, ptr: *mut u8, bytes: usize) -> Option<usize> {
+pub(super) fn resize(
+    slab: SlabRef,
+    ptr: *mut u8,
+    bytes: usize,
+    align: Option<usize>,
+) -> Option<usize> {
     let class = slab.class();
     let _bin = BINS[class].lock();
     let Ok(slot) = inspect_locked(slab, ptr) else {
@@ -215,6 +224,9 @@ pub(super) fn resize(slab: SlabRef, ptr: *mut u8, bytes: usize) -> Option<usize>
         canary::write_behind(ptr.add(bytes), stride - bytes, slab.secret());
     }
     marks.set_bytes(bytes);
+    if let Some(align) = align {
+        marks.set_align(align);
+    }
     Some(old)
 }
 
@@ -303,6 +315,8 @@ pub(super) fn release(slab: SlabRef, slot: usize, keeps_addresses: bool) {
             bin.empty -= 1;
             bin.slabs -= 1;
             figures::note_slab(class, false);
+            // Who sweeps leaves it alone from now on.
+            slab.set(SHUT, true);
             drop(bin);
             retire(class, slab, keeps_addresses);
         }

@@ -120,8 +120,11 @@ impl Told {
 
     /// Whether an object asked for with `bytes` at `1 << lg_align` may be meant.
     pub(super) fn fits(&self, bytes: usize, lg_align: u32) -> bool {
+        // Up to what a request for that much at that alignment is rounded to.
         let rounded = |told: usize| {
-            told >= bytes && crate::size::usable_size(bytes).is_some_and(|most| told <= most)
+            let aligned = crate::size::aligned_size(bytes, 1 << lg_align);
+            let most = aligned.max(crate::size::usable_size(bytes));
+            told >= bytes && most.is_some_and(|most| told <= most)
         };
         let size = match self.size {
             Size::Untold => true,

@@ -4,7 +4,8 @@
 //! run of the page heap   | guard | pages of a slab, or of one object ... | guard |
 //! ```
 //! D1  A run goes back to the page heap as it came: readable and writable throughout.
-//! D2  Each guarded run costs the system two more mappings; of those a process may have so many (`vm.max_map_count`).
+//! D2  A guarded run costs the system up to four mappings more, two where its neighbours are guarded too; of those a process
+//!     may have so many (`vm.max_map_count`).
 //!     Half of them are ours to use: beyond, runs stay without guards, and all other checks stay.
 
 use crate::size::{PAGE, Pages};
@@ -15,7 +16,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// Mappings that a process may have where the system does not tell.
 const MAPPINGS: usize = 65_530;
 /// Mappings that a guarded run takes.
-const OF_RUN: usize = 2;
+const OF_RUN: usize = 4;
 
 /// Guarded runs that there may be.
 static MOST: AtomicUsize = AtomicUsize::new(0);

@@ -285,7 +285,7 @@ impl LargeRef {
 
     /// Changes the object at `ptr`, live and whole, to `bytes` where it is; what is added reads zero. The bytes
     /// it had; `None`: it cannot be.
-    pub(super) fn resize(self, ptr: *mut u8, bytes: usize) -> Option<usize> {
+    pub(super) fn resize(self, ptr: *mut u8, bytes: usize, align: Option<usize>) -> Option<usize> {
         let _larges = LARGES.lock();
         let (_, behind) = self.slack();
         let old = self.bytes.get();
@@ -301,6 +301,9 @@ impl LargeRef {
             ptr.add(from).write_bytes(0, to - from);
         }
         self.bytes.set(bytes);
+        if let Some(align) = align {
+            self.marks.set_align(align);
+        }
         self.write_canaries();
         Some(old)
     }

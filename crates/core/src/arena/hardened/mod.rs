@@ -249,11 +249,12 @@ pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, M
     }))
 }
 
-/// Changes the object at `ptr` to `bytes` where it is; what is added reads zero. `false`: it cannot be.
-pub(crate) fn resize(ptr: *mut u8, bytes: usize) -> bool {
+/// Changes the object at `ptr` to `bytes` where it is, as if it had been asked for at `align`; `None`: as it was. What is added
+/// reads zero. `false`: it cannot be.
+pub(crate) fn resize(ptr: *mut u8, bytes: usize, align: Option<usize>) -> bool {
     let old = watched::quietly(|| match find(ptr) {
-        Some(Found::Slab(slab)) => bin::resize(slab, ptr, bytes),
-        Some(Found::Large(large)) => large.resize(ptr, bytes),
+        Some(Found::Slab(slab)) => bin::resize(slab, ptr, bytes, align),
+        Some(Found::Large(large)) => large.resize(ptr, bytes, align),
         Some(Found::Pool(_)) | None => None,
     });
     if let Some(old) = old {

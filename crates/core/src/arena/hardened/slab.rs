@@ -170,6 +170,12 @@ impl Marks {
     pub(super) fn set_bytes(&self, bytes: usize) {
         self.bytes.set(bytes as u32);
     }
+
+    /// What a resize asked for in place of the alignment of before.
+    pub(super) fn set_align(&self, align: usize) {
+        let before = self.word.get() & !(0xff << 16);
+        self.word.set(before | align.trailing_zeros() << 16);
+    }
 }
 
 /// The record; bits and marks follow.

@@ -110,7 +110,11 @@ impl Twin {
             _ => {
                 if let Some((ptr, bytes)) = self.pick() {
                     let wanted = bytes * (1 + self.dice.below(8)) / 4;
-                    let now = if resize(ptr, wanted) { wanted } else { bytes };
+                    let now = if resize(ptr, wanted, None) {
+                        wanted
+                    } else {
+                        bytes
+                    };
                     let added = bytes_at(ptr, now).get(bytes..).unwrap_or(&[]).to_vec();
                     assert!(added.iter().all(|&byte| byte == 0));
                     self.enter(ptr, now);

@@ -146,7 +146,7 @@ fn the_data_segment_serves_when_mappings_are_refused_and_as_the_option_says() {
             heap.prepare(mode, 10_000, 0);
             let mut twin = Twin::new(heap);
             // Leaf and descriptors need mappings of their own.
-            crate::extent::page_map::cover(end() & !(HUGE - 1), 32 << 20).unwrap();
+            page_map::cover(end() & !(HUGE - 1), 32 << 20).unwrap();
             heap.state.lock().prepare_spares(50).unwrap();
             let before = end();
             gate::refuse_maps(mode != Dss::Primary);

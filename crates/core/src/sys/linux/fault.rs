@@ -55,6 +55,7 @@ extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
         let before = &*BEFORE.0.get();
         let handler = ptr::with_exposed_provenance(before.handler());
         match before.handler() {
+            libc::SIG_IGN if is_sent => {}
             libc::SIG_DFL | libc::SIG_IGN => {
                 // The access is tried again, and ends the process as without us.
                 replace(signal, Some(&Action::DEFAULT));
