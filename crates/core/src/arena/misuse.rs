@@ -11,13 +11,14 @@
 //!     handler of SIGABRT, and the callback, may use the allocator.
 //!     The purge thread leaves it to the application's threads: it has none of the process's files.
 //! U2  Whoever reports leaves the object in question as it was, and does nothing else with the pointer.
-//! U3  A fault is told once; of more than [`ROOM`] that wait at a time the first ones are told.
+//! U3  A fault is told once, by the thread that came upon it; of more than [`ROOM`] that wait at a time the first ones are told.
 //! Lock: faults that wait, rank 6, taken under any other.
 //! Source of the callback: jemalloc(3), `experimental.hooks.safety_check_abort`.
 
 use super::hardened::{self, About};
 use crate::ds::text::Line;
 use crate::sync::Mutex;
+use crate::sys::thread as system;
 use crate::sys::{bare, process};
 use core::ffi::{CStr, c_char};
 use core::mem::transmute;
@@ -26,6 +27,8 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Faults that wait at most.
 const ROOM: usize = 8;
+/// Stands for any thread of the application's.
+const ANYBODY: usize = 0;
 
 /// An application's error that a slow path has recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,8 @@ impl Misuse {
 /// An error that waits to be told.
 #[derive(Clone, Copy)]
 struct Fault {
+    /// The thread that came upon it; 0: the purge thread, for which any other tells.
+    thread: usize,
     misuse: Misuse,
     addr: usize,
     about: Option<About>,
@@ -128,6 +133,20 @@ impl Fault {
 /// Faults that wait, first come first.
 struct Waiting {
     faults: [Option<Fault>; ROOM],
+}
+
+impl Waiting {
+    /// The first fault that the thread `own` is to tell, which waits no longer.
+    fn next_of(&mut self, own: usize) -> Option<Fault> {
+        let is_its = |fault: &Fault| fault.thread == own || fault.thread == ANYBODY;
+        let place = self
+            .faults
+            .iter_mut()
+            .find(|place| place.as_ref().is_some_and(is_its));
+        let fault = place.and_then(Option::take);
+        ANY.store(self.faults.iter().any(Option::is_some), Ordering::Relaxed);
+        fault
+    }
 }
 
 static WAITING: Mutex<Waiting, 6> = Mutex::new(Waiting {
@@ -189,7 +208,13 @@ fn tell(line: &mut Line) -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn report(misuse: Misuse, ptr: *const u8) {
+    let thread = if bare::is_current() {
+        ANYBODY
+    } else {
+        system::identity()
+    };
     let fault = Fault {
+        thread,
         misuse,
         addr: ptr.addr(),
         about: hardened::about(ptr),
@@ -208,6 +233,7 @@ pub(crate) fn tell_refused(addr: usize) {
     if let Some((misuse, about)) = hardened::explain(addr) {
         let mut line = Line::new();
         Fault {
+            thread: ANYBODY,
             misuse,
             addr,
             about,
@@ -231,9 +257,11 @@ pub(crate) fn deliver() {
     if bare::is_current() {
         return;
     }
-    ANY.store(false, Ordering::Relaxed);
-    let faults = core::mem::replace(&mut WAITING.lock().faults, [None; ROOM]);
-    for fault in faults.into_iter().flatten() {
+    let own = system::identity();
+    loop {
+        // Out of the lock before anything is told.
+        let next = WAITING.lock().next_of(own);
+        let Some(fault) = next else { return };
         let mut line = Line::new();
         fault.write(&mut line);
         if !tell(&mut line) {

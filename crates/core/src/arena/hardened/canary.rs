@@ -138,7 +138,8 @@ mod tests {
             unsafe {
                 write_behind(start, len, 7);
                 assert!(is_whole_behind(start, len, 7));
-                assert!(len == 0 || !is_whole_behind(start, len, 8), "C2");
+                // Of one byte each 255th is the same by chance.
+                assert!(len < BYTES || !is_whole_behind(start, len, 8), "C2");
                 for at in 0..len {
                     let place = start.add(at);
                     let before = place.read();
