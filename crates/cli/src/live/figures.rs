@@ -142,6 +142,16 @@ pub(crate) mod tests {
         sealed(words)
     }
 
+    /// The same a moment later: another sequence number.
+    pub(crate) fn moved() -> Vec<u8> {
+        let mut words: Vec<u64> = raw()
+            .chunks_exact(WORD_BYTES)
+            .map(|word| u64::from_ne_bytes(word.try_into().expect("eight")))
+            .collect();
+        words[2] += 1;
+        sealed(words)
+    }
+
     fn sealed(mut words: Vec<u64>) -> Vec<u8> {
         let sum = check(&words[..FIGURES_WORDS - 1]);
         words[FIGURES_WORDS - 1] = sum;

@@ -8,7 +8,10 @@
 //!     somebody has put another file there, it is not the process's.
 //! P2  Where the process writes heap profiles is a path: `/proc/PID/root` before it leads into its container. It is taken
 //!     only if the channel's own path, seen the same way, is the file that the process has open.
-//! P3  Whoever may not look into the process is told so, and a process without a channel how to open one.
+//! P3  A process may have any file open, another user's as well, and this command may run as root: one of a process is taken
+//!     only if it is the process's own user's, private (0600) and as long as a channel. It is looked at before it is opened,
+//!     and opened for reading; `channel` tells when it is written.
+//! P4  Whoever may not look into the process is told so, and a process without a channel how to open one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,7 +20,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::channel::Channel;
+use jemoxide::stats::live::FILE_BYTES;
+
+use super::channel::{Channel, Keeper, again};
 use crate::failure::Failure;
 
 /// The name of the thread that has the channel open.
@@ -90,7 +95,7 @@ pub(crate) fn find(subject: &Subject, waiting: Waiting) -> Result<Found, Failure
 }
 
 fn of_file(path: &Path) -> Result<Channel, Failure> {
-    let file = open(path, true).map_err(|why| {
+    let file = open(path).map_err(|why| {
         let shown = path.display();
         Failure::misuse(match why.kind() {
             io::ErrorKind::NotFound => format!(
@@ -105,7 +110,7 @@ fn of_file(path: &Path) -> Result<Channel, Failure> {
     })?;
     let mut dump = path.as_os_str().to_owned();
     dump.push(".heap");
-    Ok(Channel::new(file, dump.into()))
+    Ok(Channel::new(file, dump.into(), Keeper::Unseen))
 }
 
 fn of_process(pid: u32, waiting: Waiting) -> Result<Channel, Failure> {
@@ -137,7 +142,7 @@ fn of_process(pid: u32, waiting: Waiting) -> Result<Channel, Failure> {
 }
 
 /// Whether the process is there and not a mere entry that its parent has yet to read.
-fn is_running(pid: u32) -> bool {
+pub(super) fn is_running(pid: u32) -> bool {
     let told = fs::read_to_string(proc(pid).join("stat")).unwrap_or_default();
     let state = told
         .rsplit(')')
@@ -160,24 +165,38 @@ fn look(pid: u32) -> io::Result<Option<Channel>> {
                 continue;
             };
             // Files of the system's that the thread reads now and then are no concern.
-            let is_plain = fs::metadata(&link).is_ok_and(|told| told.is_file() && told.size() > 0);
-            if !is_plain || name.starts_with("/proc") || name.starts_with("/sys") {
+            if name.starts_with("/proc") || name.starts_with("/sys") {
                 continue;
             }
-            let file = open(&link, false)?;
+            let Some(file) = own_file(pid, &link)? else {
+                continue;
+            };
             let dump = dump_path(pid, &name, &file);
-            return Ok(Some(Channel::new(file, dump)));
+            return Ok(Some(Channel::new(file, dump, Keeper::Process(pid))));
         }
     }
     Ok(None)
 }
 
-fn open(path: &Path, refuse_links: bool) -> io::Result<File> {
-    let links = if refuse_links { libc::O_NOFOLLOW } else { 0 };
+/// Rule P3.
+fn own_file(pid: u32, link: &Path) -> io::Result<Option<File>> {
+    // A mere handle: nothing happens to what is behind it, be it a device or a pipe.
+    let handle = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(link)?;
+    let (told, owner) = (handle.metadata()?, fs::metadata(proc(pid))?.uid());
+    let is_channels = told.is_file()
+        && told.uid() == owner
+        && told.mode() & 0o7777 == 0o600
+        && told.size() == FILE_BYTES as u64;
+    is_channels.then(|| again(&handle, false)).transpose()
+}
+
+fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
-        .write(true)
-        .custom_flags(links | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
 }
 
@@ -201,7 +220,7 @@ fn dump_path(pid: u32, name: &Path, file: &File) -> PathBuf {
     path.into()
 }
 
-/// Rule P3.
+/// Rule P4.
 fn how_to_open(pid: u32) -> String {
     let maps = fs::read_to_string(proc(pid).join("maps")).unwrap_or_default();
     let environment = fs::read(proc(pid).join("environ")).unwrap_or_default();
@@ -251,6 +270,28 @@ mod tests {
         let file = |text: &str| Subject::File(text.into());
         assert_eq!(Subject::of(Path::new("/tmp/x.12")), file("/tmp/x.12"));
         assert_eq!(Subject::of(Path::new("-3")), file("-3"));
+    }
+
+    #[test]
+    fn a_processs_file_is_taken_only_when_it_is_like_a_channels() {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::PermissionsExt;
+        let pid = std::process::id();
+        let file = tempfile::tempfile().expect("a file");
+        let link = proc(pid).join(format!("fd/{}", file.as_raw_fd()));
+        let is_taken = || own_file(pid, &link).expect("readable").is_some();
+        file.set_permissions(fs::Permissions::from_mode(0o600))
+            .expect("ours");
+        file.set_len(40_000).expect("writable");
+        assert!(!is_taken(), "another length");
+        file.set_len(FILE_BYTES as u64).expect("writable");
+        assert!(is_taken());
+        file.set_permissions(fs::Permissions::from_mode(0o644))
+            .expect("ours");
+        assert!(!is_taken(), "others may read it");
+        let null = File::open("/dev/null").expect("there");
+        let link = proc(pid).join(format!("fd/{}", null.as_raw_fd()));
+        assert!(own_file(pid, &link).expect("readable").is_none());
     }
 
     #[test]

@@ -86,15 +86,46 @@ pub(crate) fn unreadable(subject: &Subject, why: &Unreadable) -> Failure {
     })
 }
 
-/// Whether the file begins like a channel's.
+/// Whether the file begins like a channel's, or cannot be opened, which `find` tells best.
 fn is_channel(path: &Path) -> bool {
+    let Ok(mut file) = File::open(path) else {
+        return true;
+    };
     let mut word = [0; 8];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut word));
-    // One that its process has just made is all zeros.
-    read.is_err() || [live::MAGIC, 0].contains(&u64::from_ne_bytes(word))
+    if file.read_exact(&mut word).is_err() {
+        return false;
+    }
+    match u64::from_ne_bytes(word) {
+        live::MAGIC => true,
+        // One that its process has just made is all zeros.
+        0 => file
+            .metadata()
+            .is_ok_and(|told| told.len() == live::FILE_BYTES as u64),
+        _ => false,
+    }
 }
 
 /// Whether the bytes begin like a report.
 fn is_report(bytes: &[u8]) -> bool {
     bytes.starts_with(&report::MAGIC.to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_told_by_its_magic_or_by_zeros_of_its_length() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let is_one = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).expect("writable");
+            is_channel(file.path())
+        };
+        assert!(!is_one(b""));
+        assert!(!is_one(b"short"));
+        assert!(!is_one(&[0; 65_536]), "an image of a disk");
+        assert!(is_one(&[0; live::FILE_BYTES]));
+        assert!(is_one(&live::MAGIC.to_ne_bytes()));
+        assert!(is_channel(Path::new("/no/such/file")));
+    }
 }

@@ -218,7 +218,7 @@ impl Watch {
         if self.wants_stacks && profiles && now >= self.dump_due && !self.stacks.is_busy() {
             wanted |= ask::DUMP;
         }
-        if let Ok(ticket) = self.channel.ask(wanted) {
+        if let Ok(Some(ticket)) = self.channel.ask(wanted) {
             self.asked = Some(Asked {
                 ticket,
                 wanted,
