@@ -10,6 +10,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::screen::output::safe;
 use crate::screen::style::{ERROR, RESET};
 
 /// What went wrong, in full sentences, and how the command ends.
@@ -62,7 +63,7 @@ impl Failure {
 
     /// Prints the message to standard error.
     pub(crate) fn tell(self) -> ExitCode {
-        anstream::eprintln!("{ERROR}jemoxide:{RESET} {}", self.message);
+        anstream::eprintln!("{ERROR}jemoxide:{RESET} {}", safe(&self.message));
         ExitCode::from(self.code)
     }
 

@@ -92,6 +92,14 @@ impl Graph {
         self.missing[view as usize]
     }
 
+    /// Whether anything is drawn in `view`; of a difference: whether anything was there before or after.
+    pub fn has_bytes(&self, view: View) -> bool {
+        let view = view as usize;
+        self.paths
+            .iter()
+            .any(|path| path.bytes[view] >= 0.5 || path.before[view] >= 0.5)
+    }
+
     /// Bytes of all paths; of a difference: after.
     pub fn total(&self, view: View) -> f64 {
         self.paths

@@ -14,7 +14,11 @@ for (let n = 1; n < count; n++) children[parentOf(n)].push(n);
 const at = id => document.getElementById(id);
 const graph = at("graph"), search = at("search"), status = at("status"), detail = at("detail");
 const hint = detail.textContent;
-let view = Math.max(0, data.views.findIndex(each => !each.missing)), zoom = 0, side = 0, pattern = null;
+// The first that has bytes: of a program that freed all, nothing is live.
+const hasBytes = view => Array.from({ length: SIDES }, (_, side) => bytesOf(0, view, side)).some(bytes => bytes > 0);
+let view = data.views.findIndex((each, number) => !each.missing && hasBytes(number));
+if (view < 0) view = Math.max(0, data.views.findIndex(each => !each.missing));
+let zoom = 0, side = 0, pattern = null;
 
 function human(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

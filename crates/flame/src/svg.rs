@@ -33,7 +33,8 @@ impl Graph {
             return Err(Undrawable(format!("There are no {} bytes.", view.name())));
         }
         let mut options = Options::default();
-        options.title = title.to_owned();
+        // XML has no place for control characters, not even escaped.
+        options.title = title.replace(char::is_control, "?");
         options.subtitle = Some(
             view.meaning()
                 .split(". ")

@@ -7,7 +7,8 @@
 //! ```
 //! L1  The limit is the least of the container's and the heap's own hard and soft ones; where there is none, nothing is
 //!     ever dumped.
-//! L2  Files are named `threshold.<process>.<number>.heap`; there are never more than were allowed, the oldest goes.
+//! L2  Files are named `threshold.<process>.<number>.heap`; the oldest goes when a new one is whole, so while one is written there
+//!     may be one more than were allowed. What a failed one left is removed, and the older ones stay.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -83,11 +84,8 @@ pub fn dump_at(
             };
             if crossing.is_new(used, percent.of(limit)) {
                 let file = files.next();
-                tell(
-                    profile::dump(&file)
-                        .map_err(|failed| failed.why)
-                        .map(|()| file),
-                );
+                let written = profile::dump(&file).map_err(|failed| failed.why);
+                tell(files.settle(file, written));
             }
         }
     };
@@ -145,19 +143,27 @@ impl Files {
         }
     }
 
-    /// The name of the next one; makes room for it.
+    /// The name of the next one.
     fn next(&mut self) -> PathBuf {
-        while self.there.len() >= self.keep {
+        let name = format!("threshold.{}.{}.heap", std::process::id(), self.number);
+        self.number += 1;
+        self.folder.join(name)
+    }
+
+    /// Makes room once `file` was written; when it could not be, nothing else is lost.
+    fn settle(&mut self, file: PathBuf, written: Result<(), String>) -> Result<PathBuf, String> {
+        // Files that somebody else has taken are no concern, in both cases.
+        if let Err(why) = written {
+            let _ = fs::remove_file(file);
+            return Err(why);
+        }
+        self.there.push_back(file.clone());
+        while self.there.len() > self.keep {
             if let Some(oldest) = self.there.pop_front() {
-                // Somebody else may have taken it.
                 let _ = fs::remove_file(oldest);
             }
         }
-        let name = format!("threshold.{}.{}.heap", std::process::id(), self.number);
-        self.number += 1;
-        let file = self.folder.join(name);
-        self.there.push_back(file.clone());
-        file
+        Ok(file)
     }
 }
 
@@ -186,7 +192,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut files = Files::new(folder.path().to_owned(), 2);
         for _ in 0..5 {
-            fs::write(files.next(), "x").expect("writable");
+            let file = files.next();
+            fs::write(&file, "x").expect("writable");
+            files.settle(file, Ok(())).expect("written");
+        }
+        // Two that fail, one of them half written.
+        for begun in [true, false] {
+            let file = files.next();
+            if begun {
+                fs::write(&file, "x").expect("writable");
+            }
+            files
+                .settle(file, Err("disk full".to_owned()))
+                .expect_err("failed");
         }
         let mut left: Vec<_> = fs::read_dir(folder.path())
             .expect("ours")

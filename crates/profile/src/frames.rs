@@ -4,6 +4,7 @@
 //! locations  [malloc+5]  [grow, push, fill]  [main]        innermost first; the second holds two inlined functions
 //! frames      (hidden)   (hidden, hidden) fill, main       the allocator's and the standard library's are left out
 //! ```
+//! Names come from programs: control characters, which terminals obey and XML forbids, become `?` here, for all views.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,11 +29,11 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The function's name; without one, where in which file the code lies, or at least its address.
+    /// The function's name, without control characters; without one, where in which file the code lies, or at least its address.
     pub fn name(&self) -> Cow<'a, str> {
         match (self.function, self.module) {
-            (Some(function), _) => Cow::Borrowed(&function.name),
-            (None, Some(module)) => Cow::Owned(module.place(self.address)),
+            (Some(function), _) => clean(&function.name),
+            (None, Some(module)) => Cow::Owned(clean(&module.place(self.address)).into_owned()),
             (None, None) if self.address == 0 => Cow::Borrowed("(unknown)"),
             (None, None) => Cow::Owned(format!("{:#x}", self.address)),
         }
@@ -64,10 +65,21 @@ pub struct Place<'a> {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = clean(self.file);
         match self.line {
-            0 => to.write_str(self.file),
-            line => write!(to, "{}:{line}", self.file),
+            0 => to.write_str(&file),
+            line => write!(to, "{file}:{line}"),
         }
+    }
+}
+
+/// `text` with `?` for what neither a terminal nor XML may get.
+fn clean(text: &str) -> Cow<'_, str> {
+    let is_bad = |each: char| each.is_control() || matches!(each, '\u{fffe}' | '\u{ffff}');
+    if text.contains(is_bad) {
+        Cow::Owned(text.replace(is_bad, "?"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -125,5 +137,41 @@ impl Profile {
             .enumerate()
             .map(move |(index, call)| frame(Some(call), index < last))
             .chain(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_places_have_no_control_characters() {
+        let function = Function {
+            name: "a\x1b]0;owned\x07b\u{9b}".into(),
+            symbol: "".into(),
+            file: "x\x1b[2J.rs".into(),
+        };
+        let frame = Frame {
+            function: Some(&function),
+            line: 3,
+            is_inlined: false,
+            is_recursive: false,
+            address: 0,
+            module: None,
+        };
+        assert_eq!(frame.name(), "a?]0;owned?b?");
+        assert_eq!(frame.place().expect("a file").to_string(), "x?[2J.rs:3");
+        assert_eq!(clean("\u{fffe}é"), "?é");
+        let module = Module {
+            path: "/tmp/\x1b[31m.so".to_owned(),
+            ..Module::default()
+        };
+        let unnamed = Frame {
+            function: None,
+            module: Some(&module),
+            address: 1,
+            ..frame
+        };
+        assert!(!unnamed.name().contains('\x1b'), "{}", unnamed.name());
     }
 }

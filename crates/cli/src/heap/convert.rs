@@ -9,6 +9,8 @@ use crate::arguments::heap::{ConvertArguments, To};
 use crate::failure::Failure;
 use crate::heap::file;
 use crate::heap::load::Loaded;
+use crate::heap::why_empty;
+use crate::screen::output::safe;
 use crate::screen::style::{RESET, WARNING};
 
 /// Suffixes and what they mean; longer ones first.
@@ -35,6 +37,9 @@ pub(crate) fn convert(arguments: &ConvertArguments) -> Result<ExitCode, Failure>
         To::Pprof => profile.to_pprof(),
         To::Collapsed => {
             let measure = loaded.demand(arguments.by)?;
+            if let Some(why) = why_empty(profile, measure) {
+                return Err(Failure::broken(why));
+            }
             profile.to_collapsed(measure).into_bytes()
         }
     };
@@ -42,7 +47,7 @@ pub(crate) fn convert(arguments: &ConvertArguments) -> Result<ExitCode, Failure>
     let mut notes = loaded.notes;
     notes.extend(left_out(profile, to));
     for note in notes {
-        anstream::eprintln!("{WARNING}jemoxide:{RESET} {note}");
+        anstream::eprintln!("{WARNING}jemoxide:{RESET} {}", safe(&note));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -61,7 +61,11 @@ fn beside(to: &Path) -> Result<NamedTempFile, Failure> {
         .prefix(".jemoxide-")
         .permissions(Permissions::from_mode(0o644))
         .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(|why| refused(to, &why))
+        // Its own words name the temporary file, which nobody knows.
+        .map_err(|why| match why.raw_os_error() {
+            Some(number) => refused(to, &io::Error::from_raw_os_error(number)),
+            None => refused(to, &why.kind()),
+        })
 }
 
 fn refused(to: &Path, why: &dyn Display) -> Failure {

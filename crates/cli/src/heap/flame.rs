@@ -24,6 +24,7 @@ pub(crate) fn draw(arguments: &FlameArguments) -> Result<ExitCode, Failure> {
         names.join(", ")
     });
     let graph = Graph::of(&loaded.profile);
+    demand_bytes(&graph, arguments.view.view(), form, "--view")?;
     write(
         &graph,
         arguments.view.view(),
@@ -49,6 +50,7 @@ pub(crate) fn draw_difference(
         By::Peak => View::Peak,
         By::Cumulative => View::Cumulative,
     };
+    demand_bytes(&graph, view, form, "--by")?;
     write(&graph, view, &title, form, output)?;
     let mut notes = before.1.notes.clone();
     notes.extend(
@@ -61,6 +63,28 @@ pub(crate) fn draw_difference(
     );
     tell(&notes);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The failure to tell when nothing would be drawn, with the `option` that draws something.
+fn demand_bytes(graph: &Graph, view: View, form: Form, option: &str) -> Result<(), Failure> {
+    let has_some = |view: &View| graph.has_bytes(*view);
+    let other = View::ALL.into_iter().find(has_some);
+    let is_empty = match form {
+        // It has all views, and opens on one that has bytes.
+        Form::Page => other.is_none(),
+        Form::Svg => graph.why_not(view).is_none() && !has_some(&view),
+    };
+    if !is_empty {
+        return Ok(());
+    }
+    Err(Failure::broken(match other {
+        Some(other) => format!(
+            "there are no {} bytes, so nothing was drawn; try {option} {}.",
+            view.name(),
+            other.name()
+        ),
+        None => "no sample was taken, so nothing was drawn.".to_owned(),
+    }))
 }
 
 impl FlameView {

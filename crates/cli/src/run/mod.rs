@@ -23,6 +23,7 @@ use crate::launch::environment::{self, Settings};
 use crate::launch::{Library, Scratch, child, program};
 use crate::report::Family;
 use crate::screen::columns_of_errors;
+use crate::screen::output::safe;
 use profile::Wanted;
 use watch::Watch;
 use whereabouts::Whereabouts;
@@ -74,9 +75,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         }
         eprintln!("{value}");
     } else {
-        anstream::eprint!("{}", shown.text());
+        anstream::eprint!("{}", safe(&shown.text()));
         if let Some(profile) = profile {
-            anstream::eprint!("{}", profile.text(columns_of_errors()));
+            anstream::eprint!("{}", safe(&profile.text(columns_of_errors())));
         }
     }
     Ok(ExitCode::from(ended.how.code()))

@@ -324,7 +324,7 @@ impl Shown {
         }
         text.push_str(&self.others_text());
         let more = format!(
-            "more: jemoxide report {} --view tree,leaks,temporary",
+            "more: jemoxide report {} --fold-std --view tree,leaks,temporary",
             self.file.display()
         );
         let _ = writeln!(text, "\n  {FAINT}{more}{FAINT:#}");

@@ -28,7 +28,11 @@ fn columns(terminal: Option<(terminal_size::Width, terminal_size::Height)>) -> O
     let asked = std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok());
-    let columns = asked.or(terminal.map(|(width, _)| usize::from(width.0)));
+    let columns = asked.or(terminal.map(|(width, _)| match width.0 {
+        // Nobody told the terminal its size.
+        0 => WIDTH,
+        width => usize::from(width),
+    }));
     // Numbers alone take as much as the narrowest terminal that is still common has by half.
     columns.map(|columns| columns.max(WIDTH / 2))
 }
@@ -63,6 +67,19 @@ pub(crate) fn assert_fits(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_without_a_size_is_an_ordinary_one() {
+        if std::env::var_os("COLUMNS").is_none() {
+            let of = |width| {
+                columns(Some((
+                    terminal_size::Width(width),
+                    terminal_size::Height(0),
+                )))
+            };
+            assert_eq!([of(0), of(100)], [Some(WIDTH), Some(100)]);
+        }
+    }
 
     #[test]
     fn long_and_hostile_text_is_cut_and_cleaned() {

@@ -44,9 +44,19 @@ impl Table {
         self.styled_row(cells.into_iter().map(|cell| (cell.into(), Style::new())));
     }
 
-    /// One more row, each cell with its style.
+    /// One more row, each cell with its style; control characters in them become `?`.
     pub(crate) fn styled_row(&mut self, cells: impl IntoIterator<Item = (String, Style)>) {
-        let row: Vec<_> = cells.into_iter().collect();
+        let clean = |cell: String| {
+            if cell.contains(char::is_control) {
+                cell.replace(char::is_control, "?")
+            } else {
+                cell
+            }
+        };
+        let row: Vec<_> = cells
+            .into_iter()
+            .map(|(cell, style)| (clean(cell), style))
+            .collect();
         debug_assert_eq!(row.len(), self.columns.len());
         self.rows.push(row);
     }
@@ -124,6 +134,13 @@ mod tests {
             strip_str(&table.text(2)).to_string(),
             "  name       n\n  a       1000  what\n  longer     7\n"
         );
+    }
+
+    #[test]
+    fn hostile_cells_are_cleaned() {
+        let mut table = Table::new(&[("x", Side::Left)]);
+        table.row(["a\x1b[31m\nb"]);
+        assert_eq!(strip_str(&table.text(0)).to_string(), "x\na?[31m?b\n");
     }
 
     #[test]

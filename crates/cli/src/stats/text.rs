@@ -28,8 +28,12 @@ pub(super) fn screen(title: &str, figures: &Figures, answered: bool) -> String {
     let title = fitted(title, WIDTH - "jemoxide: ".len());
     line(&mut text, &format!("{TITLE}jemoxide: {title}{TITLE:#}"));
     let up = time(figures.uptime_ns);
-    let threads = of_them(figures.threads, "thread", "threads");
-    let state = format!("  up {up}, {threads} that allocate, {}", sampling(figures));
+    let threads = of_them(
+        figures.threads,
+        "thread that allocates",
+        "threads that allocate",
+    );
+    let state = format!("  up {up}, {threads}, {}", sampling(figures));
     line(&mut text, &fitted(&state, WIDTH));
     if !answered {
         text.push_str(&paragraph(

@@ -26,7 +26,7 @@ use ratatui::widgets::{
 use super::stacks::HotStack;
 use super::watch::Watch;
 use crate::screen::fitted;
-use crate::screen::numbers::{bytes, count, share};
+use crate::screen::numbers::{bytes, count, of_them, share};
 use crate::stats::{arena_name, class_rows, sampling, time};
 
 /// Below this many columns or rows there is no room for a picture.
@@ -127,9 +127,9 @@ fn header(watch: &Watch, width: u16) -> Paragraph<'static> {
     };
     let title = fitted(&watch.title, 32);
     let who = format!(
-        "{title}{inside}  up {}  {} threads  {}",
+        "{title}{inside}  up {}  {}  {}",
         time(figures.uptime_ns),
-        figures.threads,
+        of_them(figures.threads, "thread", "threads"),
         sampling(figures)
     );
     let books = &figures.now;

@@ -49,6 +49,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Profile, Unreadable> {
         let index = builder.stack(frames);
         builder.profile.stacks[index].live += Amount::estimated(0.0, number as f64, 0);
     }
+    if builder.profile.stacks.is_empty() {
+        return Err(Unreadable::new("there are no stacks in it", super::FORMS));
+    }
     Ok(builder.finish())
 }
 
@@ -63,4 +66,15 @@ fn named(builder: &mut Builder, name: &[u8]) -> LocationId {
         calls: vec![call(function, 0)],
         ..Location::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_stacks_is_told() {
+        let why = read(b"# nothing\n\n").expect_err("no stacks");
+        assert!(why.to_string().contains("no stacks"), "{why}");
+    }
 }

@@ -107,18 +107,28 @@ impl Profile {
     /// # Errors
     /// As [`Profile::read`], and when the file cannot be read.
     pub fn read_file(file: &Path) -> Result<Self, Unreadable> {
-        let content = || -> std::io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            File::open(file)?
-                .take(UNPACKED_MAX + 1)
-                .read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        content()
-            .map_err(|why| Unreadable::new(format!("cannot be read: {why}"), "Is the path right?"))
-            .and_then(|bytes| Self::read(&bytes))
+        File::open(file)
+            .map_err(|why| unread(&why))
+            .and_then(Self::read_from)
             .map_err(|why| why.in_file(file))
     }
+
+    /// Reads the profile that `source` has, to its end: for files that the caller opened with care.
+    ///
+    /// # Errors
+    /// As [`Profile::read_file`].
+    pub fn read_from(source: impl Read) -> Result<Self, Unreadable> {
+        let mut bytes = Vec::new();
+        source
+            .take(UNPACKED_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|why| unread(&why))?;
+        Self::read(&bytes)
+    }
+}
+
+fn unread(why: &std::io::Error) -> Unreadable {
+    Unreadable::new(format!("cannot be read: {why}"), "Is the path right?")
 }
 
 fn unpacked(bytes: &[u8]) -> Result<Profile, Unreadable> {
@@ -173,7 +183,10 @@ fn other_form(bytes: &[u8]) -> Option<&'static str> {
         (b"PK\x03\x04", "this is a zip archive, not a profile"),
     ];
     if bytes.trim_ascii().is_empty() {
-        return Some("the file is empty: the dump failed (disk full?) or is still being written");
+        return Some(
+            "the file is empty, it has no stacks: the dump failed (disk full?), is still being written, or was made from a \
+             profile with nothing in it",
+        );
     }
     KNOWN
         .iter()

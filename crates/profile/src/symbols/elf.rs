@@ -9,8 +9,9 @@
 //! ```
 //! Files are read in parts, never mapped: a file that is cut while it is read is an error, not a signal.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -176,10 +177,19 @@ impl ElfFile {
 
 /// Opens a file that is one: a dump may name a pipe, which would never open, or a device without an end.
 fn open_regular(place: &Path) -> io::Result<File> {
-    if !place.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    File::open(place)
+    // It is looked at first, as opening a device may do something; and again when it is open, as it may be another by then.
+    let of_file = |is_file: bool| {
+        is_file
+            .then_some(())
+            .ok_or_else(|| io::Error::other("it is no regular file"))
+    };
+    of_file(place.metadata()?.is_file())?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(place)?;
+    of_file(file.metadata()?.is_file())?;
+    Ok(file)
 }
 
 fn has_debug<'a>(file: &impl Object<'a>) -> bool {

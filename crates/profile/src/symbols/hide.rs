@@ -7,6 +7,8 @@
 //! ```
 //! H1  Only frames at the inner end are hidden, one after the other: the first that is no allocator's ends it.
 //! H2  At least one frame stays.
+//! H3  A method is the standard library's when its type is, behind any `&`, `[` or `dyn`, and its trait as well: a trait of
+//!     the program's on `Vec` is the program's.
 //!
 //! Names of jemalloc's helpers: `surface/prof_format.md` section 7.
 
@@ -199,6 +201,107 @@ fn is_hidden(function: &Function, fold: Fold) -> bool {
         || BEGINNINGS
             .iter()
             .any(|start| bare.starts_with(start) || name.starts_with(start));
-    is_allocators
-        || (fold == Fold::StandardLibrary && STANDARD.iter().any(|start| bare.starts_with(start)))
+    is_allocators || (fold == Fold::StandardLibrary && is_standard(name))
+}
+
+/// Rule H3.
+fn is_standard(name: &str) -> bool {
+    let is_of_it = |text: &str| STANDARD.iter().any(|start| text.starts_with(start));
+    let Some(inside) = name.strip_prefix('<') else {
+        return is_of_it(name);
+    };
+    let mut receiver = inside;
+    while let Some(rest) = ["&", "mut ", "dyn ", "["]
+        .iter()
+        .find_map(|mark| receiver.strip_prefix(mark))
+    {
+        receiver = rest;
+    }
+    let (receiver_ends, implemented) = qualified(inside);
+    let is_slice = inside.starts_with('[') && inside[..receiver_ends].ends_with(']');
+    let is_text = &inside[..receiver_ends] == "str";
+    match implemented {
+        // Methods of `str` and slices themselves: nobody else can add any.
+        None => is_text || is_slice || is_of_it(receiver),
+        Some(implemented) => {
+            // `<T as ...>`: for all types, which only who owns the trait can do.
+            let of_all =
+                receiver_ends == 1 && inside.starts_with(|each: char| each.is_ascii_uppercase());
+            is_of_it(implemented)
+                && (of_all || is_text || is_of_it(receiver) || is_primitive(receiver))
+        }
+    }
+}
+
+/// Of what stands behind the first `<`: where the type ends, and the trait if there is one.
+fn qualified(inside: &str) -> (usize, Option<&str>) {
+    let mut depth = 0_usize;
+    let mut last = ' ';
+    for (at, each) in inside.char_indices() {
+        match each {
+            '<' | '(' | '[' => depth += 1,
+            '>' if last == '-' => {}
+            '>' if depth == 0 => return (at, None),
+            '>' | ')' | ']' => depth = depth.saturating_sub(1),
+            ' ' if depth == 0 => {
+                if let Some(implemented) = inside[at..].strip_prefix(" as ") {
+                    return (at, Some(implemented));
+                }
+            }
+            _ => {}
+        }
+        last = each;
+    }
+    (inside.len(), None)
+}
+
+/// `str`, `u8` and the like, behind `&` or `[`.
+fn is_primitive(receiver: &str) -> bool {
+    let end = receiver
+        .find(|each: char| !each.is_ascii_alphanumeric() && each != '_' && each != ':')
+        .unwrap_or(receiver.len());
+    let word = &receiver[..end];
+    !word.contains("::") && word.starts_with(|each: char| each.is_ascii_lowercase())
+        || word.len() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_of_the_standard_library_are_known_behind_any_receiver() {
+        for name in [
+            "<&mut alloc::string::String as core::fmt::Write>::write_str",
+            "<&mut dyn core::fmt::Write as core::fmt::Write>::write_str",
+            "<str>::repeat",
+            "<[u8]>::to_vec",
+            "<[alloc::string::String]>::concat::<str>",
+            "<str as alloc::string::ToString>::to_string",
+            "<[u8] as alloc::borrow::ToOwned>::to_owned",
+            "<T as alloc::string::ToString>::to_string",
+            "<alloc::vec::Vec<T,A> as core::iter::Extend<T>>::extend",
+            "<alloc::vec::Vec<fn(u8) -> u8>>::push",
+            "alloc::str::<impl str>::repeat",
+            "std::vector<int, std::allocator<int> >::push_back(int const&)",
+        ] {
+            assert!(is_standard(name), "{name}");
+        }
+        for name in [
+            "main",
+            "<app::Store as core::fmt::Display>::fmt",
+            "<&app::Store as core::fmt::Display>::fmt",
+            "<[app::Entry] as app::Sort>::sort",
+            "<str as app::Words>::words",
+            "<alloc::vec::Vec<u8> as app::Words>::words",
+            "<app::Store>::load",
+            "<strange::Thing>::make",
+            "<T as app::Words>::words",
+            "<",
+            "<[",
+            "",
+        ] {
+            assert!(!is_standard(name), "{name}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ use crate::arguments::heap::{ReportArguments, View};
 use crate::failure::Failure;
 use crate::heap::load::Loaded;
 use crate::heap::paths::{PathStyle, objects, path_list};
-use crate::heap::{error, size};
+use crate::heap::{error, size, why_empty};
 use crate::screen::numbers::{age, bytes, count, date, of_them};
 use crate::screen::paragraph::paragraph;
 use crate::screen::style::{FAINT, TITLE, WARNING};
@@ -158,7 +158,7 @@ fn summary(context: &Context<'_>) -> String {
 
 fn sampling(profile: &Profile) -> String {
     let how = match (profile.form(), profile.period()) {
-        (Form::Collapsed, _) | (_, 0) => "nobody knows how".to_owned(),
+        (Form::Collapsed, _) | (_, 0) => "not told by this form".to_owned(),
         (_, 1) => "every allocation: the numbers are exact".to_owned(),
         (_, period) => format!(
             "once in {} on average: the numbers are estimates",
@@ -201,7 +201,8 @@ fn by_path(context: &Context<'_>, measure: Measure, begin: &str) -> String {
     }
     let paths = paths(context.profile, |stack| stack.amount(measure));
     if paths.is_empty() {
-        return text + &nothing("Nothing was sampled.");
+        let why = why_empty(context.profile, measure);
+        return text + &nothing(&why.unwrap_or_else(|| "Nothing was sampled.".to_owned()));
     }
     text.push_str(&path_list(
         &paths,

@@ -4,7 +4,7 @@ use jemoxide_profile::views::functions;
 
 use super::{Context, nothing, title};
 use crate::heap::names::{short_place, shortened};
-use crate::heap::{error, size, size_share};
+use crate::heap::{error, size, size_share, why_empty};
 use crate::screen::numbers::of_them;
 use crate::screen::style::FAINT;
 use crate::screen::table::{Side, Table};
@@ -23,7 +23,8 @@ pub(super) fn text(context: &Context<'_>) -> String {
     let whole = context.profile.total(measure);
     let own = rows.iter().filter(|row| !row.own.is_zero()).count();
     if own == 0 {
-        return text + &nothing("Nothing was sampled.");
+        let why = why_empty(context.profile, measure);
+        return text + &nothing(&why.unwrap_or_else(|| "Nothing was sampled.".to_owned()));
     }
     let mut columns = vec![
         ("own", Side::Right),

@@ -9,7 +9,7 @@ use jemoxide_profile::views::{Tree, tree};
 
 use super::{Context, nothing, title};
 use crate::heap::names::{short_place, shortened};
-use crate::heap::{size, size_share};
+use crate::heap::{size, size_share, why_empty};
 use crate::screen::style::FAINT;
 
 /// Branches that hold a smaller share are left out.
@@ -35,7 +35,8 @@ pub(super) fn text(context: &Context<'_>) -> String {
     let tree = tree(context.profile, |stack| stack.amount(measure));
     let whole = tree.node(0).amount;
     if whole.is_zero() {
-        return text + &nothing("Nothing was sampled.");
+        let why = why_empty(context.profile, measure);
+        return text + &nothing(&why.unwrap_or_else(|| "Nothing was sampled.".to_owned()));
     }
     let mut lines = 0;
     let mut stack = below(&tree, 0, 0);
