@@ -241,9 +241,7 @@ pub unsafe fn realloc_with(ptr: *mut u8, size: usize, flags: Flags) -> *mut u8 {
             return refuse(size);
         };
         let old = usable_size(ptr);
-        // An object of the hardened arena holds what was asked for, not its class.
-        let is_exact = modes::guarded() && hardened::owns(ptr);
-        let wanted = if is_exact { size } else { new };
+        let wanted = resize::room_of(ptr, size, new);
         if resize::resize_in_place(ptr, size, 0, flags.align, flags.zero) == wanted
             && ptr.addr() % flags.align == 0
         {
@@ -251,7 +249,7 @@ pub unsafe fn realloc_with(ptr: *mut u8, size: usize, flags: Flags) -> *mut u8 {
         }
         let object = alloc_with(size, flags);
         if !object.is_null() {
-            ptr.copy_to_nonoverlapping(object, old.min(size));
+            ptr.copy_to_nonoverlapping(object, old.min(resize::room_of(object, size, new)));
             dealloc_with(ptr, flags);
         }
         object

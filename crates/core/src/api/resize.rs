@@ -212,12 +212,21 @@ unsafe fn resize_or_move(
     if !object.is_null() {
         // SAFETY: two objects of at least that size, both the caller's; the first is of no use from now on.
         unsafe {
-            // No more: an object of the hardened arena holds what was asked for, not its class.
-            ptr.copy_to_nonoverlapping(object, old.min(size));
+            ptr.copy_to_nonoverlapping(object, old.min(room_of(object, size, new)));
             dealloc(ptr);
         }
     }
     object
+}
+
+/// Bytes of the object at `ptr`, just allocated for `size` bytes, `rounded` by its class: one of the hardened arena holds what
+/// was asked for.
+pub(super) fn room_of(ptr: *mut u8, size: usize, rounded: usize) -> usize {
+    if modes::guarded() && hardened::owns(ptr) {
+        size
+    } else {
+        rounded
+    }
 }
 
 /// Counts the object of the hardened arena at `ptr`, which changed its size; it is decided on anew whether it is a sample.
