@@ -556,3 +556,105 @@ fn a_signal_switches_sampling_and_has_a_profile_written() {
     );
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// Profiles come often.
+const OFTEN: &str =
+    "prof:true,lg_prof_sample:10,lg_prof_interval:16,prof_prefix:p,prof_unbias:false";
+
+#[test]
+fn who_reads_the_profilers_text_may_come_back_to_it() {
+    let folder = folder("reader");
+    let recent = "prof_recent_alloc_max:1000,prof_gdump:true";
+    let Some(outcome) = run("reader", &format!("{OFTEN},{recent}"), &folder) else {
+        return;
+    };
+    outcome.expect_success();
+    assert!(!files(&folder).contains(&"inner.heap".to_owned()));
+    let profile = read(&folder.join("reader.heap"));
+    assert_eq!(profile.stacks_total()[0], profile.total[0], "H2");
+    let options = "prof:true,lg_prof_sample:0,prof_recent_alloc_max:100,prof_final:true";
+    let outcome = run("reader_ends", options, &folder).unwrap();
+    let outcome = outcome.expect_success();
+    assert!(
+        outcome.stderr.contains("no heap profile at exit: "),
+        "{outcome}"
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_reset_that_a_fork_cuts_short_is_finished_by_the_child() {
+    let folder = folder("fork_reset");
+    for details in [false, true] {
+        let options = format!(
+            "prof:true,lg_prof_sample:0,prof_accum:true,prof_unbias:false,prof_details:{details}"
+        );
+        let Some(outcome) = run("fork_reset", &options, &folder) else {
+            return;
+        };
+        outcome.expect_success();
+        for round in 0..3 {
+            let path = folder.join(format!("child.{round}.heap"));
+            // 5000 objects of one stack.
+            let len = fs::metadata(&path).unwrap().len();
+            assert!(len < 1 << 20, "{len}");
+            let profile = read(&path);
+            assert_eq!(profile.stacks_total(), profile.total, "H2 {round}");
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn there_is_one_last_profile_however_many_logs_there_were() {
+    let folder = folder("logs");
+    let options = "prof:true,prof_final:true,prof_prefix:logs";
+    let Some(outcome) = run("logs", options, &folder) else {
+        return;
+    };
+    outcome.expect_success();
+    let names = files(&folder);
+    let last = names.iter().filter(|name| name.ends_with(".f.heap"));
+    assert_eq!(last.count(), 1, "{names:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn hooks_leave_errno_and_take_no_samples_of_their_own() {
+    let folder = folder("hook_errno");
+    let Some(outcome) = run("hook_errno", OFTEN, &folder) else {
+        return;
+    };
+    outcome.expect_success();
+    let outcome = run("nested_hooks", "prof:true,lg_prof_sample:0", &folder);
+    outcome.unwrap().expect_success();
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_child_logs_though_it_was_forked_while_a_log_was_written() {
+    let folder = folder("fork_log");
+    let options = "prof:true,lg_prof_sample:0";
+    let Some(outcome) = run("fork_log", options, &folder) else {
+        return;
+    };
+    outcome.expect_success();
+    let log = fs::read_to_string(folder.join("child.json")).unwrap();
+    let log: serde_json::Value = serde_json::from_str(&log).unwrap();
+    assert_eq!(log["allocations"].as_array().unwrap().len(), 1, "{log}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_name_of_the_systems_stays_on_its_line() {
+    let folder = folder("system_name");
+    let options = "prof:true,lg_prof_sample:0,prof_sys_thread_name:true";
+    let Some(outcome) = run("system_name", options, &folder) else {
+        return;
+    };
+    outcome.expect_success();
+    let text = fs::read_to_string(folder.join("system_name.heap")).unwrap();
+    assert!(text.contains("] a?@ 0x1 0x2\n"), "{text}");
+    let _ = read(&folder.join("system_name.heap"));
+    fs::remove_dir_all(folder).unwrap();
+}

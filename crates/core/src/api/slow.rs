@@ -3,6 +3,7 @@
 use crate::arena::misuse::{self, Misuse};
 use crate::control::{boot, limit, profiling, purger, stats_print, upkeep};
 use crate::extent::HEAP;
+use crate::sys::process;
 use crate::thread::cache::counting::News;
 use crate::thread::passage::Passage;
 use crate::thread::{self, CacheRef, Current, events};
@@ -47,7 +48,7 @@ pub(super) fn misused(misuse: Misuse, ptr: *const u8) {
     enter(|_| misuse::report(misuse, ptr));
 }
 
-/// Tells who listens what the thread has allocated and freed.
+/// Tells who listens what the thread has allocated and freed; `errno` stays.
 #[cold]
 #[inline(never)]
 fn tell(cache: CacheRef, news: News) {
@@ -65,7 +66,7 @@ fn tell(cache: CacheRef, news: News) {
         unsafe {
             let listener: Option<Listener> = core::mem::transmute(call);
             if let Some(listener) = listener {
-                listener(word, now.allocated, now.deallocated);
+                process::keep_errno(|| listener(word, now.allocated, now.deallocated));
             }
         }
     }
@@ -74,7 +75,7 @@ fn tell(cache: CacheRef, news: News) {
         unsafe {
             let handler: Handler =
                 core::mem::transmute(with_exposed_provenance_mut::<c_void>(call));
-            handler(is_alloc, now.allocated, now.deallocated);
+            process::keep_errno(|| handler(is_alloc, now.allocated, now.deallocated));
         }
     });
 }

@@ -3,13 +3,15 @@
 //! X1  Who has the desk is the only one that dumps, resets, or writes a log or the recent samples. It is had outside the
 //!     fork gate, as what is written may wait for the system; so no lock of ours stands for it.
 //! X2  A forked child forgets whose it was.
+//! X3  It knows its owner: a thread that has it already, and comes back by code of the application's, must not wait for it.
 //! The sheet is a fixed part of the library's memory that a process without profiles never touches.
 
 use crate::ds::text::Line;
 use crate::sys::output::Errno;
+use crate::sys::thread;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a sheet.
 const ROOM: usize = 64 << 10;
@@ -18,7 +20,8 @@ const STEP: usize = 16 << 10;
 /// Bytes of the longest path.
 pub(crate) const PATH: usize = 4096;
 
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// The identity of the thread that has it; 0: nobody.
+static OWNER: AtomicUsize = AtomicUsize::new(0);
 static PLACE: Place = Place(UnsafeCell::new(Things {
     sheet: Sheet {
         bytes: [0; ROOM],
@@ -47,12 +50,17 @@ impl Desk {
     /// Takes the desk, its sheet empty. `None`: somebody has it.
     pub(crate) fn take() -> Option<Self> {
         // Acquire: pairs with the Release in `drop`.
-        if TAKEN.swap(true, Ordering::Acquire) {
-            return None;
-        }
+        OWNER
+            .compare_exchange(0, thread::identity(), Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
         let mut desk = Self(());
         desk.sheet().clear();
         Some(desk)
+    }
+
+    /// Whether the calling thread has it (X3).
+    pub(crate) fn is_own() -> bool {
+        OWNER.load(Ordering::Relaxed) == thread::identity()
     }
 
     /// Its sheet.
@@ -70,13 +78,13 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        TAKEN.store(false, Ordering::Release);
+        OWNER.store(0, Ordering::Release);
     }
 }
 
 /// In a forked child (X2): nobody has it.
 pub(crate) fn forget() {
-    TAKEN.store(false, Ordering::Relaxed);
+    OWNER.store(0, Ordering::Relaxed);
 }
 
 /// A path put together.

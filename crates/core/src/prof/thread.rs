@@ -147,7 +147,6 @@ impl ThreadRef {
 
     /// Names it. `false`: a byte of it is neither printable nor a blank.
     pub(crate) fn set_name(self, text: &[u8]) -> bool {
-        let is_fit = |&byte: &u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t';
         if !text.iter().all(is_fit) {
             return false;
         }
@@ -159,11 +158,14 @@ impl ThreadRef {
         true
     }
 
-    /// Names it as the system does.
+    /// Names it as the system does, but for bytes that a profile's line has no place for.
     fn take_system_name(self) {
         let mut name = [0; NAME];
         crate::sys::process::thread_name(&mut name);
         let len = name.iter().position(|&byte| byte == 0).unwrap_or(NAME - 1);
+        for byte in name[..len].iter_mut().filter(|byte| !is_fit(byte)) {
+            *byte = b'?';
+        }
         if let Some(thread) = self.get() {
             let _books = BOOKS.lock();
             thread.set_name(&name[..len]);
@@ -190,6 +192,11 @@ impl ThreadRef {
         // SAFETY: the record of a living thread stays; what is looked at here changes atomically, or not at all.
         self.0.map(|thread| unsafe { thread.place().as_ref() })
     }
+}
+
+/// Whether a name may have it: it is printable, or a blank.
+fn is_fit(byte: &u8) -> bool {
+    byte.is_ascii_graphic() || *byte == b' ' || *byte == b'\t'
 }
 
 /// Brings a thread's name up to date before it samples, where threads have the system's.

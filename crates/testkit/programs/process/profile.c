@@ -1,11 +1,15 @@
 /* What the profiler is asked of by a program: a case each. */
+#define _GNU_SOURCE
 #include "expect.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -255,6 +259,230 @@ static void signalled(void) {
     }
 }
 
+static int asked;
+
+/* Takes text as a string builder would: allocates enough for profiles to become due, and asks for one. */
+static void building(void *word, const char *text) {
+    (void)word;
+    EXPECT(text[0] != 0);
+    for (int at = 0; at < 2000; at++) {
+        EXPECT(malloc(4000) != NULL);
+    }
+    EXPECT(dump("inner.heap") == EFAULT);
+    EXPECT(mallctl("prof.reset", NULL, NULL, NULL, 0) == EFAULT);
+    asked++;
+}
+
+static void ending(void *word, const char *text) {
+    (void)word, (void)text;
+    exit(0);
+}
+
+static void recents_to(void (*write)(void *, const char *)) {
+    struct {
+        void (*write)(void *, const char *);
+        void *word;
+    } packet = {write, NULL};
+    EXPECT(mallctl("experimental.prof_recent.alloc_dump", NULL, NULL, &packet, sizeof packet) == 0);
+}
+
+/* Who reads the profiler's text comes back to the profiler. */
+static void reader(void) {
+    site_small(2000);
+    recents_to(building);
+    EXPECT(asked > 0);
+    EXPECT(dump("reader.heap") == 0);
+}
+
+static void reader_ends(void) {
+    site_small(200);
+    recents_to(ending);
+}
+
+static void *kept_by_path[1 << 15];
+static unsigned paths;
+
+static void path_one(int depth, unsigned path);
+static void path_zero(int depth, unsigned path);
+
+__attribute__((noinline)) static void path_step(int depth, unsigned path) {
+    if (depth == 0) {
+        kept_by_path[paths++] = malloc(100);
+    } else if (path & 1) {
+        path_one(depth - 1, path >> 1);
+    } else {
+        path_zero(depth - 1, path >> 1);
+    }
+    __asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline)) static void path_zero(int depth, unsigned path) {
+    path_step(depth, path);
+    __asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline)) static void path_one(int depth, unsigned path) {
+    path_step(depth, path);
+    __asm__ volatile("nop" ::: "memory");
+}
+
+static volatile bool resetting;
+
+static void *resets(void *none) {
+    resetting = true;
+    act("prof.reset");
+    return none;
+}
+
+/* Forks in the middle of a reset of many stacks; the children free, allocate and dump. */
+static void fork_reset(void) {
+    for (unsigned path = 0; path < 1 << 15; path++) {
+        path_step(15, path);
+    }
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, resets, NULL) == 0);
+    while (!resetting) {
+    }
+    for (int round = 0; round < 3; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            for (unsigned at = 0; at < paths; at += 2) {
+                free(kept_by_path[at]);
+            }
+            for (int at = 0; at < 5000; at++) {
+                EXPECT(malloc(100 + at % 50) != NULL);
+            }
+            char path[32];
+            snprintf(path, sizeof path, "child.%d.heap", round);
+            _exit(dump(path));
+        }
+        int status;
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    }
+    EXPECT(pthread_join(thread, NULL) == 0);
+}
+
+/* Logs one after the other. */
+static void logs(void) {
+    for (int round = 0; round < 3; round++) {
+        const char *path = "logs.json";
+        EXPECT(mallctl("prof.log_start", NULL, NULL, &path, sizeof path) == 0);
+        act("prof.log_stop");
+    }
+}
+
+static int dumps;
+static void spoiling(const char *path) {
+    (void)path;
+    dumps++;
+    errno = 77;
+}
+
+/* A hook that is called in the middle of allocations changes errno. */
+static void hook_errno(void) {
+    void *hook = (void *)spoiling;
+    EXPECT(mallctl("experimental.hooks.prof_dump", NULL, NULL, &hook, sizeof hook) == 0);
+    for (int at = 0; at < 100000; at++) {
+        errno = 5;
+        void *volatile object = malloc(200);
+        EXPECT(errno == 5);
+        free(object);
+        EXPECT(errno == 5);
+    }
+    EXPECT(dumps > 2);
+}
+
+static int depth, deepest, calls;
+static void *victims[64];
+static int victims_left;
+static void nesting(const void *object, size_t size, void **frames, unsigned count,
+                    size_t usable) {
+    (void)object, (void)size, (void)frames, (void)count, (void)usable;
+    calls++;
+    depth++;
+    if (depth > deepest) {
+        deepest = depth;
+    }
+    if (depth < 5 && victims_left > 0) {
+        /* Its own hook runs, and then no sample may be taken all the same. */
+        free(victims[--victims_left]);
+        EXPECT(malloc(48) != NULL);
+        if (calls == 2) {
+            /* Draws are void from here on; the thread is at work on a sample still. */
+            act("prof.reset");
+            EXPECT(malloc(48) != NULL);
+        }
+    }
+    depth--;
+}
+static void ignoring(const void *object, size_t usable) { (void)object, (void)usable; }
+
+static void nested_hooks(void) {
+    for (int at = 0; at < 64; at++) {
+        victims[victims_left++] = malloc(48);
+    }
+    void *hook = (void *)ignoring;
+    EXPECT(mallctl("experimental.hooks.prof_sample_free", NULL, NULL, &hook, sizeof hook) == 0);
+    hook = (void *)nesting;
+    EXPECT(mallctl("experimental.hooks.prof_sample", NULL, NULL, &hook, sizeof hook) == 0);
+    site_small(10);
+    hook = NULL;
+    EXPECT(mallctl("experimental.hooks.prof_sample", NULL, NULL, &hook, sizeof hook) == 0);
+    EXPECT(calls >= 10 && deepest == 1);
+}
+
+static void *stops_log(void *none) {
+    act("prof.log_stop");
+    return none;
+}
+
+/* Forks while a log is being written; the child logs anew. */
+static void fork_log(void) {
+    EXPECT(mkfifo("pipe", 0600) == 0);
+    int end = open("pipe", O_RDONLY | O_NONBLOCK);
+    EXPECT(end >= 0);
+    const char *path = "pipe";
+    EXPECT(mallctl("prof.log_start", NULL, NULL, &path, sizeof path) == 0);
+    for (int at = 0; at < 20000; at++) {
+        void *volatile brief = malloc(100);
+        free(brief);
+    }
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, stops_log, NULL) == 0);
+    /* Until the pipe is full: the log is longer. */
+    char byte;
+    while (read(end, &byte, 1) != 1) {
+        usleep(1000);
+    }
+    usleep(100000);
+    pid_t child = fork();
+    if (child == 0) {
+        path = "child.json";
+        for (int round = 0; round < 2; round++) {
+            EXPECT(mallctl("prof.log_start", NULL, NULL, &path, sizeof path) == 0);
+            site_small(10);
+            free(kept[0][0]);
+            act("prof.log_stop");
+        }
+        _exit(0);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    EXPECT(fcntl(end, F_SETFL, 0) == 0);
+    char bytes[65536];
+    while (read(end, bytes, sizeof bytes) > 0) {
+    }
+    EXPECT(pthread_join(thread, NULL) == 0);
+    EXPECT(unlink("pipe") == 0);
+}
+
+/* A name that would be lines of a profile. */
+static void system_name(void) {
+    EXPECT(prctl(PR_SET_NAME, "a\n@ 0x1 0x2") == 0);
+    site_small(1000);
+    EXPECT(dump("system_name.heap") == 0);
+}
+
 int main(int count, char **words) {
     EXPECT(count >= 2 && mallctl != NULL);
     const char *name = words[1];
@@ -278,6 +506,22 @@ int main(int count, char **words) {
         tags();
     } else if (strcmp(name, "signalled") == 0) {
         signalled();
+    } else if (strcmp(name, "reader") == 0) {
+        reader();
+    } else if (strcmp(name, "reader_ends") == 0) {
+        reader_ends();
+    } else if (strcmp(name, "fork_reset") == 0) {
+        fork_reset();
+    } else if (strcmp(name, "logs") == 0) {
+        logs();
+    } else if (strcmp(name, "hook_errno") == 0) {
+        hook_errno();
+    } else if (strcmp(name, "nested_hooks") == 0) {
+        nested_hooks();
+    } else if (strcmp(name, "fork_log") == 0) {
+        fork_log();
+    } else if (strcmp(name, "system_name") == 0) {
+        system_name();
     } else if (strcmp(name, "allocate") == 0) {
         site_middle(20000);
     } else {

@@ -7,7 +7,7 @@ use crate::control::boot;
 use crate::ds::text::Line;
 use crate::prof::desk::{Desk, PathText, Sheet};
 use crate::prof::dump::{Dump, Found, SlabFigures};
-use crate::prof::hooks;
+use crate::prof::{self, hooks};
 use crate::size::{PAGE, SMALL_CLASSES, size_of_class, slab_pages, slab_slots};
 use crate::sys::files;
 use crate::sys::output::Errno;
@@ -17,6 +17,9 @@ use core::ffi::CStr;
 
 /// From one look at a desk that somebody has to the next.
 const WAIT_NS: u64 = 1_000_000;
+/// Where there is no desk at the process's end.
+const NOT_AT_EXIT: &[u8] =
+    b"<jemoxide>: no heap profile at exit: exit was called by a function that takes text of the profiler's\n";
 
 /// Why a profile is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,30 +36,55 @@ pub(crate) enum Trigger {
     Exit,
 }
 
-/// The desk, once nobody else has it. `None`: the calling thread is forking, and who has it cannot go on.
+/// The desk, once nobody else has it. `None`: who has it cannot go on, as the calling thread is forking, or has it itself and
+/// runs the application's code.
 pub(super) fn desk() -> Option<Desk> {
     loop {
-        if let Some(desk) = Desk::take() {
+        if let Some(desk) = free_desk() {
             return Some(desk);
         }
-        if passage::is_closer() {
+        if Desk::is_own() || passage::is_closer() {
             return None;
         }
         futex::pause(WAIT_NS);
     }
 }
 
+/// The desk. `None`: somebody has it.
+pub(super) fn free_desk() -> Option<Desk> {
+    let desk = Desk::take()?;
+    // A fork may have cut a reset short.
+    while inside(prof::clear_some) {}
+    Some(desk)
+}
+
 /// Writes a profile with a name of its own. One that nobody asked for says why it could not be written, and ends the
 /// process if the option `abort` says so.
 pub(super) fn write(trigger: Trigger) -> Result<Found, Errno> {
-    let mut desk = desk().ok_or(Errno(libc::EDEADLK))?;
+    match desk() {
+        Some(desk) => write_at(desk, trigger),
+        None => {
+            if trigger == Trigger::Exit {
+                process::write_error(NOT_AT_EXIT);
+            }
+            Err(Errno(libc::EDEADLK))
+        }
+    }
+}
+
+/// The same, of who has the desk.
+pub(super) fn write_at(mut desk: Desk, trigger: Trigger) -> Result<Found, Errno> {
     names::profile(desk.parts().1, trigger);
     let result = write_target(&mut desk);
     if let (Err(error), true) = (result, trigger != Trigger::Request) {
-        let is_told = tell(error, desk.parts().1);
+        let line = complaint(error, desk.parts().1);
+        // Telling may run the application's code.
         drop(desk);
-        if is_told && boot::options().abort {
-            process::abort();
+        if let Some(line) = line {
+            process::write_error(line.as_bytes());
+            if boot::options().abort {
+                process::abort();
+            }
         }
         return Err(error);
     }
@@ -97,13 +125,14 @@ fn finish(mut desk: Desk, is_written: bool) {
     drop(desk);
     if let Ok(path) = CStr::from_bytes_with_nul(copy.as_bytes()) {
         // SAFETY: `prof_dump` was given such a function; a C text.
-        unsafe { dumped(path.as_ptr()) };
+        process::keep_errno(|| unsafe { dumped(path.as_ptr()) });
     }
 }
 
-fn tell(error: Errno, target: &PathText) -> bool {
+/// What is to be told of a profile that could not be written to `target`. `None`: nothing, it is left to another process.
+fn complaint(error: Errno, target: &PathText) -> Option<Line> {
     if error == Errno(libc::ECANCELED) {
-        return false;
+        return None;
     }
     let mut line = Line::new();
     line.text("<jemoxide>: no heap profile at ");
@@ -113,8 +142,7 @@ fn tell(error: Errno, target: &PathText) -> bool {
         words => line.text(words),
     };
     line.text(" (prof_prefix says where profiles go)\n");
-    process::write_error(line.as_bytes());
-    true
+    Some(line)
 }
 
 /// Writes a profile to the desk's target.

@@ -95,6 +95,10 @@ fn reset(lg_sample: Option<u32>) -> Result<(), Refusal> {
 
 fn start_log(path: usize) -> Result<(), Refusal> {
     let mut desk = desk().ok_or(Refusal::Failed)?;
+    if !inside(prof::is_logging) {
+        // A fork may have cut the writing of the last one short.
+        while inside(prof::drop_entry) {}
+    }
     let target = desk.parts().1;
     match path {
         0 if inside(prof::is_logging) => return Err(Refusal::Failed),

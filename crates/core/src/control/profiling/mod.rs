@@ -7,7 +7,9 @@
 //! ```
 //! F1  Nothing is registered, and no page touched, in a process that does not ask for profiles.
 //! F2  What writes files runs outside the fork gate with no lock held; a fork waits for a step of it, not for a disk.
-//! F3  Dumps of the allocator's own accord that fail say why in a line; one that was asked for answers.
+//! F3  Who has the desk may run the application's code, which comes back here: dumps that come by themselves in the middle of
+//!     allocations never wait for the desk, but stay due.
+//! F4  Dumps of the allocator's own accord that fail say why in a line; one that was asked for answers.
 //!
 //! | file | |
 //! |---|---|
@@ -41,6 +43,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 /// Something is to be done at exit.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static WANTED: AtomicBool = AtomicBool::new(false);
+/// [`at_exit`] is registered, once and for all.
+static ARMED: AtomicBool = AtomicBool::new(false);
 /// A profile is written at each new high of mapped memory; and the high so far.
 static AT_HIGHS: AtomicBool = AtomicBool::new(false);
 static HIGH: AtomicUsize = AtomicUsize::new(0);
@@ -99,8 +103,10 @@ pub(crate) fn start(active: bool) {
 pub(crate) fn arm() {
     if WANTED.load(Ordering::Relaxed)
         && WANTED.swap(false, Ordering::Relaxed)
+        && !ARMED.swap(true, Ordering::Relaxed)
         && !process::at_exit(at_exit)
     {
+        ARMED.store(false, Ordering::Relaxed);
         WANTED.store(true, Ordering::Relaxed);
     }
 }
@@ -153,7 +159,8 @@ fn tell_leaks(found: prof::dump::Found, is_error: bool) {
 
 /// Whether a profile is due: [`run_due`] is the caller's task, outside the gate. Called inside a passage, on ticks.
 pub(crate) fn is_due() -> bool {
-    let mut due = if signals::is_asked() { SIGNAL } else { 0 };
+    let asked = if signals::is_asked() { SIGNAL } else { 0 };
+    let mut due = asked | DUE.load(Ordering::Relaxed);
     if !prof::is_sampling() && due == 0 {
         return false;
     }
@@ -182,8 +189,13 @@ pub(crate) fn run_due() {
         return;
     }
     for (bit, trigger) in [(INTERVAL, Trigger::Interval), (NEW_HIGH, Trigger::NewHigh)] {
-        if due & bit != 0 {
-            let _ = dump::write(trigger);
+        if due & bit == 0 {
+            continue;
+        }
+        match dump::free_desk() {
+            Some(desk) => drop(dump::write_at(desk, trigger)),
+            // Rule F3.
+            None => drop(DUE.fetch_or(bit, Ordering::Relaxed)),
         }
     }
 }

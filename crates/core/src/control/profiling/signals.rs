@@ -13,7 +13,7 @@ use crate::control::channel::UNFIT;
 use crate::control::purger;
 use crate::ds::text::Line;
 use crate::options::Options;
-use crate::prof;
+use crate::prof::{self, desk::Desk};
 use crate::sys::{bare, process, signal};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +65,8 @@ pub(super) fn is_asked() -> bool {
 /// Does what the signal asks for, once for each that was noticed. Called outside the gate, no lock held.
 #[cold]
 pub(super) fn serve() {
-    if !ASKED.swap(false, Ordering::Relaxed) {
+    // Who has the desk could not write the profile: another thread will, or this one later.
+    if Desk::is_own() || !ASKED.swap(false, Ordering::Relaxed) {
         return;
     }
     if prof::is_sampling() {

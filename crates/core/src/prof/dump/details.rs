@@ -150,6 +150,9 @@ impl Dump {
 
     /// The lines of a stack but those of its objects. `false`: there was never anything.
     fn block(&self, stack: &Stack, books: &Books, sheet: &mut Sheet) -> bool {
+        if stack.era.get() != books.era.get() {
+            return false;
+        }
         let high = stack.tide.high(books.peak.get().number);
         let ever: Sums = stack.gone.get().plus(self.sum(stack, books).cumulative);
         if high == Estimate::ZERO && ever == Sums::ZERO && stack.samples.is_empty() {

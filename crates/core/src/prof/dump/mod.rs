@@ -192,8 +192,11 @@ impl Dump {
         };
     }
 
-    /// Counts of a stack over all threads.
+    /// Counts of a stack over all threads: none of an earlier era, whose tallies may be gone.
     fn sum(&self, stack: &Stack, books: &Books) -> Counts {
+        if stack.era.get() != books.era.get() {
+            return Counts::ZERO;
+        }
         let (mut sum, mut next) = (Counts::ZERO, stack.tallies.first());
         while let Some(tally) = next {
             sum = sum.plus(tally.of(&books.held).kept.then(self.moment));

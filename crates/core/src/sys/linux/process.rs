@@ -149,7 +149,7 @@ pub(crate) fn write_error(text: &[u8]) {
                 let mut piece = [0; PIECE];
                 piece[..part.len()].copy_from_slice(part);
                 // SAFETY: the program's function takes C strings.
-                unsafe { message(ptr::null_mut(), piece.as_ptr().cast()) };
+                keep_errno(|| unsafe { message(ptr::null_mut(), piece.as_ptr().cast()) });
             }
         }
     }

@@ -150,10 +150,14 @@ impl CacheRef {
     #[cold]
     #[inline(never)]
     fn retune(mut self) {
+        let at_work = self.points().map(|points| (points.busy, points.mark));
         self.stop_sampling();
         self.get_mut().heard = prof::generation();
         if prof::is_sampling() {
             self.begin_sampling();
+        }
+        if let (Some(points), Some(at_work)) = (self.points(), at_work) {
+            (points.busy, points.mark) = at_work;
         }
     }
 
@@ -238,24 +242,22 @@ impl CacheRef {
 
     /// Has allocations of `work` not sampled: the thread is at work on a sample.
     pub(crate) fn unsampled<R>(mut self, work: impl FnOnce() -> R) -> R {
-        if let Some(points) = self.points() {
-            points.busy = true;
-        }
+        let busy = |points: &mut Points| core::mem::replace(&mut points.busy, true);
+        let before = self.points().is_some_and(busy);
         let result = work();
         if let Some(points) = self.points() {
-            points.busy = false;
+            points.busy = before;
         }
         result
     }
 
     /// Runs `work` of a function of ours that the application called, whose frame has `mark` in it.
     pub(crate) fn marked<R>(mut self, mark: usize, work: impl FnOnce() -> R) -> R {
-        if let Some(points) = self.points() {
-            points.mark = mark;
-        }
+        let marked = |points: &mut Points| core::mem::replace(&mut points.mark, mark);
+        let before = self.points().map_or(0, marked);
         let result = work();
         if let Some(points) = self.points() {
-            points.mark = 0;
+            points.mark = before;
         }
         result
     }
