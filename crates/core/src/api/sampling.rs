@@ -95,16 +95,14 @@ pub(super) fn dealloc(cache: Option<CacheRef>, ptr: *mut u8) -> Option<Result<()
 #[cold]
 #[inline(never)]
 fn dealloc_sampled(cache: Option<CacheRef>, ptr: *mut u8) -> Option<Result<(), Misuse>> {
+    if let Some(sample) = sampled::detach(ptr) {
+        release(cache, sample);
+    }
     let Some(freed) = sampled::dealloc(ptr) else {
         detach(cache, ptr);
         return None;
     };
-    Some(freed.map(|freed| {
-        thread::note_dealloc(cache, freed.class.size());
-        if let Some(sample) = freed.sample {
-            release(cache, sample);
-        }
-    }))
+    Some(freed.map(|class| thread::note_dealloc(cache, class.size())))
 }
 
 /// Ends the sample of the large object at `ptr`, or of an object of an arena made by request, if it is one.

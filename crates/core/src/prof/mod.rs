@@ -98,7 +98,8 @@ pub(crate) fn is_sampling() -> bool {
 
 /// Whether the profiler was started.
 pub(crate) fn is_started() -> bool {
-    STARTED.load(Ordering::Relaxed)
+    // Acquire: pairs with the Release in `start`.
+    STARTED.load(Ordering::Acquire)
 }
 
 /// The mean of the bytes from one sample to the next, as a base-2 logarithm; 0 before the start.
@@ -194,12 +195,15 @@ pub(crate) fn prepare(options: &Prof) {
     IS_FINE.store(is_fine, Ordering::Relaxed);
 }
 
-/// Starts the profiler, unless it was; samples are taken if it is `active`.
+/// Starts the profiler, unless it was; samples are taken if it is `active`. The caller sees to it that nobody else is about to
+/// start it.
 pub(crate) fn start(active: bool) {
-    if !STARTED.swap(true, Ordering::Relaxed) {
+    if !is_started() {
         STARTED_NS.store(clock::fine_ns(), Ordering::Relaxed);
         let lg_sample = BOOKS.lock().lg_sample.get();
         LG_SAMPLE.store(lg_sample, Ordering::Relaxed);
+        // Release: who sees it started sees the rate and the options.
+        STARTED.store(true, Ordering::Release);
     }
     if active {
         set_active(true);

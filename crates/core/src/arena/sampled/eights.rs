@@ -18,6 +18,7 @@ use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Number of the huge page; 0: there is none yet.
+#[unsafe(link_section = ".data.jemoxide_start")]
 static PLACE: AtomicU32 = AtomicU32::new(0);
 /// Pages that were cut off it.
 static CUT: AtomicU32 = AtomicU32::new(0);

@@ -142,27 +142,29 @@ pub(crate) fn attach(object: NonNull<u8>, sample: Sample) {
     }
 }
 
-/// An object that was freed.
-pub(crate) struct Freed {
-    pub(crate) class: SizeClass,
-    pub(crate) sample: Option<Sample>,
+/// Takes the sample off the object at `ptr`, if it is one: who frees it tells of its end while the address is still the
+/// object's. Called inside a passage.
+pub(crate) fn detach(ptr: *const u8) -> Option<Sample> {
+    SlabRef::holding(ptr)?;
+    let _lists = LISTS.lock();
+    // Looked up again: what is freed twice at once may have become something else meanwhile.
+    let slab = SlabRef::holding(ptr)?;
+    let slot = slab.slot_of(ptr).ok()?;
+    Sample::from_number(slot.sample.swap(0, Ordering::Relaxed))
 }
 
-/// Frees the object at `ptr`, or says what is wrong with the pointer. `None`: it does not lie in such a slab. Called inside a
+/// Frees the object at `ptr`, without a sample, and answers its class, or says what is wrong with the pointer. `None`: it does not lie in such a slab. Called inside a
 /// passage.
-pub(crate) fn dealloc(ptr: *mut u8) -> Option<Result<Freed, Misuse>> {
+pub(crate) fn dealloc(ptr: *mut u8) -> Option<Result<SizeClass, Misuse>> {
     SlabRef::holding(ptr)?;
-    let (freed, arena, emptied) = {
+    let (class, arena, emptied) = {
         let mut lists = LISTS.lock();
         // What is freed twice at once may have become another slab meanwhile, or none.
         let Some(slab) = SlabRef::holding(ptr) else {
             return Some(Err(Misuse::DoubleFree));
         };
-        let (place, sample) = match slab.slot_of(ptr) {
-            Ok(slot) => {
-                let place = Place(slot.place.swap(Place::FREE.0, Ordering::Relaxed));
-                (place, slot.sample.swap(0, Ordering::Relaxed))
-            }
+        let place = match slab.slot_of(ptr) {
+            Ok(slot) => Place(slot.place.swap(Place::FREE.0, Ordering::Relaxed)),
             Err(error) => return Some(Err(error)),
         };
         let class = place.class()?;
@@ -175,18 +177,16 @@ pub(crate) fn dealloc(ptr: *mut u8) -> Option<Result<Freed, Misuse>> {
         if emptied {
             lists.unlink(slab);
         }
-        let sample = Sample::from_number(sample);
-        let freed = Freed { class, sample };
-        (freed, place.arena(), emptied.then_some(slab))
+        (class, place.arena(), emptied.then_some(slab))
     };
     if let Some(slab) = emptied {
         // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
         unsafe { destroy(slab) };
     }
-    USED.fetch_sub(freed.class.size(), Ordering::Relaxed);
-    bin::note_sampled_gone(freed.class, arena);
-    depot::note_flushed(freed.class, 1);
-    Some(Ok(freed))
+    USED.fetch_sub(class.size(), Ordering::Relaxed);
+    bin::note_sampled_gone(class, arena);
+    depot::note_flushed(class, 1);
+    Some(Ok(class))
 }
 
 /// The class of the object at `ptr`, or what is wrong with the pointer; `record` is what the page map names.

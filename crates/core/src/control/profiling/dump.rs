@@ -1,6 +1,6 @@
 //! A profile is written: the books, the maps of the process, the details.
 
-use super::file::File;
+use super::file::{File, Origin};
 use super::{inside, names};
 use crate::arena::{ArenaIndex, automatic, bin, depot, explicit};
 use crate::control::boot;
@@ -9,17 +9,23 @@ use crate::prof::desk::{Desk, PathText, Sheet};
 use crate::prof::dump::{Dump, Found, SlabFigures};
 use crate::prof::{self, hooks};
 use crate::size::{PAGE, SMALL_CLASSES, size_of_class, slab_pages, slab_slots};
+use crate::sync::Mutex;
 use crate::sys::files;
 use crate::sys::output::Errno;
 use crate::sys::{bare, clock, futex, process};
 use crate::thread::{passage, registry};
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// From one look at a desk that somebody has to the next.
 const WAIT_NS: u64 = 1_000_000;
 /// Where there is no desk at the process's end.
 const NOT_AT_EXIT: &[u8] =
     b"<jemoxide>: no heap profile at exit: exit was called by a function that takes text of the profiler's\n";
+
+/// What the purge thread has to tell.
+static KEPT: Mutex<Line, 0> = Mutex::new(Line::new());
+static IS_KEPT: AtomicBool = AtomicBool::new(false);
 
 /// Why a profile is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,16 +81,13 @@ pub(super) fn write(trigger: Trigger) -> Result<Found, Errno> {
 /// The same, of who has the desk.
 pub(super) fn write_at(mut desk: Desk, trigger: Trigger) -> Result<Found, Errno> {
     names::profile(desk.parts().1, trigger);
-    let result = write_target(&mut desk);
+    let result = write_target(&mut desk, Origin::Own);
     if let (Err(error), true) = (result, trigger != Trigger::Request) {
-        let line = complaint(error, desk.parts().1);
+        let line = complaint("heap profile", error, desk.parts().1);
         // Telling may run the application's code.
         drop(desk);
         if let Some(line) = line {
-            process::write_error(line.as_bytes());
-            if boot::options().abort {
-                process::abort();
-            }
+            tell(line);
         }
         return Err(error);
     }
@@ -98,18 +101,19 @@ pub(super) fn write_to(path: &[u8]) -> Result<Found, Errno> {
     let target = desk.parts().1;
     target.clear();
     target.bytes(path);
-    let result = write_target(&mut desk);
+    let result = write_target(&mut desk, Origin::Given);
     finish(desk, result.is_ok());
     result
 }
 
-/// As [`write_to`], and the application's hook is not told: for the purge thread, which runs no code but ours.
-pub(super) fn write_unheard(path: &[u8]) -> Result<Found, Errno> {
+/// As [`write_to`], for the live channel: the application's hook is not told, as the purge thread runs no code but ours; nobody
+/// else may read the file, and no link is followed.
+pub(super) fn write_for_channel(path: &[u8]) -> Result<Found, Errno> {
     let mut desk = desk().ok_or(Errno(libc::EDEADLK))?;
     let target = desk.parts().1;
     target.clear();
     target.bytes(path);
-    write_target(&mut desk)
+    write_target(&mut desk, Origin::Channel)
 }
 
 /// Leaves the desk, and tells the application's hook.
@@ -129,13 +133,48 @@ fn finish(mut desk: Desk, is_written: bool) {
     }
 }
 
-/// What is to be told of a profile that could not be written to `target`. `None`: nothing, it is left to another process.
-fn complaint(error: Errno, target: &PathText) -> Option<Line> {
+/// Tells why there is no profile, and ends the process if the option `abort` says so. The purge thread, which runs no code but
+/// ours, leaves it to the next tick of another where the application takes messages itself.
+fn tell(line: Line) {
+    if bare::is_current() && process::has_message_function() {
+        inside(|| *KEPT.lock() = line);
+        IS_KEPT.store(true, Ordering::Relaxed);
+        return;
+    }
+    process::write_error(line.as_bytes());
+    if boot::options().abort {
+        process::abort();
+    }
+}
+
+/// Whether the purge thread left something to tell.
+#[inline]
+pub(super) fn has_kept() -> bool {
+    IS_KEPT.load(Ordering::Relaxed)
+}
+
+/// Tells it.
+pub(super) fn tell_kept() {
+    if IS_KEPT.swap(false, Ordering::Relaxed) {
+        tell(inside(|| {
+            core::mem::replace(&mut *KEPT.lock(), Line::new())
+        }));
+    }
+}
+
+/// In a forked child: it is the parent's to tell.
+pub(super) fn forget_kept() {
+    IS_KEPT.store(false, Ordering::Relaxed);
+}
+
+/// What is to be told of a profile or another text that could not be written to `target`. `None`: nothing, it is left to
+/// another process.
+pub(super) fn complaint(what: &str, error: Errno, target: &PathText) -> Option<Line> {
     if error == Errno(libc::ECANCELED) {
         return None;
     }
     let mut line = Line::new();
-    line.text("<jemoxide>: no heap profile at ");
+    line.text("<jemoxide>: no ").text(what).text(" at ");
     line.bytes(target.as_bytes()).text(": ");
     match error.words() {
         "" => line.text("error ").decimal(error.0 as usize),
@@ -146,9 +185,9 @@ fn complaint(error: Errno, target: &PathText) -> Option<Line> {
 }
 
 /// Writes a profile to the desk's target.
-fn write_target(desk: &mut Desk) -> Result<Found, Errno> {
+fn write_target(desk: &mut Desk, origin: Origin) -> Result<Found, Errno> {
     let (sheet, target, part) = desk.parts();
-    let mut file = File::begin(target, part)?;
+    let mut file = File::begin(target, part, origin)?;
     let prof = &boot::options().prof;
     let mut dump = inside(|| Dump::begin(prof.unbias));
     dump.sort();

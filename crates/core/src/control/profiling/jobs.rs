@@ -1,7 +1,7 @@
 //! Jobs: what mallctl and Rust ask of the profiler that has to wait until the caller has left the gate.
 
 use super::dump::{self, desk};
-use super::file::File;
+use super::file::{File, Origin};
 use super::{arm, inside, names, want_exit};
 use crate::control::mallctl::Refusal;
 use crate::prof::desk::{Desk, PATH};
@@ -71,7 +71,7 @@ pub(crate) fn dump_to(path: Option<&[u8]>) -> Result<(), Errno> {
 /// Writes a profile to `path` for the live channel. Called outside the gate, by the purge thread. `false`: it could not be
 /// written.
 pub(crate) fn dump_for_channel(path: &[u8]) -> bool {
-    dump::write_unheard(path).is_ok()
+    dump::write_for_channel(path).is_ok()
 }
 
 fn answer(result: Result<(), Errno>) -> Result<(), Refusal> {
@@ -134,6 +134,28 @@ fn stop_log() -> Result<(), Refusal> {
     answer(written)
 }
 
+/// Writes the log at the end of the process, and says why if it cannot.
+pub(super) fn end_log() {
+    let Some(mut desk) = desk() else {
+        process::write_error(
+            b"<jemoxide>: no log of lives: exit was called by a function that takes text of the profiler's\n",
+        );
+        return;
+    };
+    let Some(duration_ns) = inside(prof::stop_log) else {
+        return;
+    };
+    let written = write_log(&mut desk, duration_ns);
+    while inside(prof::drop_entry) {}
+    if let Err(error) = written {
+        let line = dump::complaint("log of lives", error, desk.parts().1);
+        drop(desk);
+        if let Some(line) = line {
+            process::write_error(line.as_bytes());
+        }
+    }
+}
+
 fn write_log(desk: &mut Desk, duration_ns: u64) -> Result<(), Errno> {
     let (sheet, target, part) = desk.parts();
     target.clear();
@@ -141,11 +163,13 @@ fn write_log(desk: &mut Desk, duration_ns: u64) -> Result<(), Errno> {
         let log = LOG.lock();
         target.bytes(log.bytes.get(..log.len).unwrap_or(&[]));
     });
+    let mut origin = Origin::Given;
     if target.as_bytes().is_empty() {
         // Begun by the option.
         names::log(target);
+        origin = Origin::Own;
     }
-    let mut file = File::begin(target, part)?;
+    let mut file = File::begin(target, part, origin)?;
     let mut text = LogText::begin(Info {
         duration_ns,
         version: env!("CARGO_PKG_VERSION"),

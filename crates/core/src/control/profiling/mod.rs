@@ -36,7 +36,7 @@ use crate::ds::text::Line;
 use crate::extent::HEAP;
 use crate::options::Options;
 use crate::prof;
-use crate::sys::{bare, process};
+use crate::sys::{bare, futex, process};
 use crate::thread::{self, passage::Passage};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -48,11 +48,16 @@ static ARMED: AtomicBool = AtomicBool::new(false);
 /// A profile is written at each new high of mapped memory; and the high so far.
 static AT_HIGHS: AtomicBool = AtomicBool::new(false);
 static HIGH: AtomicUsize = AtomicUsize::new(0);
+/// Somebody has begun to start the profiler, long after the boot.
+static STARTING: AtomicBool = AtomicBool::new(false);
+/// From one look at whether it is started to the next.
+const WAIT_NS: u64 = 10_000;
 /// What is due, as bits.
 static DUE: AtomicU8 = AtomicU8::new(0);
 const INTERVAL: u8 = 1;
 const NEW_HIGH: u8 = 2;
 const SIGNAL: u8 = 4;
+const COMPLAINT: u8 = 8;
 
 /// Starts the profiler where options ask for it. Called once, by the boot. `true`: they contradict each other, and say so.
 pub(super) fn prepare(options: &Options) -> bool {
@@ -94,7 +99,14 @@ fn begin(options: &Options) {
 /// Starts the profiler in a process that began without it; [`arm`] is due then, outside the gate. Called inside a passage.
 pub(crate) fn start(active: bool) {
     if !prof::is_started() {
-        begin(boot::options());
+        if STARTING.swap(true, Ordering::Relaxed) {
+            // Another thread is at it.
+            while !prof::is_started() {
+                futex::pause(WAIT_NS);
+            }
+        } else {
+            begin(boot::options());
+        }
     }
     prof::start(active);
 }
@@ -125,7 +137,7 @@ extern "C" fn at_exit() {
         }
     }
     if inside(prof::is_logging) {
-        let _ = run(Job::StopLog);
+        jobs::end_log();
     }
 }
 
@@ -160,6 +172,9 @@ fn tell_leaks(found: prof::dump::Found, is_error: bool) {
 /// Whether a profile is due: [`run_due`] is the caller's task, outside the gate. Called inside a passage, on ticks.
 pub(crate) fn is_due() -> bool {
     let asked = if signals::is_asked() { SIGNAL } else { 0 };
+    if dump::has_kept() {
+        DUE.fetch_or(COMPLAINT, Ordering::Relaxed);
+    }
     let mut due = asked | DUE.load(Ordering::Relaxed);
     if !prof::is_sampling() && due == 0 {
         return false;
@@ -182,6 +197,9 @@ pub(crate) fn is_due() -> bool {
 /// Writes the profiles that are due.
 pub(crate) fn run_due() {
     let due = DUE.swap(0, Ordering::Relaxed);
+    if due & COMPLAINT != 0 {
+        dump::tell_kept();
+    }
     if due & SIGNAL != 0 {
         signals::serve();
     }
@@ -215,6 +233,7 @@ pub(super) fn forget() {
     if prof::is_started() {
         prof::forget_dump();
         file::forget();
+        dump::forget_kept();
         DUE.store(0, Ordering::Relaxed);
     }
 }

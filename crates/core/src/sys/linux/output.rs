@@ -50,6 +50,11 @@ impl Output {
         open(path, libc::O_TRUNC, mode)
     }
 
+    /// Opens the file that is there, no link, and empties it.
+    pub(crate) fn truncate_file(path: &CStr, mode: u32) -> Result<Self, Errno> {
+        open(path, libc::O_TRUNC | libc::O_NOFOLLOW, mode)
+    }
+
     /// Writes all of `bytes`.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {

@@ -135,13 +135,22 @@ pub(crate) fn link_text(path: &CStr) -> Option<&'static [u8]> {
 /// What a program may define to get messages: a pointer to a function, which is given null and a C string.
 type MessageFunction = unsafe extern "C" fn(*mut c_void, *const c_char);
 
-/// Gives `text` to the program's function `malloc_message`, or else to standard error.
-pub(crate) fn write_error(text: &[u8]) {
+/// What the program defines as `malloc_message`.
+fn message_function() -> Option<MessageFunction> {
     let message = linked!("malloc_message", "_rjem_malloc_message");
     // SAFETY: whoever defines a variable of that name means jemalloc's: a pointer to such a function, or null.
-    let message =
-        unsafe { core::mem::transmute::<*const c_char, Option<MessageFunction>>(message) };
-    match message {
+    unsafe { core::mem::transmute::<*const c_char, Option<MessageFunction>>(message) }
+}
+
+/// Whether the program takes messages itself.
+pub(crate) fn has_message_function() -> bool {
+    message_function().is_some()
+}
+
+/// Gives `text` to the program's function `malloc_message`, or else to standard error: so does the bare thread, which runs no
+/// code of the program's.
+pub(crate) fn write_error(text: &[u8]) {
+    match message_function().filter(|_| !bare::is_current()) {
         None => write_to_error(text),
         Some(message) => {
             const PIECE: usize = 512;
