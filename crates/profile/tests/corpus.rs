@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 #[path = "../../../fuzz/src/profiles.rs"]
+#[allow(unreachable_pub, reason = "a crate of its own elsewhere")]
 mod profiles;
 
 #[test]
