@@ -308,12 +308,18 @@ fn child(role: &str) {
         assert!(HOOKED.load(Ordering::Relaxed) > 0);
     }
     model.clear();
-    trim();
-    let figures = footprint();
-    assert_eq!(
-        (figures.allocated, figures.active, figures.dirty),
-        (0, 0, 0)
-    );
+    // Another thread of the test's, or the purge thread, may be giving something back just now.
+    let left = || {
+        trim();
+        let figures = footprint();
+        (figures.allocated, figures.active, figures.dirty)
+    };
+    let is_gone = |_: &usize| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        left() == (0, 0, 0)
+    };
+    let _ = (0..200).find(is_gone);
+    assert_eq!(left(), (0, 0, 0));
     say(&format!("calls {calls}"));
 }
 
