@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //! Stacks are drawn from the outermost function at the bottom (SVG) or top (page) to the one that allocates. Frames of the
-//! allocator are drawn like any other: [`Profile::hide_allocator`] first. All weights are estimates from samples.
+//! allocator are drawn like any other: `Profile::hide_allocator` first. All weights are estimates from samples.
 
 #![forbid(unsafe_code)]
 
