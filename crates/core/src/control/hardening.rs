@@ -2,9 +2,9 @@
 //!
 //! E1  From `strong` on all of the hardened arena is looked at when the process leaves through `exit`: what was written where
 //!     nobody may is told, though nobody freed or reused it. Registered with the first thread; no other process pays for it.
-//! E3  There, and where objects are sampled, the signal of a refused access is looked at first: an access of a guard or of freed
+//! E2  There, and where objects are sampled, the signal of a refused access is looked at first: an access of a guard or of freed
 //!     pages is told, and goes on to the program's own handler, or ends the process. No other process has a handler of ours.
-//! E2  Pages are not made huge there: guards would stand in their midst.
+//! E3  Pages are not made huge from `strong` on: guards would stand in their midst.
 
 use super::modes;
 use crate::arena::{hardened, misuse};
@@ -32,7 +32,7 @@ pub(super) fn prepare(options: &Options) {
     fault::on_refused_access(misuse::tell_refused);
 }
 
-/// Leaves out of `options` what does not go together with the level (E2), and takes jemalloc's guards for ours.
+/// Leaves out of `options` what does not go together with the level (E3), and takes jemalloc's guards for ours.
 pub(super) fn amend(options: &mut Options) {
     if modes::is_hardening(options) {
         options.huge_budget = 0;

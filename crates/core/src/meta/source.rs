@@ -6,9 +6,9 @@
 //! Z1  What is handed out reads zero, starts at a multiple of the system's page, and stays for good.
 //! Z2  The C library moves the end of the data segment by a read and a call, so two movers at a time could get
 //!     the same bytes: whoever of us moves it holds the lock of the data segment, rank 5.
+//! Z3  Mappings are kept from huge pages, unless the option `metadata_thp` asks for them.
 //! Z4  A mapping has a page before and behind it that nobody may touch: a write that runs on from an object, or from anything
 //!     else that is mapped beside it, ends there. One that may be huge has none, so that it is aligned.
-//! Z3  Mappings are kept from huge pages, unless the option `metadata_thp` asks for them.
 
 use crate::options::MetadataThp;
 use crate::size::HUGE;

@@ -100,6 +100,14 @@ fn what_cannot_be_honoured_is_told() {
             "<jemoxide>: option without effect: hpa_sec_nshards:8 (page runs have no cache in shards)\n"
         ]
     );
+    let (_, lines) = read("hardening:standard,hardening:off,hardening:strong,narenas:33");
+    assert_eq!(
+        lines,
+        [
+            "<jemoxide>: option without effect: hardening:off (what standard looks at is free, and stays)\n",
+            "<jemoxide>: option honoured in part: narenas:33 (there are 32 of them at most)\n",
+        ]
+    );
 }
 
 #[test]
