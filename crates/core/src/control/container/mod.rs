@@ -139,8 +139,8 @@ pub(super) fn known_limit() -> u64 {
 impl State {
     const fn new() -> Self {
         Self {
-            memory: Place::new(Controller::Memory),
-            cpu: Place::new(Controller::Cpu),
+            memory: Place::new(),
+            cpu: Place::new(),
             scratch: [0; LINE_MAX],
             found: None,
             signs: Signs::new(),
@@ -187,7 +187,7 @@ impl State {
     /// Looks for our group and its limits.
     fn look_at_all(&mut self, now_ns: u64) {
         self.slow_due_ns = now_ns + SLOW_NS;
-        self.memory.find(&mut self.scratch);
+        self.memory.find(Controller::Memory, &mut self.scratch);
         let found = limits::memory(&self.memory, &mut self.scratch);
         if found.map(|found| found.watched) != self.found.map(|found| found.watched) {
             self.signs.forget();

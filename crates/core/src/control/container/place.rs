@@ -57,9 +57,8 @@ impl Path {
     }
 }
 
-/// Where a controller's files are.
+/// Where a controller's files are. One for which nothing was looked is of zeroes, which no process pays for.
 pub(super) struct Place {
-    controller: Controller,
     version: Option<Version>,
     /// Our group, as it was named when the folder was looked for.
     own: Path,
@@ -69,9 +68,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) const fn new(controller: Controller) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            controller,
             version: None,
             own: Path::new(),
             folder: Path::new(),
@@ -84,23 +82,23 @@ impl Place {
         self.version
     }
 
-    /// Looks for the folder; cheap where our group is still the one it was found for.
-    pub(super) fn find(&mut self, scratch: &mut Scratch) {
+    /// Looks for the folder of `controller`, the same in every call; cheap where our group is still the one it was found for.
+    pub(super) fn find(&mut self, controller: Controller, scratch: &mut Scratch) {
         let before = (self.version, self.own);
-        let group = self.find_group(scratch);
+        let group = self.find_group(controller, scratch);
         if group.is_some() && group == before.0 && self.own.as_bytes() == before.1.as_bytes() {
             return;
         }
-        self.version = group.filter(|&version| self.find_folder(scratch, version));
+        self.version = group.filter(|&version| self.find_folder(controller, scratch, version));
     }
 
     /// Notes the name of our group (G1).
-    fn find_group(&mut self, scratch: &mut Scratch) -> Option<Version> {
+    fn find_group(&mut self, controller: Controller, scratch: &mut Scratch) -> Option<Version> {
         self.own.clear();
         let mut lines = Lines::of(c"/proc/self/cgroup", scratch)?;
         let mut found = None;
         while let Some(line) = lines.next() {
-            match text::group(line, self.controller) {
+            match text::group(line, controller) {
                 Some((version, path)) if found != Some(Version::One) => {
                     self.own.clear();
                     found = self
@@ -116,13 +114,18 @@ impl Place {
     }
 
     /// Finds where our group is visible.
-    fn find_folder(&mut self, scratch: &mut Scratch, version: Version) -> bool {
+    fn find_folder(
+        &mut self,
+        controller: Controller,
+        scratch: &mut Scratch,
+        version: Version,
+    ) -> bool {
         let Some(mut lines) = Lines::of(c"/proc/self/mountinfo", scratch) else {
             return false;
         };
         let mut found = false;
         while let Some(line) = lines.next() {
-            let Some(mount) = text::mount(line, self.controller) else {
+            let Some(mount) = text::mount(line, controller) else {
                 continue;
             };
             if mount.version != version {

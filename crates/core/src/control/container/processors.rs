@@ -5,6 +5,7 @@
 //! leaves no orphans whatever it says. So the files are read when a second thread starts, where the mask alone would
 //! give more than one arena, and afterwards at a slow pace with all the rest (C1).
 
+use super::text::Controller;
 use super::{STATE, State, WANTED, limits};
 use crate::arena::{self, ARENAS_MAX};
 use crate::options::{Fixed, Options, PercpuArena};
@@ -76,7 +77,7 @@ pub(super) fn known() -> usize {
 impl State {
     /// Reads the quota and lets what depends on it follow.
     pub(super) fn look_at_quota(&mut self) {
-        self.cpu.find(&mut self.scratch);
+        self.cpu.find(Controller::Cpu, &mut self.scratch);
         let quota = limits::processors(&self.cpu, &mut self.scratch);
         QUOTA.store(quota.unwrap_or(0), Ordering::Relaxed);
         let cpus = known();

@@ -17,8 +17,8 @@ const NO_LIMIT: u64 = 1 << 60;
 /// The kernel's two ways to lay groups out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Version {
-    /// A tree for each controller, or a few of them.
-    One,
+    /// A tree for each controller, or a few of them. From one on: zero is none.
+    One = 1,
     /// One tree for all.
     Two,
 }

@@ -183,12 +183,12 @@ rows! {
     tcache_max: Bytes(tcache_max, cut_to(0, 32 << 10)) "largest size that threads cache";
     lg_tcache_max: LgBytes(tcache_max, cut_to(0, 15)) "the same, log2";
     tcache_ncached_max: Spans(tcache_ncached_max, cut_to(0, 8191)) "objects that a thread caches: SIZE-SIZE:N|...; 0: none"
-        beyond Reach::Cached, "a thread caches 64K of a class, or 8 objects";
+        beyond Reach::Cached, "a thread caches 64K of a class, 8 to 254 objects";
     tcache_nslots_small_min: Number(tcache_nslots_small_min, cut_to(1, 2048)) "objects that a thread caches of a small class, at least"
-        beyond Reach::Cached, "a thread caches 64K of a class, or 8 objects";
+        beyond Reach::Cached, "a thread caches 64K of a class, 8 to 254 objects";
     tcache_nslots_small_max: Number(tcache_nslots_small_max, cut_to(1, 2048)) "the same, at most";
     tcache_nslots_large: Number(tcache_nslots_large, cut_to(1, 2048)) "objects that a thread caches of a large class"
-        beyond Reach::Cached, "a thread caches 64K of a class, or 8 objects";
+        beyond Reach::Cached, "a thread caches 64K of a class, 8 to 254 objects";
     lg_tcache_nslots_mul: Count(lg_tcache_nslots_mul, within(-16, 16)) "cached objects for each slot of a slab, log2";
     lg_tcache_flush_small_div: Number(lg_tcache_flush_small_div, cut_to(1, 16)) "part of a small class with a bound that goes, log2";
     lg_tcache_flush_large_div: Number(lg_tcache_flush_large_div, cut_to(1, 16)) "part of a large class with a bound that goes, log2";

@@ -21,15 +21,15 @@ impl Tree {
         files::place("/proc/self/cgroup", groups);
         files::place("/proc/self/mountinfo", mounts);
         Self {
-            memory: Place::new(Controller::Memory),
-            cpu: Place::new(Controller::Cpu),
+            memory: Place::new(),
+            cpu: Place::new(),
             scratch: [0; LINE_MAX],
         }
     }
 
     fn find(&mut self) {
-        self.memory.find(&mut self.scratch);
-        self.cpu.find(&mut self.scratch);
+        self.memory.find(Controller::Memory, &mut self.scratch);
+        self.cpu.find(Controller::Cpu, &mut self.scratch);
     }
 
     /// The tightest limit, and the limit that is watched.
