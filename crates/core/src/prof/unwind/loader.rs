@@ -7,6 +7,9 @@
 //! B1  What was there when the loader had started the program is never unloaded: the loader's list begins with it, its
 //!     own entry the last; what `dlopen` loads comes behind. That part of the list never changes, and may be walked.
 //!
+//! B2  Of a module with holes between its segments the loader tells the one segment that has the address, not the module.
+//!     Such a module is found by how far it was moved, which is where it begins where its file counts from 0.
+//!
 //! Source: glibc manual, "Dynamic Linker Introspection"; `struct dl_find_object` in `<dlfcn.h>`, `struct link_map` in `<link.h>`.
 
 use super::elf;
@@ -40,8 +43,8 @@ static OWN_ENTRY: AtomicUsize = AtomicUsize::new(0);
 
 /// A module as the loader describes it.
 pub(super) struct Found {
-    /// Its first byte, where the ELF header is.
-    pub base: usize,
+    /// Where its ELF header may be: at the first byte of the piece around the address, or where address 0 was moved (B2).
+    pub bases: [usize; 2],
     /// Whether it stays for good (B1).
     pub is_lasting: bool,
 }
@@ -53,7 +56,7 @@ pub(super) fn find(pc: usize) -> Option<Option<Found>> {
         return Some(None);
     };
     Some(Some(Found {
-        base: answer.start,
+        bases: [answer.start, moved(answer.entry)],
         is_lasting: is_from_the_start(find, answer.entry),
     }))
 }
@@ -80,6 +83,12 @@ fn ask(find: Find, pc: usize) -> Option<Answer> {
     // SAFETY: the function looks `pc` up, and writes the answer, whose layout is fixed.
     let failed = unsafe { find(ptr::without_provenance_mut(pc), &raw mut answer) } != 0;
     (!failed).then_some(answer)
+}
+
+/// How far the module with the loader's entry `entry` was moved: its first word.
+fn moved(entry: usize) -> usize {
+    // SAFETY: the loader has just named the entry, whose module has code that is running: it stays meanwhile.
+    unsafe { image::load(entry) }
 }
 
 /// Whether the loader's entry `entry` belongs to what the program started with.

@@ -103,17 +103,18 @@ pub(super) fn remembered(pc: usize) -> Option<(Name, Module)> {
 /// Looks for the module that has code at `pc` in the process, and remembers it if there is a slot.
 #[cold]
 pub(super) fn find(pc: usize) -> Option<(Option<Name>, Module)> {
-    let (base, is_lasting) = match loader::find(pc) {
+    let at = |base: usize| {
+        Module::at(base, &mut Tables::fleeting()).filter(|module| module.has_code_at(pc))
+    };
+    let (told, is_lasting) = match loader::find(pc) {
         Some(found) => {
             let found = found?;
-            (found.base, found.is_lasting)
+            (found.bases.into_iter().find_map(at), found.is_lasting)
         }
-        None => (maps::find(pc)?, false),
+        None => (None, false),
     };
-    let module = Module::at(base, &mut Tables::fleeting())?;
-    if !module.has_code_at(pc) {
-        return None;
-    }
+    // Also where the loader's answer leads to no header: a program with holes that is not moved.
+    let module = told.or_else(|| at(maps::find(pc)?))?;
     let name = remember(&module, is_lasting || is_part_of_us(&module));
     Some((name, module))
 }
