@@ -5,6 +5,7 @@
 //! | stacks of the depot, of orphans, of empty magazines | here | the library's file |
 //! | fork gate, errand of the purge thread | here | the library's files |
 //! | mutex and futex | `lock` | the library's file |
+//! | claim of an explicit cache | `lock` | the library's file |
 //! | parking a cache and the way back, end and adoption, binding to an arena that ends | `hand_over` | a twin |
 //! | page map, run cache, boot, counters | `publication` | a twin |
 //!

@@ -46,6 +46,24 @@ fn figures_agree_with_the_books_of_a_program_without_caches() {
 }
 
 #[test]
+fn figures_of_each_arena_agree_with_the_books_of_a_program() {
+    let flags = ["-pthread", "-fno-builtin"];
+    let Some(program) = compiler::c("process/arena_books.c", "arena_books", &flags) else {
+        return;
+    };
+    for case in ["direct", "mixed"] {
+        let outcome = Run::new(&program)
+            .arg(case)
+            .preload(artifacts::library())
+            .env("MALLOC_CONF", "narenas:3,background_thread:false")
+            .run()
+            .expect_success();
+        assert_eq!(outcome.stdout, "done\n", "{case}: {outcome}");
+        assert_eq!(outcome.stderr, "", "{case}: {outcome}");
+    }
+}
+
+#[test]
 fn a_program_defragments_by_what_it_is_told_of_slabs() {
     let Some(program) = compiler::c("process/defragment.c", "defragment", &[]) else {
         return;

@@ -195,7 +195,7 @@ fn missed(ask: Ask) -> *mut u8 {
 /// An object of an extent's size.
 #[inline(never)]
 fn alloc_extent(size: usize) -> *mut u8 {
-    if let Some(cache) = thread::live_unsampled() {
+    if let Some(cache) = thread::live_unwatched() {
         let pages = Pages::holding(size.min(MAX_SIZE));
         if let Some(object) = large::alloc_idle(pages, cache.arena()) {
             cache.note_large_alloc(pages.bytes());

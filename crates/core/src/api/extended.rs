@@ -8,20 +8,23 @@
 //! ```
 //! An arena that there is not gives null.
 
-use super::alloc::{alloc_aligned, alloc_zeroed_aligned, get_hardened, refuse};
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, get_hardened, looked_up, refuse};
+use super::block;
 use super::flags::Flags;
 use super::free::{dealloc, dealloc_sized, is_size_of};
 use super::query::{request_size, usable_size};
 use super::resize::{self, realloc};
 use super::sampling;
 use super::slow;
+use crate::arena::explicit::Owner;
 use crate::arena::hardened::{self, Ask, Door, Told};
 use crate::arena::manual;
 use crate::arena::misuse::Misuse;
-use crate::arena::{ArenaIndex, automatic, large};
+use crate::arena::{self, ArenaIndex, automatic, large};
 use crate::control::{limit, modes};
 use crate::extent::{Purpose, page_map};
-use crate::size::{PAGE, Pages, SizeClass, class_of};
+use crate::size::{LOOKUP, LOOKUP_MAX, PAGE, Pages, SizeClass, class_of};
+use crate::thread::cache::counting::Totals;
 use crate::thread::explicit::{self, Source};
 use crate::thread::{self, CacheRef, Inside, cache};
 
@@ -55,6 +58,9 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
             alloc_aligned(size, flags.align)
         };
     }
+    if let Some(object) = alloc_cached(size, flags) {
+        return object;
+    }
     let Some(bytes) = request_size(size, flags.align) else {
         return refuse(size);
     };
@@ -79,6 +85,49 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
             }
             None => modes::refuse(bytes),
         }
+    })
+}
+
+/// An object out of an explicit cache, where one is at hand: without a passage, as nothing is asked of the thread that makes
+/// every operation go slow. `None`: some other way.
+#[inline]
+fn alloc_cached(size: usize, flags: Flags) -> Option<*mut u8> {
+    let id = flags.cache? as usize;
+    if size > LOOKUP_MAX || flags.align > LOOKUP_MAX {
+        return None;
+    }
+    let rounded = looked_up(size, flags.align);
+    let own = thread::live_unwatched()?;
+    let owner = match flags.arena {
+        Some(index) if index as usize >= automatic() => Owner::manual(index as usize),
+        _ => Owner::AUTOMATIC,
+    };
+    let class = SizeClass::from_byte(*LOOKUP.get((rounded + 7) >> 3)?)?;
+    let object = arena::explicit::try_pop(id, owner, class)?;
+    own.note(class, Totals::POPPED);
+    if flags.zero {
+        // SAFETY: an object of that class, ours alone.
+        unsafe { block::clear(object, class.size()) };
+    }
+    Some(object)
+}
+
+/// Frees the object at `ptr` into an explicit cache, as [`alloc_cached`] allocates. `false`: some other way.
+#[inline]
+fn dealloc_cached(ptr: *mut u8, id: usize) -> bool {
+    let Some(own) = thread::live_unwatched() else {
+        return false;
+    };
+    let known = match page_map::class_byte_below(ptr).and_then(SizeClass::from_byte) {
+        Some(class) => Some((class, Owner::AUTOMATIC)),
+        None => manual::small_at(ptr).map(|(class, arena)| (class, Owner::manual(arena))),
+    };
+    known.is_some_and(|(class, owner)| {
+        let pushed = arena::explicit::try_push(id, owner, class, ptr);
+        if pushed {
+            own.note(class, Totals::PUSHED);
+        }
+        pushed
     })
 }
 
@@ -141,7 +190,8 @@ fn take_past(bytes: usize, flags: Flags, arena: ArenaIndex) -> Option<*mut u8> {
         Some(class) => (cache::alloc_uncached(class, arena)?, false),
         None => {
             let purpose = Purpose::of_request(flags.zero);
-            let fresh = large::alloc_fresh(Pages(bytes / PAGE), flags.align.max(PAGE), purpose)?;
+            let fresh =
+                large::alloc_fresh(Pages(bytes / PAGE), flags.align.max(PAGE), arena, purpose)?;
             (fresh.addr.as_ptr(), fresh.zeroed)
         }
     };
@@ -161,7 +211,11 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
         // SAFETY: the caller's promise.
         return unsafe { dealloc(ptr) };
     }
-    if ptr.is_null() {
+    if ptr.is_null()
+        || flags
+            .cache
+            .is_some_and(|id| dealloc_cached(ptr, id as usize))
+    {
         return;
     }
     let result = slow::enter(|own| {

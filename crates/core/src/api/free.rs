@@ -10,11 +10,11 @@ use super::slow;
 use crate::arena::hardened::{self, Door, Size, Told};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
-use crate::arena::{ArenaIndex, large, manual, sampled};
+use crate::arena::{large, manual, sampled};
 use crate::control::modes;
 use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
-use crate::thread::{self, CacheRef, Inside, cache};
+use crate::thread::{self, CacheRef, Inside, cache, events};
 
 /// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
 /// message, unless the program has asked to be called then.
@@ -169,7 +169,7 @@ fn dealloc_missed(ptr: *mut u8, byte: u8) {
     match thread::live() {
         Some(cache) if cache.push_after_look(class, ptr) => {
             // A thread that pops and pushes by turns has no other slow entry.
-            if cache.is_heard() {
+            if events::is_watched() {
                 tick();
             }
         }
@@ -186,8 +186,8 @@ fn dealloc_missed(ptr: *mut u8, byte: u8) {
 fn dealloc_binless(ptr: *mut u8) {
     thread::decline(0);
     match thread::live() {
-        Some(cache) => dealloc_large(cache, ptr),
-        None => dealloc_entered(ptr),
+        Some(cache) if !events::is_watched() => dealloc_large(cache, ptr),
+        _ => dealloc_entered(ptr),
     }
 }
 
@@ -278,9 +278,11 @@ fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse
         }
         None => {
             let bytes = large::inspect(ptr);
-            let arena = cache.map_or(ArenaIndex::FIRST, CacheRef::arena);
             manual::dealloc(ptr, Inside(cache))
-                .unwrap_or_else(|| large::dealloc(ptr, arena))
+                .unwrap_or_else(|| match cache {
+                    Some(cache) => large::dealloc(ptr, cache.arena()),
+                    None => large::dealloc_home(ptr),
+                })
                 .map(|()| thread::note_dealloc(cache, bytes.unwrap_or(0)))
         }
     }

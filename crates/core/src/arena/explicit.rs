@@ -1,7 +1,7 @@
 //! Explicit caches: made by name, `tcache.create`, and used by whoever names them, `MALLOCX_TCACHE(i)`.
 //!
 //! ```text
-//! id ──> cache: a lock | whose objects | a magazine for each class, a starter first
+//! id ──> cache: a claim | whose objects | a bin for each class: a magazine, a starter first, and how full it is
 //! ```
 //! P1  A cache holds objects of one arena made by request, or of automatic ones; whose, the first that it keeps decides,
 //!     until it is empty again. A call about another's objects passes it by: an arena's objects come from that arena.
@@ -9,14 +9,24 @@
 //! P3  Objects in a cache are taken, as far as their slabs know.
 //! P4  The last id that became free is the first to be used again.
 //! P5  A cache takes nothing any more from the instant that its end begins; its id is free once its objects are gone.
+//! P6  By jemalloc's contract a cache is used by one thread at a time. So whoever wants it claims it by one exchange, and
+//!     [`try_pop`] and [`try_push`] go some other way where it is another's; threads that use one together are safe
+//!     nevertheless.
+//! P7  A pop and a push change what the cache holds by one store, its count: whole at every instant, they need no passage.
+//! P8  What an arena is to know of its objects in caches, and of those that caches served, [`tell_all`] brings to its books;
+//!     so does whatever makes a cache another owner's.
 //! A cache has no upkeep: what it may hold is bounded, and it goes when its user says so.
-//! Locks: ids, rank 0; a cache, rank 1. None is held while objects come from or go to an arena.
+//! Locks: ids, rank 0; a claim, rank 1. None is held while objects come from or go to an arena.
 
 use super::magazine::{Magazine, STARTER, full_room};
-use crate::meta::{self, MetaRef};
+use super::manual::{self, ArenaRef};
+use crate::meta;
 use crate::size::{CACHED_CLASSES, SizeClass, magazine_capacity};
 use crate::sync::Mutex;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crate::sync::claim::Claim;
+use core::cell::UnsafeCell;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, compiler_fence};
 
 /// Caches there may be at a time: ids that fit the flags.
 pub(crate) const CACHES_MAX: usize = 4094;
@@ -40,22 +50,98 @@ impl Owner {
     pub(crate) fn is_automatic(self) -> bool {
         self == Self::AUTOMATIC
     }
+
+    /// The arena made by request, if it is one and alive.
+    pub(crate) fn arena(self) -> Option<ArenaRef> {
+        match self {
+            Self::AUTOMATIC => None,
+            Self(index) => manual::get(index as usize),
+        }
+    }
+}
+
+/// Objects of one class: the last `count` of a magazine that ends at `end`.
+#[derive(Clone, Copy)]
+struct Bin {
+    end: *mut *mut u8,
+    /// Number of the magazine; 0: none yet.
+    magazine: u32,
+    count: u16,
+    /// Objects that it may hold.
+    room: u16,
+}
+
+impl Bin {
+    const EMPTY: Self = Self {
+        end: ptr::null_mut(),
+        magazine: 0,
+        count: 0,
+        room: 0,
+    };
+
+    /// Of a magazine, for at most `capacity` objects.
+    fn of(magazine: Magazine, capacity: usize) -> Self {
+        let (end, count, room) = magazine.shape();
+        Self {
+            end,
+            magazine: magazine.into_number(),
+            count: count as u16,
+            room: room.min(capacity) as u16,
+        }
+    }
+
+    /// The magazine, with its objects; the bin has none from now on.
+    fn take(&mut self) -> Option<Magazine> {
+        let bin = core::mem::replace(self, Self::EMPTY);
+        // SAFETY: put here by `of`, and nobody else's.
+        let mut magazine = unsafe { Magazine::from_number(bin.magazine) }?;
+        magazine.set_count(bin.count.into());
+        Some(magazine)
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<*mut u8> {
+        let less = self.count.checked_sub(1)?;
+        // SAFETY: the last `count` slots before the end are filled.
+        let object = unsafe { *self.end.sub(self.count.into()) };
+        self.count = less;
+        Some(object)
+    }
+
+    /// `false`: there is no room.
+    #[inline(always)]
+    fn push(&mut self, object: *mut u8) -> bool {
+        let more = self.count + 1;
+        if more > self.room {
+            return false;
+        }
+        // SAFETY: the magazine has `room` slots before its end.
+        unsafe { *self.end.sub(more.into()) = object };
+        // The slot first (P7).
+        compiler_fence(Ordering::Release);
+        self.count = more;
+        true
+    }
 }
 
 struct Inner {
     alive: bool,
     owner: Owner,
-    /// Objects in all magazines.
-    held: usize,
-    /// Numbers of magazines; 0: none yet.
-    magazines: [u32; CACHED_CLASSES],
+    bins: [Bin; CACHED_CLASSES],
+    /// Objects served, by class, that the owner was not told of (P8), and those that it was told that the cache holds.
+    served: [u64; CACHED_CLASSES],
+    told: [u64; CACHED_CLASSES],
 }
 
 #[repr(C, align(64))]
 struct Cache {
+    claim: Claim,
     next_free: AtomicU32,
-    inner: Mutex<Inner, 1>,
+    inner: UnsafeCell<Inner>,
 }
+
+// SAFETY: what is no atomic is the claim's holder's alone.
+unsafe impl Sync for Cache {}
 
 struct Ids {
     /// One more than the id that is used next, of those that became free.
@@ -63,17 +149,53 @@ struct Ids {
 }
 
 static IDS: Mutex<Ids, 0> = Mutex::new(Ids { free: 0 });
-static RECORDS: [AtomicU32; CACHES_MAX] = [const { AtomicU32::new(0) }; CACHES_MAX];
+static CACHES: [AtomicPtr<Cache>; CACHES_MAX] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; CACHES_MAX];
 /// Ids that ever were used.
 static END: AtomicUsize = AtomicUsize::new(0);
 
 /// The cache with that id, alive or not: its record stays.
+#[inline(always)]
 fn get(id: usize) -> Option<&'static Cache> {
     // Acquire: pairs with the Release in `create`.
-    let number = RECORDS.get(id)?.load(Ordering::Acquire);
-    let cache = MetaRef::from_number(number)?.resolve::<Cache>();
-    // SAFETY: records of caches stay for good; what changes is atomic or behind the lock.
+    let cache = NonNull::new(CACHES.get(id)?.load(Ordering::Acquire))?;
+    // SAFETY: records of caches stay for good; what changes is atomic or behind the claim.
     Some(unsafe { cache.as_ref() })
+}
+
+fn all() -> impl Iterator<Item = &'static Cache> {
+    (0..END.load(Ordering::Relaxed)).filter_map(get)
+}
+
+impl Cache {
+    /// Works on what is in it. Called inside a passage.
+    fn with<R>(&self, work: impl FnOnce(&mut Inner) -> R) -> R {
+        self.claim.take();
+        // SAFETY: the claim is held until the end of the call.
+        unsafe { self.work(work) }
+    }
+
+    /// As [`Cache::with`], if nobody is at work on it; such work needs no passage (P7).
+    #[inline(always)]
+    fn try_with<R>(&self, work: impl FnOnce(&mut Inner) -> Option<R>) -> Option<R> {
+        if !self.claim.try_take() {
+            return None;
+        }
+        // SAFETY: as in `with`.
+        unsafe { self.work(work) }
+    }
+
+    /// Works on what is in it, and gives the claim back.
+    ///
+    /// # Safety
+    /// The caller holds the claim.
+    #[inline(always)]
+    unsafe fn work<R>(&self, work: impl FnOnce(&mut Inner) -> R) -> R {
+        // SAFETY: the caller's promise: nobody else looks at it (C1).
+        let result = work(unsafe { &mut *self.inner.get() });
+        self.claim.give_back();
+        result
+    }
 }
 
 /// Makes a cache; its id. `None`: there are as many as there may be, or memory is out.
@@ -82,108 +204,117 @@ pub(crate) fn create() -> Option<usize> {
     if let Some(id) = (ids.free as usize).checked_sub(1) {
         let cache = get(id)?;
         ids.free = cache.next_free.load(Ordering::Relaxed);
-        cache.inner.lock().alive = true;
+        cache.with(|inner| inner.alive = true);
         return Some(id);
     }
     let id = END.load(Ordering::Relaxed);
-    let slot = RECORDS.get(id)?;
+    let slot = CACHES.get(id)?;
     let record = meta::allocate(meta::units_of::<Cache>())?;
+    let cache: NonNull<Cache> = record.resolve();
     // SAFETY: a record of that many units, ours alone.
     unsafe {
-        record.resolve::<Cache>().write(Cache {
+        cache.write(Cache {
+            claim: Claim::new(),
             next_free: AtomicU32::new(0),
-            inner: Mutex::new(Inner {
+            inner: UnsafeCell::new(Inner {
                 alive: true,
                 owner: Owner::AUTOMATIC,
-                held: 0,
-                magazines: [0; CACHED_CLASSES],
+                bins: [Bin::EMPTY; CACHED_CLASSES],
+                served: [0; CACHED_CLASSES],
+                told: [0; CACHED_CLASSES],
             }),
         });
     }
     // Release: pairs with the Acquire in `get`.
-    slot.store(record.number(), Ordering::Release);
+    slot.store(cache.as_ptr(), Ordering::Release);
     END.store(id + 1, Ordering::Relaxed);
     Some(id)
 }
 
 impl Inner {
-    /// Works on the magazine of a class, and keeps the books.
-    fn with<R>(&mut self, class: usize, work: impl FnOnce(&mut Magazine) -> R) -> Option<R> {
-        let number = *self.magazines.get(class)?;
-        // SAFETY: kept here by `put_magazine`; the lock is held, and it is put back.
-        let mut magazine = unsafe { Magazine::from_number(number) }?;
-        let before = magazine.count();
-        let result = work(&mut magazine);
-        self.held = self.held + magazine.count() - before;
-        self.magazines[class] = magazine.into_number();
-        Some(result)
+    fn is_empty(&self) -> bool {
+        self.bins.iter().all(|bin| bin.count == 0)
     }
 
-    fn pop(&mut self, class: usize) -> Option<*mut u8> {
-        self.with(class, |magazine| {
-            let object = *magazine.objects().first()?;
-            magazine.set_count(magazine.count() - 1);
-            Some(object)
-        })?
-    }
-
-    /// `false`: there is no room.
-    fn push(&mut self, class: SizeClass, object: *mut u8) -> bool {
+    #[inline(always)]
+    fn pop(&mut self, owner: Owner, class: SizeClass) -> Option<*mut u8> {
         let index = class.index();
-        let capacity = magazine_capacity(index);
-        let pushed = self.with(index, |magazine| {
-            let count = magazine.count();
-            let room = count < capacity.min(magazine.room());
-            if room {
-                magazine.set_count(count + 1);
-                magazine.objects()[0] = object;
-            }
-            room
-        });
-        match pushed {
-            Some(true) => true,
-            Some(false) => self.enlarge(index, capacity) && self.push(class, object),
-            None => self.begin(index) && self.push(class, object),
+        if self.owner != owner {
+            return None;
         }
+        let object = self.bins.get_mut(index)?.pop()?;
+        self.served[index] += 1;
+        Some(object)
     }
 
-    /// Gives a class its first magazine. `false`: out of memory.
-    fn begin(&mut self, class: usize) -> bool {
-        let magazine = Magazine::empty(STARTER).map_or(0, Magazine::into_number);
-        if let Some(slot) = self.magazines.get_mut(class) {
-            *slot = magazine;
-        }
-        magazine != 0
+    /// `false`: there is no room, or it is another owner's, or ends.
+    #[inline(always)]
+    fn push(&mut self, owner: Owner, class: SizeClass, object: *mut u8) -> bool {
+        let bin = self.bins.get_mut(class.index());
+        self.alive && self.owner == owner && bin.is_some_and(|bin| bin.push(object))
     }
 
-    /// Gives a class a magazine that has room for all it may hold. `false`: it has, or out of memory.
-    fn enlarge(&mut self, class: usize, capacity: usize) -> bool {
-        let larger = |magazine: &mut Magazine| {
-            if capacity <= magazine.room() {
-                return false;
-            }
-            let Some(mut more) = Magazine::empty(full_room(capacity)) else {
-                return false;
-            };
-            more.set_count(magazine.count());
-            more.objects().copy_from_slice(magazine.objects());
-            let mut less = core::mem::replace(magazine, more);
+    /// Has it hold `owner`'s objects, if it holds none of another's. `false`: it does.
+    fn become_of(&mut self, owner: Owner) -> bool {
+        if self.owner != owner && self.is_empty() {
+            self.tell(self.owner.arena());
+            self.owner = owner;
+        }
+        self.owner == owner
+    }
+
+    /// Gives a class a magazine, or a larger one. `false`: it has the largest, or out of memory.
+    fn enlarge(&mut self, class: usize) -> bool {
+        let Some(bin) = self.bins.get_mut(class) else {
+            return false;
+        };
+        let capacity = magazine_capacity(class);
+        let room = match bin.magazine {
+            0 => STARTER,
+            _ if capacity <= usize::from(bin.room) => return false,
+            _ => full_room(capacity),
+        };
+        let Some(mut more) = Magazine::empty(room) else {
+            return false;
+        };
+        if let Some(mut less) = bin.take() {
+            more.set_count(less.count());
+            more.objects().copy_from_slice(less.objects());
             less.set_count(0);
             less.recycle();
-            true
+        }
+        *bin = Bin::of(more, capacity);
+        true
+    }
+
+    /// Brings what the owner, if it is an arena made by request, is to know to its books (P8).
+    fn tell(&mut self, owner: Option<ArenaRef>) {
+        let served = core::mem::replace(&mut self.served, [0; CACHED_CLASSES]);
+        let Some(arena) = owner else {
+            return;
         };
-        self.with(class, larger) == Some(true)
+        let held = self.bins.map(|bin| bin.count.into());
+        let before = core::mem::replace(&mut self.told, held);
+        arena.note_cached(&served, &before, &held);
+    }
+
+    /// Takes everything out.
+    fn empty(&mut self, owner: Option<ArenaRef>) -> [Bin; CACHED_CLASSES] {
+        let bins = core::mem::replace(&mut self.bins, [Bin::EMPTY; CACHED_CLASSES]);
+        self.tell(owner);
+        bins
     }
 }
 
 /// An object of `class`, which is cached, of `owner`'s. `None`: there is none, or no such cache.
 pub(crate) fn pop(id: usize, owner: Owner, class: SizeClass) -> Option<*mut u8> {
-    let cache = get(id)?;
-    let mut inner = cache.inner.lock();
-    if inner.owner != owner {
-        return None;
-    }
-    inner.pop(class.index())
+    get(id)?.with(|inner| inner.pop(owner, class))
+}
+
+/// As [`pop`], outside any passage; `None` also where another thread is at work on the cache.
+#[inline(always)]
+pub(crate) fn try_pop(id: usize, owner: Owner, class: SizeClass) -> Option<*mut u8> {
+    get(id)?.try_with(|inner| inner.pop(owner, class))
 }
 
 /// What became of an object that was offered to a cache.
@@ -200,17 +331,49 @@ pub(crate) fn push(id: usize, owner: Owner, class: SizeClass, object: *mut u8) -
     let Some(cache) = get(id) else {
         return Offer::Refused;
     };
-    let mut inner = cache.inner.lock();
-    if inner.held == 0 {
-        inner.owner = owner;
-    }
-    if !inner.alive || inner.owner != owner {
-        Offer::Refused
-    } else if inner.push(class, object) {
-        Offer::Taken
-    } else {
-        Offer::Full
-    }
+    cache.with(|inner| {
+        if !inner.alive || !inner.become_of(owner) {
+            return Offer::Refused;
+        }
+        loop {
+            if inner.push(owner, class, object) {
+                return Offer::Taken;
+            }
+            if !inner.enlarge(class.index()) {
+                return Offer::Full;
+            }
+        }
+    })
+}
+
+/// As [`push`], outside any passage. `false`: the object is the caller's still; [`push`] may take it.
+#[inline(always)]
+pub(crate) fn try_push(id: usize, owner: Owner, class: SizeClass, object: *mut u8) -> bool {
+    let pushed = get(id)
+        .and_then(|cache| cache.try_with(|inner| inner.push(owner, class, object).then_some(())));
+    pushed.is_some()
+}
+
+/// Keeps `objects` of `class` that came from `owner` along with one that was asked for, which is counted here; how many it
+/// took, from the end on. `None`: it holds another's, or there is no such cache; nothing was counted.
+pub(crate) fn keep(
+    id: usize,
+    owner: Owner,
+    class: SizeClass,
+    objects: &[*mut u8],
+) -> Option<usize> {
+    get(id)?.with(|inner| {
+        if !inner.alive || !inner.become_of(owner) {
+            return None;
+        }
+        let is_kept = |&&object: &&*mut u8| {
+            inner.push(owner, class, object)
+                || inner.enlarge(class.index()) && inner.push(owner, class, object)
+        };
+        let kept = objects.iter().rev().take_while(is_kept).count();
+        inner.served[class.index() % CACHED_CLASSES] += 1;
+        Some(kept)
+    })
 }
 
 /// Takes the older half of the objects of a class out, as many as there is room for; how many.
@@ -218,20 +381,25 @@ pub(crate) fn take_half(id: usize, owner: Owner, class: SizeClass, out: &mut [*m
     let Some(cache) = get(id) else {
         return 0;
     };
-    let mut inner = cache.inner.lock();
-    if inner.owner != owner {
-        return 0;
-    }
-    let taken = inner.with(class.index(), |magazine| {
+    cache.with(|inner| {
+        let Some(bin) = inner.bins.get_mut(class.index()) else {
+            return 0;
+        };
+        if inner.owner != owner {
+            return 0;
+        }
+        let Some(mut magazine) = bin.take() else {
+            return 0;
+        };
         let objects = magazine.objects();
         let half = objects.len().div_ceil(2).min(out.len());
         let kept = objects.len() - half;
         out[..half].copy_from_slice(&objects[kept..]);
         objects.copy_within(..kept, half);
         magazine.set_count(kept);
+        *bin = Bin::of(magazine, magazine_capacity(class.index()));
         half
-    });
-    taken.unwrap_or(0)
+    })
 }
 
 /// Takes everything out of a cache, for good where it `ends`: gives each class's objects to `each`, with their owner.
@@ -244,26 +412,27 @@ pub(crate) fn flush(
     let Some(cache) = get(id) else {
         return false;
     };
-    let (magazines, owner) = {
-        let mut inner = cache.inner.lock();
-        if !inner.alive {
-            return false;
-        }
-        inner.alive = !ends;
-        inner.held = 0;
-        let magazines = core::mem::replace(&mut inner.magazines, [0; CACHED_CLASSES]);
-        (magazines, inner.owner)
-    };
-    for (index, number) in magazines.into_iter().enumerate() {
-        // SAFETY: it was the cache's until now.
-        let magazine = unsafe { Magazine::from_number(number) };
-        if let (Some(mut magazine), Some(class)) = (magazine, SizeClass::new(index)) {
-            each(class, owner, magazine.objects());
+    let emptied = cache.with(|inner| {
+        inner.alive.then(|| {
+            inner.alive = !ends;
+            (inner.owner, inner.empty(inner.owner.arena()))
+        })
+    });
+    emptied.is_some_and(|(owner, bins)| {
+        give_all(bins, |class, objects| each(class, owner, objects));
+        true
+    })
+}
+
+/// Gives the objects of each class to `each`, and the magazines back.
+fn give_all(bins: [Bin; CACHED_CLASSES], mut each: impl FnMut(SizeClass, &mut [*mut u8])) {
+    for (index, mut bin) in bins.into_iter().enumerate() {
+        if let (Some(mut magazine), Some(class)) = (bin.take(), SizeClass::new(index)) {
+            each(class, magazine.objects());
             magazine.set_count(0);
             magazine.recycle();
         }
     }
-    true
 }
 
 /// Gives the id of a cache back that has just ended.
@@ -276,108 +445,38 @@ pub(crate) fn give(id: usize) {
 }
 
 /// Forgets what all caches hold of an arena that discards its objects (P2).
-pub(crate) fn forget(owner: Owner) {
-    for id in 0..END.load(Ordering::Relaxed) {
-        let is_its = get(id).is_some_and(|cache| {
-            let inner = cache.inner.lock();
-            inner.owner == owner && inner.held > 0
-        });
-        if is_its {
-            flush(id, false, &mut |_, _, _| {});
+pub(crate) fn forget(arena: ArenaRef) {
+    let owner = Owner::manual(arena.index());
+    for cache in all() {
+        let emptied = cache.with(|inner| (inner.owner == owner).then(|| inner.empty(Some(arena))));
+        if let Some(bins) = emptied {
+            give_all(bins, |_, _| {});
         }
+    }
+}
+
+/// Brings what arenas made by request are to know of all caches to their books (P8).
+pub(crate) fn tell_all() {
+    for cache in all() {
+        cache.with(|inner| inner.tell(inner.owner.arena()));
+    }
+}
+
+/// In a forked child: nobody is at work on any (C3).
+pub(crate) fn forget_claims() {
+    for cache in all() {
+        cache.claim.give_back();
     }
 }
 
 /// Objects of `class` in all caches that hold those of automatic arenas.
 pub(crate) fn held(class: usize) -> usize {
-    let of = |id| {
-        let mut inner = get(id)?.inner.lock();
-        if !inner.owner.is_automatic() {
-            return None;
-        }
-        inner.with(class, |magazine| magazine.count())
+    let of = |inner: &mut Inner| match inner.bins.get(class) {
+        Some(bin) if inner.owner.is_automatic() => bin.count.into(),
+        _ => 0,
     };
-    (0..END.load(Ordering::Relaxed)).filter_map(of).sum()
+    all().map(|cache| cache.with(of)).sum()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::vec::Vec;
-
-    fn object(number: usize) -> *mut u8 {
-        core::ptr::without_provenance_mut(number * 16)
-    }
-
-    #[test]
-    fn random_use_agrees_with_stacks() {
-        let id = create().unwrap();
-        let owner = Owner::manual(900);
-        let classes = [0, 5, 30, CACHED_CLASSES - 1].map(|index| SizeClass::new(index).unwrap());
-        let mut twin: [Vec<*mut u8>; 4] = Default::default();
-        let (mut seed, mut next) = (7u64, 1);
-        for _ in 0..30_000 {
-            seed = seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            let at = (seed >> 33) as usize % 4;
-            let (class, stack) = (classes[at], &mut twin[at]);
-            match (seed >> 40) % 100 {
-                0 => {
-                    let mut all = Vec::new();
-                    assert!(flush(id, false, &mut |class, whose, objects| {
-                        assert_eq!(whose, owner);
-                        all.extend(objects.iter().map(|&ptr| (class.index(), ptr)));
-                    }));
-                    all.sort_unstable();
-                    let mut expected = Vec::new();
-                    for (class, stack) in classes.iter().zip(&mut twin) {
-                        expected.extend(stack.drain(..).map(|ptr| (class.index(), ptr)));
-                    }
-                    expected.sort_unstable();
-                    assert_eq!(all, expected);
-                }
-                1..45 => assert_eq!(pop(id, owner, class), stack.pop()),
-                _ => match push(id, owner, class, object(next)) {
-                    Offer::Taken => {
-                        stack.push(object(next));
-                        next += 1;
-                        assert!(stack.len() <= magazine_capacity(class.index()));
-                    }
-                    Offer::Full => {
-                        assert_eq!(stack.len(), magazine_capacity(class.index()));
-                        let mut out = [core::ptr::null_mut(); 128];
-                        let taken = take_half(id, owner, class, &mut out);
-                        let oldest: Vec<_> = stack.drain(..taken).rev().collect();
-                        assert!(taken > 0 && out[..taken] == oldest);
-                    }
-                    Offer::Refused => panic!("it is this owner's"),
-                },
-            }
-            // P1: while it holds anything, others are sent away.
-            let held = twin.iter().map(Vec::len).sum::<usize>();
-            if held > 0 {
-                let other = push(id, Owner::AUTOMATIC, class, object(1));
-                assert!(matches!(other, Offer::Refused));
-                assert!(pop(id, Owner::AUTOMATIC, class).is_none());
-            }
-        }
-        // P2
-        forget(owner);
-        assert!(classes.iter().all(|&class| pop(id, owner, class).is_none()));
-        // P5: what comes while it ends goes elsewhere.
-        let offer = || push(id, owner, classes[0], object(1));
-        assert!(matches!(offer(), Offer::Taken));
-        let mut left = 0;
-        assert!(flush(id, true, &mut |_, _, objects| {
-            assert!(matches!(offer(), Offer::Refused));
-            left += objects.len();
-        }));
-        assert_eq!(left, 1);
-        assert!(!flush(id, true, &mut |_, _, _| {}) && matches!(offer(), Offer::Refused));
-        give(id);
-        assert_eq!(create(), Some(id), "P4");
-        assert!(flush(id, true, &mut |_, _, _| {}));
-        give(id);
-    }
-}
+mod tests;

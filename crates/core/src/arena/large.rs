@@ -1,7 +1,7 @@
 //! Large objects: an extent each.
 //!
 //! ```text
-//! record (64 bytes)   0 kind | 1 class | 4 sample | 8 base | 16 pages
+//! record (64 bytes)   0 kind | 1 class | 2 arena | 4 sample | 8 base | 16 pages
 //! ```
 //! Objects up to 1 MiB wait in the run cache, record and page-map entries and all, before they go to the page heap.
 //!
@@ -11,14 +11,16 @@
 //!     slots. Both together tell what the application has, by class.
 //! A4  A sampled object is one of another kind, and its page reads class 0: every free of it comes by [`detach`], which
 //!     makes it an ordinary one again.
+//! A5  An object is an arena's: of the thread that allocated it, or filled its cache with it. What waits in the run cache is
+//!     that arena's for whose threads it waits: a free by a thread of another arena hands it over.
 
-use super::ArenaIndex;
 use super::hardened;
 use super::manual;
 use super::misuse::Misuse;
 use super::record::{Kind, KindCell};
-use super::run_cache;
+use super::run_cache::{self, RunFigures};
 use super::sampled;
+use super::{ARENAS_MAX, ArenaIndex};
 use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef, UNIT};
 use crate::prof::Sample;
@@ -26,7 +28,7 @@ use crate::size::{
     CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, SizeClass, class_of, size_of_class,
 };
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// From here on a move by the system beats copying.
 pub(crate) const RELOCATE_MIN: usize = 256 << 10;
@@ -34,55 +36,98 @@ pub(crate) const RELOCATE_MIN: usize = 256 << 10;
 #[repr(C, align(64))]
 struct Large {
     kind: KindCell,
-    /// Position in [`BOOKS`].
+    /// Position in [`BOOKS`] within the arena's.
     class: u8,
+    /// Index of its arena (A5).
+    arena: AtomicU8,
     /// Number of the sample (A4).
     sample: AtomicU32,
     base: *mut u8,
     pages: usize,
 }
 
-/// What the page heap gave and got of a class (A3).
+/// What an arena got and gave of a class (A3).
 struct Books {
-    /// Objects that came of it, and that went, those that changed their class among both.
+    /// Objects that came of the page heap, and that went back to it or to another arena, those that changed their class
+    /// among both.
     came: AtomicU64,
     went: AtomicU64,
-    /// Bytes that are out of it.
+    /// Objects that were another arena's until they were freed (A5).
+    adopted: AtomicU64,
+    /// Bytes of all that came or was adopted, and did not go.
     bytes: AtomicUsize,
 }
 
 const LARGE_CLASSES: usize = CLASSES - SMALL_CLASSES;
 
-/// By class, from the first large one on.
-static BOOKS: [Books; LARGE_CLASSES] = [const {
-    Books {
-        came: AtomicU64::new(0),
-        went: AtomicU64::new(0),
-        bytes: AtomicUsize::new(0),
-    }
-}; LARGE_CLASSES];
+/// By arena and class, from the first large one on.
+static BOOKS: [[Books; LARGE_CLASSES]; ARENAS_MAX] = [const {
+    [const {
+        Books {
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
+            adopted: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }; LARGE_CLASSES]
+}; ARENAS_MAX];
+
+/// One past the highest arena that ever had any.
+static END: AtomicUsize = AtomicUsize::new(0);
+
+/// The arenas that ever had a large object.
+fn arenas() -> impl Iterator<Item = ArenaIndex> {
+    (0..END.load(Ordering::Relaxed)).map(ArenaIndex::new)
+}
+
+fn books(arena: ArenaIndex, class: u8) -> &'static Books {
+    &BOOKS[arena.index()][class as usize % LARGE_CLASSES]
+}
 
 /// Counts an object of `bytes` bytes that came from the page heap, at a position of [`BOOKS`].
-fn note_came(class: u8, bytes: usize) {
-    if let Some(books) = BOOKS.get(class as usize) {
-        books.came.fetch_add(1, Ordering::Relaxed);
-        books.bytes.fetch_add(bytes, Ordering::Relaxed);
+fn note_came(arena: ArenaIndex, class: u8, bytes: usize) {
+    let books = books(arena, class);
+    note_used(arena);
+    books.came.fetch_add(1, Ordering::Relaxed);
+    books.bytes.fetch_add(bytes, Ordering::Relaxed);
+}
+
+fn note_used(arena: ArenaIndex) {
+    if arena.index() >= END.load(Ordering::Relaxed) {
+        END.fetch_max(arena.index() + 1, Ordering::Relaxed);
     }
 }
 
-/// Counts one that went back to it.
-fn note_went(class: u8, bytes: usize) {
-    if let Some(books) = BOOKS.get(class as usize) {
-        // Release: pairs with the Acquire in `figures`: what went is seen to have come.
-        books.went.fetch_add(1, Ordering::Release);
-        books.bytes.fetch_sub(bytes, Ordering::Relaxed);
+/// Counts one that went.
+fn note_went(arena: ArenaIndex, class: u8, bytes: usize) {
+    let books = books(arena, class);
+    // Release: pairs with the Acquire in `figures_in`: what went is seen to have come.
+    books.went.fetch_add(1, Ordering::Release);
+    books.bytes.fetch_sub(bytes, Ordering::Relaxed);
+}
+
+impl Large {
+    fn arena(&self) -> ArenaIndex {
+        ArenaIndex::new(self.arena.load(Ordering::Relaxed).into())
+    }
+
+    /// Makes an object that is the caller's alone another arena's (A5).
+    #[cold]
+    fn hand_over(&self, arena: ArenaIndex) {
+        let bytes = Pages(self.pages).bytes();
+        let to = books(arena, self.class);
+        note_used(arena);
+        to.adopted.fetch_add(1, Ordering::Relaxed);
+        to.bytes.fetch_add(bytes, Ordering::Relaxed);
+        note_went(self.arena(), self.class, bytes);
+        self.arena.store(arena.index() as u8, Ordering::Relaxed);
     }
 }
 
 /// Position in [`BOOKS`] of the class that covers `bytes`.
 fn out_class(bytes: usize) -> u8 {
     let class = class_of(bytes).map_or(CLASSES - 1, |class| class.index());
-    class.saturating_sub(SMALL_CLASSES).min(BOOKS.len() - 1) as u8
+    class.saturating_sub(SMALL_CLASSES).min(LARGE_CLASSES - 1) as u8
 }
 
 /// A new large object.
@@ -119,7 +164,7 @@ pub(crate) fn alloc(
         }
         run_cache::note_miss(pages);
     }
-    alloc_fresh(pages, align, purpose)
+    alloc_fresh(pages, align, arena, purpose)
 }
 
 /// A large object of `pages` pages from the run cache, if one waits there. Needs no passage: at every instant of it
@@ -135,7 +180,12 @@ pub(crate) fn alloc_idle(pages: Pages, arena: ArenaIndex) -> Option<NonNull<u8>>
 
 /// A large object past the run cache; as [`alloc`].
 #[cold]
-pub(crate) fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Option<Fresh> {
+pub(crate) fn alloc_fresh(
+    pages: Pages,
+    align: usize,
+    arena: ArenaIndex,
+    purpose: Purpose,
+) -> Option<Fresh> {
     let record = meta::allocate(1)?;
     let Some(run) = HEAP.alloc(pages, align, purpose) else {
         // SAFETY: just allocated; nobody knows it.
@@ -149,13 +199,14 @@ pub(crate) fn alloc_fresh(pages: Pages, align: usize, purpose: Purpose) -> Optio
         object.as_ptr().write(Large {
             kind: KindCell::default(),
             class,
+            arena: AtomicU8::new(arena.index() as u8),
             sample: AtomicU32::new(0),
             base: run.addr.as_ptr(),
             pages: pages.0,
         });
         object.as_ref().kind.set(Kind::Large);
     }
-    note_came(class, pages.bytes());
+    note_came(arena, class, pages.bytes());
     page_map::set_record(run.addr.as_ptr(), Some(record));
     set_class_byte(run.addr, pages.bytes());
     Some(Fresh {
@@ -249,15 +300,28 @@ pub(crate) enum Offer {
     Refused,
 }
 
-/// Frees the large object at `ptr` into the run cache. Needs no passage, as [`alloc_idle`].
+/// Frees the large object at `ptr`, which is of that arena, into the run cache. Needs no passage, as [`alloc_idle`].
 #[inline]
 pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
+    offer::<false>(ptr, Some(arena))
+}
+
+/// Offers the large object at `ptr` to the run cache, to wait there for the threads of an arena, by default its own; another
+/// one only where it `CHANGES`.
+#[inline(always)]
+fn offer<const CHANGES: bool>(ptr: *mut u8, arena: Option<ArenaIndex>) -> Offer {
     let Some(record) = page_map::record(ptr) else {
         return Offer::Refused;
     };
     // SAFETY: the page map names records only; their kind says whether this is one of ours.
     let object = unsafe { large(record).as_ref() };
     if object.kind.get() != Kind::Large || object.base != ptr {
+        return Offer::Refused;
+    }
+    let own = object.arena();
+    let arena = arena.unwrap_or(own);
+    let changes = arena != own;
+    if changes && !CHANGES {
         return Offer::Refused;
     }
     let Some(room) = run_cache::reserve(Pages(object.pages), arena) else {
@@ -267,14 +331,26 @@ pub(crate) fn dealloc_idle(ptr: *mut u8, arena: ArenaIndex) -> Offer {
         room.cancel();
         return Offer::Refused;
     }
+    if changes {
+        object.hand_over(arena);
+    }
     HEAP.note_idle(room.waiting_bytes() / PAGE);
     let bytes = Pages(object.pages).bytes();
     Offer::Taken(bytes, room.put(record).map(Displaced))
 }
 
-/// Frees the large object at `ptr`. Called inside a passage.
+/// Frees the large object at `ptr`, to wait for the threads of `arena`. Called inside a passage.
 pub(crate) fn dealloc(ptr: *mut u8, arena: ArenaIndex) -> Result<(), Misuse> {
-    match dealloc_idle(ptr, arena) {
+    settle(offer::<true>(ptr, Some(arena)), ptr)
+}
+
+/// As [`dealloc`], to wait for the threads of the arena that it is of.
+pub(crate) fn dealloc_home(ptr: *mut u8) -> Result<(), Misuse> {
+    settle(offer::<true>(ptr, None), ptr)
+}
+
+fn settle(offer: Offer, ptr: *mut u8) -> Result<(), Misuse> {
+    match offer {
         Offer::Taken(_, Some(displaced)) => displaced.release(),
         Offer::Taken(_, None) => {}
         Offer::Refused => return dealloc_past(ptr),
@@ -306,7 +382,7 @@ fn release_as(record: MetaRef, bare: bool) {
     let object = unsafe { large(record).as_ref() };
     object.kind.set(Kind::Free);
     let (base, pages) = (object.base, Pages(object.pages));
-    note_went(object.class, pages.bytes());
+    note_went(object.arena(), object.class, pages.bytes());
     page_map::set_class_byte(base, 0);
     page_map::set_record(base, None);
     if let Some(addr) = NonNull::new(base) {
@@ -326,6 +402,11 @@ fn release_as(record: MetaRef, bare: bool) {
 /// Gives all idle objects of the run cache to the page heap.
 pub(crate) fn release_idle() {
     run_cache::drain(release);
+}
+
+/// What became of requests that the run cache may serve.
+pub(crate) fn run_figures() -> RunFigures {
+    run_cache::figures(arenas())
 }
 
 /// Gives all idle objects of the run cache to the page heap, and lets few wait from then on: memory is short.
@@ -366,22 +447,42 @@ impl LargeFigures {
     pub(crate) fn curlextents(&self) -> usize {
         self.nmalloc.saturating_sub(self.ndalloc) as usize
     }
+
+    /// Adds another arena's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.nmalloc += other.nmalloc;
+        self.ndalloc += other.ndalloc;
+        self.bytes += other.bytes;
+    }
 }
 
-/// The figures of the class with index `index`, which is a large one (A3).
-pub(crate) fn figures(index: usize) -> LargeFigures {
-    let Some(books) = BOOKS.get(index.wrapping_sub(SMALL_CLASSES)) else {
+/// The figures of the class with index `index`, which is a large one (A3), in an arena.
+pub(crate) fn figures_in(arena: ArenaIndex, index: usize) -> LargeFigures {
+    let class = index.wrapping_sub(SMALL_CLASSES);
+    if class >= LARGE_CLASSES {
         return LargeFigures::ZERO;
-    };
+    }
+    let books = books(arena, class as u8);
     let pages = size_of_class(index - 1) / PAGE + 1..=size_of_class(index) / PAGE;
     // Acquire: pairs with the Release in `note_went`.
     let went = books.went.load(Ordering::Acquire);
-    let runs = run_cache::figures_of(pages);
+    let adopted = books.adopted.load(Ordering::Relaxed);
+    let runs = run_cache::figures_of(arena, pages);
     LargeFigures {
         nmalloc: books.came.load(Ordering::Relaxed) + runs.hits,
-        ndalloc: went + runs.hits + runs.waiting,
+        // What was adopted was freed as another arena's.
+        ndalloc: (went + runs.hits + runs.waiting).saturating_sub(adopted),
         bytes: (books.bytes.load(Ordering::Relaxed)).saturating_sub(runs.waiting_bytes),
     }
+}
+
+/// The figures of the class with index `index`, which is a large one, in all arenas.
+pub(crate) fn figures(index: usize) -> LargeFigures {
+    let mut sum = LargeFigures::ZERO;
+    for arena in arenas() {
+        sum.add(&figures_in(arena, index));
+    }
+    sum
 }
 
 /// Bytes out of the class with index `index`, which is a large one.
@@ -389,13 +490,25 @@ pub(crate) fn out_bytes(index: usize) -> usize {
     figures(index).bytes
 }
 
+/// The arena of the large object at `ptr`, be it one that waits in the run cache. `None`: there is none.
+pub(crate) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
+    let record = page_map::record(ptr)?;
+    // SAFETY: the page map names records only; their kind says whether this is one of ours.
+    let object = unsafe { large(record).as_ref() };
+    let is_large = matches!(
+        object.kind.get(),
+        Kind::Large | Kind::SampledLarge | Kind::Idle
+    );
+    is_large.then(|| object.arena())
+}
+
 /// Bytes of the records of large objects.
 pub(crate) fn record_bytes() -> usize {
-    let records: u64 = BOOKS
-        .iter()
+    let records: u64 = (BOOKS.iter().take(arenas().count()).flatten())
         .map(|books| {
             let went = books.went.load(Ordering::Acquire);
-            books.came.load(Ordering::Relaxed).saturating_sub(went)
+            let had = books.came.load(Ordering::Relaxed) + books.adopted.load(Ordering::Relaxed);
+            had.saturating_sub(went)
         })
         .sum();
     records as usize * UNIT
@@ -423,8 +536,8 @@ pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize, purpose: Purpose) ->
         unsafe { HEAP.dealloc(ptr.add(new.bytes()), Pages(old.0 - new.0)) };
     }
     let class = out_class(new.bytes());
-    note_came(class, new.bytes());
-    note_went(object.class, old.bytes());
+    note_came(object.arena(), class, new.bytes());
+    note_went(object.arena(), object.class, old.bytes());
     object.class = class;
     set_class_byte(ptr, bytes);
     Some(zeroed)

@@ -97,9 +97,10 @@ pub(crate) fn assign() -> ArenaIndex {
 
 /// The arena that the memory at `ptr` belongs to, which need not be a live object. `None`: none of ours.
 ///
-/// Large objects have no arena but the first, which all pages are booked with.
+/// Idle pages, and those of a large object but its first, have no arena but the first one.
 pub(crate) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
     bin::arena_of(ptr)
         .or_else(|| sampled::arena_of(ptr))
+        .or_else(|| large::arena_of(ptr))
         .or_else(|| HEAP.owns(ptr).then_some(ArenaIndex::FIRST))
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! pages     1   2   3   ...   256
-//! shard 0   .   .   o         .        o: number of the record of an object that waits
-//! shard 1   .   .   .         o
+//! arena 0   .   .   o         .        o: number of the record of an object that waits
+//! arena 1   .   .   .         o
 //! ```
 //! A program that allocates and frees a buffer again and again gets the same one back by one exchange, without a
 //! lock, a search, or joining. At every instant of it an object is in a slot, or one thread's own.
@@ -11,11 +11,13 @@
 //! A slot is one word: the number of the record that waits there, and below it how often an object was taken from it
 //! since it was last emptied. So hits are counted by the exchange itself, and each exactly once.
 //!
+//! What waits for an arena's threads is booked with the arena (see `large`), and so are their hits.
+//!
 //! R1  What waits is bounded by what it earns: [`MOST`] times the hit rate, at least [`LEAST`].
 //!     While memory is short it is a part of that.
 //! R2  [`drain`] empties it, each second or so: far sooner than the count in a slot could overflow.
 
-use super::ArenaIndex;
+use super::{ARENAS_MAX, ArenaIndex};
 use crate::extent::pressure;
 use crate::meta::MetaRef;
 use crate::size::Pages;
@@ -26,8 +28,6 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 const SLOT_PAGES: usize = 256;
 /// Slots in all, indexed by pages.
 const SLOTS: usize = SLOT_PAGES + 1;
-/// Shards: spread by arena.
-const SHARDS: usize = 8;
 /// Bytes that may wait where every request is a hit, and whatever the hit rate.
 ///
 /// Buffers whose lengths are all different never hit; what waits is then of use to nobody and keeps its neighbours
@@ -38,6 +38,7 @@ const LEAST: usize = 512 << 10;
 /// Misses after which the hit rate is looked at.
 const MISSES: u32 = 32;
 
+/// What waits for the threads of an arena.
 #[repr(align(64))]
 struct Shard {
     slots: [AtomicU64; SLOTS],
@@ -61,11 +62,11 @@ const fn with(slot: u64, record: u32) -> u64 {
     (record as u64) << LG_HITS | hits(slot)
 }
 
-static SHARD: [Shard; SHARDS] = [const {
+static SHARD: [Shard; ARENAS_MAX] = [const {
     Shard {
         slots: [const { AtomicU64::new(0) }; SLOTS],
     }
-}; SHARDS];
+}; ARENAS_MAX];
 /// Bytes that wait, and that may.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -77,8 +78,9 @@ static HIT: AtomicU32 = AtomicU32::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static MISSED: AtomicU32 = AtomicU32::new(0);
 
-/// Hits that slots no longer hold, by pages.
-static PAST_HITS: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+/// Hits that slots no longer hold, by arena and pages.
+static PAST_HITS: [[AtomicU64; SLOTS]; ARENAS_MAX] =
+    [const { [const { AtomicU64::new(0) }; SLOTS] }; ARENAS_MAX];
 /// Requests that found nothing.
 static MISSES_EVER: AtomicU64 = AtomicU64::new(0);
 /// Objects that another one displaced, and those taken out by [`drain`].
@@ -87,7 +89,7 @@ static DRAINED: AtomicU64 = AtomicU64::new(0);
 
 #[inline]
 fn slot_of(pages: Pages, arena: ArenaIndex) -> Option<&'static AtomicU64> {
-    SHARD[arena.index() % SHARDS].slots.get(pages.0)
+    SHARD[arena.index()].slots.get(pages.0)
 }
 
 /// The object of `pages` pages that waits, if one does; the caller's from now on.
@@ -195,14 +197,14 @@ impl Room {
 
 /// Takes all that wait, one after the other.
 pub(super) fn drain(mut each: impl FnMut(MetaRef)) {
-    for shard in &SHARD {
+    for (shard, past_hits) in SHARD.iter().zip(&PAST_HITS) {
         for (pages, slot) in shard.slots.iter().enumerate() {
             if slot.load(Ordering::Relaxed) == 0 {
                 continue;
             }
             // Acquire: pairs with the exchange in `put`.
             let found = slot.swap(0, Ordering::Acquire);
-            PAST_HITS[pages].fetch_add(hits(found), Ordering::Relaxed);
+            past_hits[pages].fetch_add(hits(found), Ordering::Relaxed);
             if let Some(record) = waits(found) {
                 WAITING.fetch_sub(Pages(pages).bytes(), Ordering::Relaxed);
                 DRAINED.fetch_add(1, Ordering::Relaxed);
@@ -288,29 +290,35 @@ pub(crate) fn each_waiting(mut each: impl FnMut(usize)) {
     }
 }
 
-/// The figures of objects of so many pages; misses, displaced and drained ones are not told apart.
-pub(super) fn figures_of(pages: RangeInclusive<usize>) -> RunFigures {
+/// The figures of objects of so many pages that wait for an arena; misses, displaced and drained ones are not told apart.
+pub(super) fn figures_of(arena: ArenaIndex, pages: RangeInclusive<usize>) -> RunFigures {
     let mut figures = RunFigures::ZERO;
+    let (shard, past_hits) = (&SHARD[arena.index()], &PAST_HITS[arena.index()]);
     for pages in (*pages.start()..SLOTS).take_while(|number| number <= pages.end()) {
-        figures.hits += PAST_HITS[pages].load(Ordering::Relaxed);
-        for shard in &SHARD {
-            let slot = shard.slots[pages].load(Ordering::Relaxed);
-            figures.hits += hits(slot);
-            if waits(slot).is_some() {
-                figures.waiting += 1;
-                figures.waiting_bytes += Pages(pages).bytes();
-            }
+        figures.hits += past_hits[pages].load(Ordering::Relaxed);
+        let slot = shard.slots[pages].load(Ordering::Relaxed);
+        figures.hits += hits(slot);
+        if waits(slot).is_some() {
+            figures.waiting += 1;
+            figures.waiting_bytes += Pages(pages).bytes();
         }
     }
     figures
 }
 
-/// The figures of all.
-pub(crate) fn figures() -> RunFigures {
-    RunFigures {
+/// The figures of all that ever waited, for these arenas.
+pub(super) fn figures(arenas: impl Iterator<Item = ArenaIndex>) -> RunFigures {
+    let mut sum = RunFigures {
         misses: MISSES_EVER.load(Ordering::Relaxed),
         displaced: DISPLACED.load(Ordering::Relaxed),
         drained: DRAINED.load(Ordering::Relaxed),
-        ..figures_of(0..=SLOT_PAGES)
+        ..RunFigures::ZERO
+    };
+    for arena in arenas {
+        let figures = figures_of(arena, 0..=SLOT_PAGES);
+        sum.hits += figures.hits;
+        sum.waiting += figures.waiting;
+        sum.waiting_bytes += figures.waiting_bytes;
     }
+    sum
 }

@@ -4,6 +4,7 @@
 //!     registered where a report is wanted: no other process pays for it, one that never allocates least of all.
 //! Q2  A forked child lets go of its parent's file and makes its own at its next tick or exit.
 
+use crate::arena::manual;
 use crate::ds::text::Line;
 use crate::extent::HEAP;
 use crate::options::{Options, PATH_MAX};
@@ -114,7 +115,7 @@ impl State {
             self.peak_active = 0;
             self.open();
         }
-        let active = HEAP.figures().active;
+        let active = HEAP.figures().active + manual::active_bytes();
         let Some(mut file) = NonNull::new(self.file) else {
             return;
         };
@@ -123,6 +124,7 @@ impl State {
         file.sequence += 1;
         fence(Ordering::Release);
         snapshot::take(&mut file.now);
+        snapshot::add_by_request(&mut file.now);
         if active >= self.peak_active {
             self.peak_active = active;
             file.peak = file.now;

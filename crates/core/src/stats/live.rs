@@ -66,7 +66,7 @@ pub struct Arena {
     pub threads: u64,
     /// Bytes of small objects out of its slabs: with the application, in caches and between threads.
     pub small: u64,
-    /// Bytes of its large objects; those of automatic arenas are booked with the first.
+    /// Bytes of its large objects.
     pub large: u64,
     /// Slabs; not counted in arenas made by request.
     pub slabs: u64,

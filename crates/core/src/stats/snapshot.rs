@@ -5,14 +5,14 @@
 #![deny(unsafe_code)]
 
 use super::report::Snapshot;
-use crate::arena::{bin, depot, hardened, hollow, large, run_cache, sampled};
+use crate::arena::{bin, depot, explicit, hardened, hollow, large, manual, run_cache, sampled};
 use crate::extent::{HEAP, page_map};
 use crate::meta;
-use crate::size::{CACHED_CLASSES, CLASSES, SMALL_CLASSES, SizeClass, size_of_class};
+use crate::size::{CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, SizeClass, size_of_class};
 use crate::thread::registry;
 use core::ops::Range;
 
-/// Fills `out` with the figures of this moment.
+/// Fills `out` with the figures of this moment, of all but arenas made by request.
 pub(crate) fn take(out: &mut Snapshot) {
     let figures = HEAP.figures();
     let idle = run_cache::waiting_bytes();
@@ -46,7 +46,7 @@ pub(crate) fn take(out: &mut Snapshot) {
             large::out_bytes(index)
         };
         let cached = if index < CACHED_CLASSES {
-            (depot::kept(index) + registry::held(index)) * size
+            (depot::kept(index) + registry::held(index) + explicit::held(index)) * size
         } else {
             0
         };
@@ -58,11 +58,30 @@ pub(crate) fn take(out: &mut Snapshot) {
     out.allocated = allocated;
 }
 
-/// Bytes of the objects of these classes, which are cached ones, in thread caches, and in the depot.
+/// Adds what arenas made by request hold, which [`take`] leaves out.
+pub(crate) fn add_by_request(out: &mut Snapshot) {
+    let sum = manual::sum();
+    let (allocated, active) = (
+        sum.small_bytes + sum.large_bytes,
+        sum.active_pages * PAGE as u64,
+    );
+    out.allocated += allocated;
+    out.active += active;
+    out.dirty += sum.dirty_pages * PAGE as u64;
+    out.muzzy += sum.muzzy_pages * PAGE as u64;
+    out.retained += sum.retained_bytes;
+    out.thread_caches += sum.cached_bytes;
+    // The ends of their slabs among them.
+    out.free_slots += active.saturating_sub(allocated + sum.cached_bytes);
+    manual::add_class_bytes(&mut out.class_bytes);
+}
+
+/// Bytes of the objects of these classes, which are cached ones, in caches of threads and explicit ones, and in the depot.
 pub(crate) fn cached(classes: Range<usize>) -> (u64, u64) {
     classes.fold((0, 0), |(threads, depot), class| {
         let size = size_of_class(class);
-        let (held, kept) = (registry::held(class) * size, depot::kept(class) * size);
+        let held = (registry::held(class) + explicit::held(class)) * size;
+        let kept = depot::kept(class) * size;
         (threads + held as u64, depot + kept as u64)
     })
 }

@@ -9,7 +9,7 @@
 //! | 0 | events | handlers of threads' events, for who registers one |
 //! | 1 | registry | the list of thread caches |
 //! | 1 | table | indexes of arenas made by request |
-//! | 1 | explicit cache | what is in it |
+//! | 1 | claim of an explicit cache | what is in it |
 //! | 1 | sweep | how far the sweep of the slabs has come; only tried |
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 2 | samples | which slabs for samples have free slots |
@@ -29,6 +29,7 @@
 )]
 
 pub(crate) mod atomic;
+pub mod claim;
 pub mod errand;
 mod futex_word;
 pub mod gate;

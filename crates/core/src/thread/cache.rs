@@ -606,7 +606,7 @@ pub(super) fn flush_objects(class: SizeClass, objects: &mut [*mut u8]) {
         bin::flush(class, objects);
     } else {
         for &mut object in objects {
-            if let Err(error) = large::dealloc(object, ArenaIndex::FIRST) {
+            if let Err(error) = large::dealloc_home(object) {
                 misuse::report(error, object);
             }
         }

@@ -7,12 +7,13 @@
 //! E1  A handler stays once it is registered: threads look at the table without a lock, behind its count.
 //! E2  A thread keeps what it had seen, and no count for each handler: an event is a multiple of the interval between that
 //!     and now. So a thread pays two words, whoever listens.
-//! E3  Threads look on their slow paths: an event comes late by what a magazine holds, or what the run cache serves.
+//! E3  Threads look on their slow paths: an event comes late by what a magazine holds. What the run cache or an explicit cache
+//!     serves goes that way too, from the first time on that anybody asked.
 //! Units: bytes, by usable size, as `thread.allocated` counts them. Lock: events, rank 0, for who registers.
 //! Source: mallctl `experimental.hooks.thread_event`.
 
 use crate::sync::Mutex;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Handlers there may be.
 pub(crate) const HANDLERS_MAX: usize = 4;
@@ -49,8 +50,10 @@ static PLACES: [Place; HANDLERS_MAX] = [const {
     }
 }; HANDLERS_MAX];
 /// Handlers that are registered.
-#[unsafe(link_section = ".data.jemoxide_start")]
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Somebody once asked to be told, or for a peak.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static WATCHED: AtomicBool = AtomicBool::new(false);
 static REGISTERING: Mutex<(), 0> = Mutex::new(());
 
 /// Has `handler` told from now on; once, however often it is registered. `false`: there are as many as there may be.
@@ -69,14 +72,22 @@ pub(crate) fn register(handler: Handler) -> bool {
     place.alloc_only.store(alloc_only, Ordering::Relaxed);
     // Release: pairs with the Acquire in `all` (E1).
     COUNT.store(count + 1, Ordering::Release);
+    watch();
     drop(registering);
     true
 }
 
-/// Whether anybody is to be told.
+/// Has every thread take the slow path where it could pass by unseen for long (E3), from now on.
+pub(crate) fn watch() {
+    if !is_watched() {
+        WATCHED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether anybody is told of what threads do, or looks at their peaks.
 #[inline]
-pub(crate) fn is_any() -> bool {
-    COUNT.load(Ordering::Relaxed) != 0
+pub(crate) fn is_watched() -> bool {
+    WATCHED.load(Ordering::Relaxed)
 }
 
 fn all() -> impl Iterator<Item = Handler> {

@@ -53,16 +53,19 @@ pub(crate) fn alloc(
         Source::Automatic(arena) => cache::fill_past(class, arena, wanted),
         Source::Manual(arena) if class.is_small() => manual::fill(arena, class, wanted, inside),
         Source::Manual(arena) => {
-            wanted[0] = manual::alloc(arena, class.size(), PAGE, false, inside)?;
-            1
+            // Counted as asked for by the arena itself.
+            return manual::alloc(arena, class.size(), PAGE, false, inside);
         }
     };
     let (&mut first, rest) = objects[..filled].split_first_mut()?;
     // The lowest comes out next.
-    for object in rest.iter_mut().rev() {
-        if !matches!(explicit::push(id, owner, class, *object), Offer::Taken) {
-            give_back(class, owner, core::slice::from_mut(object), inside);
-        }
+    let kept = explicit::keep(id, owner, class, rest);
+    if let (None, Source::Manual(arena)) = (kept, source) {
+        arena.note_request(class.index());
+    }
+    let left = rest.len() - kept.unwrap_or(0);
+    if left > 0 {
+        give_back(class, owner, &mut rest[..left], inside);
     }
     Some(first)
 }
@@ -96,7 +99,7 @@ pub(crate) fn dealloc(id: usize, ptr: *mut u8, inside: Inside) -> Result<(), Mis
 
 /// Frees an object that no cache takes.
 fn free(ptr: *mut u8, inside: Inside) -> Result<(), Misuse> {
-    manual::dealloc(ptr, inside).unwrap_or_else(|| large::dealloc(ptr, ArenaIndex::FIRST))
+    manual::dealloc(ptr, inside).unwrap_or_else(|| large::dealloc_home(ptr))
 }
 
 /// Empties a cache. `false`: there is no such cache.
@@ -120,6 +123,9 @@ pub(crate) fn destroy(id: usize, inside: Inside) -> bool {
 fn give_back(class: SizeClass, owner: Owner, objects: &mut [*mut u8], inside: Inside) {
     if owner.is_automatic() {
         return cache::flush_past(class, objects);
+    }
+    if let (true, Some(arena)) = (class.is_small(), owner.arena()) {
+        return manual::flush(arena, class, objects, inside);
     }
     for &mut object in objects {
         if let Err(error) = manual::dealloc(object, inside).unwrap_or(Err(Misuse::Foreign)) {

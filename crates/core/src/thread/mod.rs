@@ -62,13 +62,14 @@ pub(crate) fn live() -> Option<CacheRef> {
     (bins::marker(word) & bins::LIVE != 0).then(|| CacheRef::from_live(word))
 }
 
-/// As [`live`], of a thread whose allocations are not sampled.
+/// As [`live`], of a thread that nobody watches: its allocations are not sampled, and nobody is told of them.
 #[inline]
-pub(crate) fn live_unsampled() -> Option<CacheRef> {
+pub(crate) fn live_unwatched() -> Option<CacheRef> {
     let word = system::word();
     // SAFETY: the word always points at an array of bins.
     unsafe { assert_unchecked(!word.is_null()) };
-    (bins::marker(word) == bins::LIVE).then(|| CacheRef::from_live(word))
+    let is_unwatched = bins::marker(word) == bins::LIVE && !events::is_watched();
+    is_unwatched.then(|| CacheRef::from_live(word))
 }
 
 /// The calling thread's state.

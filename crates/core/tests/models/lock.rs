@@ -1,5 +1,6 @@
-//! The word under every mutex: the library's own file, on a system whose sleepers can miss a wake.
+//! The word under every mutex, and the claim: the library's own files, on a system whose sleepers can miss a wake.
 
+use jemoxide::sync::claim::Claim;
 use jemoxide::sync::lock_word::LockWord;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -56,4 +57,53 @@ fn two_threads_hold_a_lock_in_turn_and_none_sleeps_for_ever() {
 #[test]
 fn three_threads_hold_a_lock_in_turn_and_none_sleeps_for_ever() {
     threads_take_turns(3);
+}
+
+struct Claimed {
+    claim: Claim,
+    value: UnsafeCell<u32>,
+}
+
+// SAFETY: the value is touched by the holder alone, which is what the model checks.
+unsafe impl Sync for Claimed {}
+// SAFETY: plain numbers.
+unsafe impl Send for Claimed {}
+
+impl Claimed {
+    fn add(&self) {
+        // SAFETY: the holder; the checker verifies that there is one.
+        self.value.with_mut(|value| unsafe { *value += 1 });
+        self.claim.give_back();
+    }
+}
+
+/// Rule C1: one holder at a time, who sees what the one before did; who only tries does nothing, or holds it.
+#[test]
+fn a_claim_has_one_holder_at_a_time() {
+    loom::model(|| {
+        let claimed = Arc::new(Claimed {
+            claim: Claim::default(),
+            value: UnsafeCell::new(0),
+        });
+        let others: Vec<_> = [true, false]
+            .into_iter()
+            .map(|waits| {
+                let claimed = claimed.clone();
+                thread::spawn(move || {
+                    let taken = claimed.claim.try_take();
+                    if waits && !taken {
+                        claimed.claim.take();
+                    }
+                    if waits || taken {
+                        claimed.add();
+                    }
+                    u32::from(waits || taken)
+                })
+            })
+            .collect();
+        let added: u32 = others.into_iter().map(|other| other.join().unwrap()).sum();
+        claimed.claim.take();
+        // SAFETY: the holder.
+        assert_eq!(claimed.value.with(|value| unsafe { *value }), added);
+    });
 }

@@ -6,10 +6,12 @@
 //! A1  A record is of one arena after the other; `life` says whether there is one now.
 //! A2  Who works on an arena unasked, as time passes, is counted in `visitors` before it looks at `life`; who ends an arena
 //!     changes `life` before it looks at `visitors`. Both in one total order: one of the two sees the other.
-//! A3  The books are made once for an index, and begin anew with each arena.
+//! A3  The books are made once for an index, and begin anew with each arena; so is the place for what the epoch noted, when
+//!     the first epoch begins.
 //! Lock: the arena's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
 
 use super::books::Books;
+use super::figures::Seen;
 use crate::arena::cells::Number;
 use crate::extent::hooks::{Caller, Hooks, Outside};
 use crate::meta::{self, MetaRef};
@@ -32,8 +34,11 @@ pub(super) struct Inner {
     pub(super) name: [u8; NAME],
     /// Number of the books' record; 0 before the first allocation ever.
     books: u32,
-    /// Whether the books are this arena's (A3).
+    /// Number of the record of what was noted for the epoch; 0: nobody has asked yet.
+    seen: u32,
+    /// Whether the books are this arena's (A3), and whether what was noted is.
     begun: bool,
+    noted: bool,
 }
 
 /// The record.
@@ -101,7 +106,9 @@ impl ArenaRef {
                 inner: Mutex::new(Inner {
                     name: [0; NAME],
                     books: 0,
+                    seen: 0,
                     begun: false,
+                    noted: false,
                 }),
             });
         }
@@ -136,7 +143,7 @@ impl ArenaRef {
             for (to, from) in inner.name[..NAME - 1].iter_mut().zip(name) {
                 *to = *from;
             }
-            inner.begun = false;
+            (inner.begun, inner.noted) = (false, false);
         }
         self.active_pages.store(0, Ordering::Relaxed);
         self.idle_pages.store(0, Ordering::Relaxed);
@@ -249,6 +256,40 @@ impl ArenaRef {
         self.idle_pages.store(books.purgeable(), Ordering::Relaxed);
         drop(inner);
         Some(result)
+    }
+
+    /// Looks at what was noted for the epoch. `None`: nothing was.
+    pub(super) fn with_seen<R>(self, look: impl FnOnce(&Seen) -> R) -> Option<R> {
+        let inner = self.inner.lock();
+        let record = MetaRef::from_number(inner.seen).filter(|_| inner.noted)?;
+        // SAFETY: `renew_seen` wrote it; the lock is held until the end of the block.
+        Some(look(unsafe { record.resolve::<Seen>().as_ref() }))
+    }
+
+    /// Notes what the books tell. `false`: there are none yet, or out of memory.
+    pub(super) fn renew_seen(self, note: impl FnOnce(&Books, &mut Seen)) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(books) = MetaRef::from_number(inner.books).filter(|_| inner.begun) else {
+            return false;
+        };
+        if inner.seen == 0 {
+            let Some(record) = meta::allocate(meta::units_of::<Seen>()) else {
+                return false;
+            };
+            inner.seen = record.number();
+        }
+        let Some(record) = MetaRef::from_number(inner.seen) else {
+            return false;
+        };
+        let mut seen = record.resolve::<Seen>();
+        inner.noted = true;
+        // SAFETY: `has_books` wrote the books; a record of that many units is as long as what was noted, and is written
+        //         before it is looked at; the lock is held until the end of the block.
+        unsafe {
+            seen.write(Seen::NONE);
+            note(books.resolve::<Books>().as_ref(), seen.as_mut());
+        }
+        true
     }
 
     pub(super) fn decay_ms(self) -> (isize, isize) {

@@ -11,11 +11,10 @@
 //! Lock: the arena's.
 
 use super::extent::{ExtentRef, State};
-use super::figures::Seen;
 use super::slab::Slabs;
 use super::tree::Tree;
 use crate::extent::Decay;
-use crate::size::{CLASSES, HUGE_PAGES, SMALL_CLASSES};
+use crate::size::{CACHED_CLASSES, CLASSES, HUGE_PAGES, SMALL_CLASSES};
 
 /// Extents of one state, oldest first.
 #[derive(Clone, Copy, Default)]
@@ -37,6 +36,8 @@ pub(super) struct Purges {
 pub(super) struct Large {
     pub(super) allocations: u64,
     pub(super) frees: u64,
+    /// Bytes of those that are out.
+    pub(super) bytes: usize,
 }
 
 /// The books.
@@ -51,11 +52,11 @@ pub(super) struct Books {
     pub(super) grow_pages: usize,
     pub(super) decays: [Decay; 2],
     pub(super) purges: [Purges; 2],
-    pub(super) large_bytes: usize,
+    /// Requests that explicit caches served, by class, and objects in them, as far as these have told.
+    pub(super) served: [u64; CACHED_CLASSES],
+    pub(super) cached: [u64; CACHED_CLASSES],
     pub(super) bins: [Slabs; SMALL_CLASSES],
     pub(super) large: [Large; CLASSES - SMALL_CLASSES],
-    /// As of the epoch: see `figures`.
-    pub(super) seen: Seen,
 }
 
 impl Books {
@@ -72,6 +73,7 @@ impl Books {
         const LARGE: Large = Large {
             allocations: 0,
             frees: 0,
+            bytes: 0,
         };
         Self {
             trees: [const { Tree::new() }; 3],
@@ -82,10 +84,10 @@ impl Books {
             grow_pages: HUGE_PAGES,
             decays: [Decay::new(dirty_ms), Decay::new(muzzy_ms)],
             purges: [PURGES; 2],
-            large_bytes: 0,
+            served: [0; CACHED_CLASSES],
+            cached: [0; CACHED_CLASSES],
             bins: [const { Slabs::new() }; SMALL_CLASSES],
             large: [LARGE; CLASSES - SMALL_CLASSES],
-            seen: Seen::NONE,
         }
     }
 

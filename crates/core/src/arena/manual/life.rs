@@ -8,7 +8,7 @@ use super::arena::{ArenaRef, NAME};
 use super::objects;
 use super::pages::Works;
 use super::table;
-use crate::arena::explicit::{self, Owner};
+use crate::arena::explicit;
 use crate::ds::text::Line;
 use crate::extent::hooks::{self, Hooks, Outside};
 use crate::options::Dss;
@@ -43,7 +43,7 @@ pub(crate) fn create(table: *mut Hooks, decay_ms: (isize, isize), dss: Dss) -> O
 impl ArenaRef {
     /// Discards every object; their pages wait to be used again.
     pub(crate) fn reset(self, outside: impl Outside) {
-        explicit::forget(Owner::manual(self.index()));
+        explicit::forget(self);
         objects::discard_all(self, outside);
     }
 

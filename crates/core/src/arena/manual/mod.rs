@@ -41,11 +41,15 @@ mod tests;
 mod tree;
 
 pub(crate) use arena::{ArenaRef, NAME};
-pub(crate) use figures::{Figures, destroyed, is_any_destroyed, note_all, resident_bytes, sum};
+pub(crate) use figures::{BinFigures, Figures, LargeFigures, add_class_bytes};
+pub(crate) use figures::{destroyed, destroyed_bin, destroyed_large, is_any_destroyed};
+pub(crate) use figures::{note_all, requests, resident_bytes, sum};
 pub(crate) use life::{
     active_bytes, age_all, create, forget_visitors, idle_bytes, purge_all, tick,
 };
-pub(crate) use objects::{alloc, arena_of, dealloc, fill, inspect, resize, utilisation};
+pub(crate) use objects::{
+    alloc, arena_of, dealloc, fill, flush, inspect, resize, small_at, utilisation,
+};
 pub(crate) use pages::set_retain;
 #[cfg(test)]
 pub(crate) use samples::is_sample;

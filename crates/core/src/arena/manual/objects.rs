@@ -4,11 +4,11 @@
 //! O2  Whose an object is tells the record that the page map names for its first page.
 
 use super::arena::ArenaRef;
-use super::books::Large;
+use super::books::Books;
 use super::extent::{ExtentRef, State};
 use super::pages::Works;
 use super::samples;
-use super::slab::SlabRef;
+use super::slab::{SlabRef, Slabs};
 use super::table;
 use crate::arena::bin::Utilisation;
 use crate::arena::misuse::Misuse;
@@ -31,7 +31,7 @@ pub(crate) fn alloc(
 ) -> Option<*mut u8> {
     if let Some(class) = class_of(bytes).filter(|class| class.is_small()) {
         let mut object = [ptr::null_mut()];
-        if fill(arena, class, &mut object, outside) == 0 {
+        if take(arena, class, &mut object, 1, outside) == 0 {
             return None;
         }
         if zero {
@@ -44,9 +44,9 @@ pub(crate) fn alloc(
     let (extent, zeroed) = works.alloc(bytes / PAGE, align, zero)?;
     extent.kind.set(Kind::ManualLarge);
     arena.with(|books| {
-        books.large_bytes += bytes;
         if let Some(large) = books.large.get_mut(large_class(bytes)) {
             large.allocations += 1;
+            large.bytes += bytes;
         }
     });
     if zero && !zeroed {
@@ -62,18 +62,30 @@ fn large_class(bytes: usize) -> usize {
     index.saturating_sub(SMALL_CLASSES)
 }
 
-/// Takes up to `out.len()` objects of `class`, which is small, at least one unless memory is out; the answer is how many.
+/// Takes up to `out.len()` objects of `class`, which is small, at least one unless memory is out, for a cache; the answer is
+/// how many.
 pub(crate) fn fill(
     arena: ArenaRef,
     class: SizeClass,
     out: &mut [*mut u8],
     outside: impl Outside,
 ) -> usize {
+    take(arena, class, out, 0, outside)
+}
+
+/// As [`fill`], for so many `requests`. Counts one visit, whatever it takes.
+fn take(
+    arena: ArenaRef,
+    class: SizeClass,
+    out: &mut [*mut u8],
+    requests: u64,
+    outside: impl Outside,
+) -> usize {
     let index = class.index();
     let mut filled = 0;
     while filled < out.len() {
-        let taken = arena.with(|books| books.bins[index].take(&mut out[filled..]));
-        filled += taken.unwrap_or(0);
+        let (first, rest) = (filled == 0, &mut out[filled..]);
+        filled += take_from(arena, index, first, requests, |bin| bin.take(rest));
         if filled > 0 && filled >= out.len().min(8) {
             break;
         }
@@ -85,10 +97,32 @@ pub(crate) fn fill(
             works.dealloc(extent, clock::now_ns());
             break;
         };
-        let taken = arena.with(|books| books.bins[index].take_first(slab, &mut out[filled..]));
-        filled += taken.unwrap_or(0);
+        let (first, rest) = (filled == 0, &mut out[filled..]);
+        filled += take_from(arena, index, first, requests, |bin| {
+            bin.take_first(slab, rest)
+        });
     }
     filled
+}
+
+/// Has `take` take objects out of the slabs of a class; the answer is how many. The `first` of a visit count it.
+fn take_from(
+    arena: ArenaRef,
+    class: usize,
+    first: bool,
+    requests: u64,
+    take: impl FnOnce(&mut Slabs) -> usize,
+) -> usize {
+    let taken = arena.with(|books| {
+        let bin = &mut books.bins[class];
+        let taken = take(bin);
+        if first && taken > 0 {
+            bin.fills += 1;
+            bin.requests += requests;
+        }
+        taken
+    });
+    taken.unwrap_or(0)
 }
 
 /// What the record says that the page map names for an address.
@@ -125,6 +159,18 @@ pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
         Found::Pages(extent) if extent.base() == ptr => Err(Misuse::DoubleFree),
         Found::Pages(_) => Err(Misuse::Foreign),
     })
+}
+
+/// Class and arena of the small object at `ptr`, if it is in use, no sample, and of an arena made by request.
+#[inline]
+pub(crate) fn small_at(ptr: *mut u8) -> Option<(SizeClass, usize)> {
+    let Found::Slab(slab) = find(ptr)? else {
+        return None;
+    };
+    slab.inspect(ptr).ok()?;
+    let is_plain = slab.extent()?.samples.get() == 0;
+    let class = SizeClass::new(slab.class()).filter(|_| is_plain)?;
+    Some((class, slab.arena.get() as usize))
 }
 
 /// How full the slab is that `ptr` lies in. `None`: it lies in no slab of an arena made by request.
@@ -180,13 +226,35 @@ pub(crate) fn dealloc(ptr: *mut u8, outside: impl Outside) -> Option<Result<(), 
 fn dealloc_small(slab: SlabRef, ptr: *mut u8, outside: impl Outside) -> Result<(), Misuse> {
     let arena = table::get(slab.arena.get() as usize).ok_or(Misuse::Foreign)?;
     let class = slab.class();
-    let emptied = arena
-        .with(|books| books.bins[class].give_back(slab, ptr))
-        .ok_or(Misuse::Foreign)??;
+    let give_back = |books: &mut Books| {
+        let bin = &mut books.bins[class];
+        bin.flushes += 1;
+        bin.give_back(slab, ptr)
+    };
+    let emptied = arena.with(give_back).ok_or(Misuse::Foreign)??;
     if let Some(slab) = emptied {
         discard(slab, Works::new(arena, outside));
     }
     Ok(())
+}
+
+/// Gives `objects` of `class`, which is small, back to the slabs of `arena`. What is none of its objects is told.
+pub(crate) fn flush(arena: ArenaRef, class: SizeClass, objects: &[*mut u8], outside: impl Outside) {
+    /// Slabs that become pages again at a time: the lock is not held meanwhile.
+    const EMPTIED: usize = 8;
+    let mut rest = objects;
+    while !rest.is_empty() {
+        let mut emptied = [None; EMPTIED];
+        let looked = arena.with(|books| {
+            let bin = &mut books.bins[class.index()];
+            bin.flushes += u64::from(rest.len() == objects.len());
+            bin.give_back_all(arena.index, rest, &mut emptied)
+        });
+        for slab in emptied.into_iter().flatten() {
+            discard(slab, Works::new(arena, outside));
+        }
+        rest = &rest[looked.unwrap_or(rest.len())..];
+    }
 }
 
 /// Makes a slab, which is in no list and nobody's, pages again.
@@ -211,9 +279,9 @@ fn dealloc_large(extent: ExtentRef, outside: impl Outside) -> Result<(), Misuse>
 
 fn note_freed(arena: ArenaRef, bytes: usize) {
     arena.with(|books| {
-        books.large_bytes -= bytes;
         if let Some(large) = books.large.get_mut(large_class(bytes)) {
             large.frees += 1;
+            large.bytes -= bytes;
         }
     });
 }
@@ -261,15 +329,14 @@ pub(crate) fn resize(
     };
     if zeroed.is_some() {
         arena.with(|books| {
-            books.large_bytes = books.large_bytes + bytes - before;
-            let count = |large: &mut [Large], bytes, freed: bool| {
-                if let Some(large) = large.get_mut(large_class(bytes)) {
-                    large.frees += u64::from(freed);
-                    large.allocations += u64::from(!freed);
-                }
-            };
-            count(&mut books.large, before, true);
-            count(&mut books.large, bytes, false);
+            if let Some(large) = books.large.get_mut(large_class(before)) {
+                large.frees += 1;
+                large.bytes -= before;
+            }
+            if let Some(large) = books.large.get_mut(large_class(bytes)) {
+                large.allocations += 1;
+                large.bytes += bytes;
+            }
         });
     }
     Some(zeroed)

@@ -15,7 +15,7 @@
 use super::extent::ExtentRef;
 use crate::arena::bin::Utilisation;
 use crate::arena::cells::{Address, Number};
-use crate::arena::misuse::Misuse;
+use crate::arena::misuse::{self, Misuse};
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::page_map;
 use crate::meta::{self, MetaRef, UNIT};
@@ -235,6 +235,13 @@ pub(super) struct Slabs {
     pub(super) frees: u64,
     /// Slabs ever made.
     pub(super) made: u64,
+    /// Objects that the application asked for, be it a cache that served them.
+    pub(super) requests: u64,
+    /// Visits that took slots, and those that gave some back.
+    pub(super) fills: u64,
+    pub(super) flushes: u64,
+    /// Slabs that slots were taken of and that had been there before.
+    pub(super) reused: u64,
 }
 
 impl Slabs {
@@ -247,6 +254,10 @@ impl Slabs {
             allocations: 0,
             frees: 0,
             made: 0,
+            requests: 0,
+            fills: 0,
+            flushes: 0,
+            reused: 0,
         }
     }
 
@@ -273,6 +284,7 @@ impl Slabs {
                 break;
             };
             taken += slab.take(&mut out[taken..]);
+            self.reused += 1;
             self.relist(slab);
         }
         self.taken += taken;
@@ -289,6 +301,35 @@ impl Slabs {
         self.allocations += taken as u64;
         self.relist(slab);
         taken
+    }
+
+    /// Gives the slots at `objects` back, which are of these slabs, until as many slabs are empty as `emptied` has room
+    /// for: those are the caller's. The answer is how many objects were looked at; what was none is told.
+    pub(super) fn give_back_all(
+        &mut self,
+        arena: u32,
+        objects: &[*mut u8],
+        emptied: &mut [Option<SlabRef>],
+    ) -> usize {
+        let mut room = emptied.iter_mut();
+        for (at, &ptr) in objects.iter().enumerate() {
+            let slab = page_map::record(ptr).and_then(SlabRef::from_record);
+            let found = slab.filter(|slab| slab.arena.get() == arena);
+            let given = found.ok_or(Misuse::Foreign);
+            match given.and_then(|slab| self.give_back(slab, ptr)) {
+                Ok(None) => {}
+                Ok(slab) => {
+                    if let Some(place) = room.next() {
+                        *place = slab;
+                    }
+                    if room.len() == 0 {
+                        return at + 1;
+                    }
+                }
+                Err(error) => misuse::report(error, ptr),
+            }
+        }
+        objects.len()
     }
 
     /// Gives the slot at `ptr` back; the slab, if it is empty now and the caller's.

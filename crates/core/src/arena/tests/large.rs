@@ -3,7 +3,8 @@
 
 use super::super::ArenaIndex;
 use super::super::large::{
-    RELOCATE_MIN, alloc, dealloc, inspect, out_bytes, release_idle, relocate, resize,
+    RELOCATE_MIN, alloc, arena_of, dealloc, figures_in, inspect, out_bytes, release_idle, relocate,
+    resize,
 };
 use super::super::misuse::Misuse;
 use super::super::run_cache::waiting_bytes;
@@ -21,21 +22,24 @@ use std::vec::Vec;
 const IDLE_MOST: usize = 16 << 20;
 const IDLE_LEAST: usize = 512 << 10;
 const IDLE_ONE: usize = 1 << 20;
-const SHARDS: usize = 8;
+const ARENAS: usize = 10;
 /// What most objects are for.
 const WRITTEN: Purpose = Purpose::Written(0);
 
-/// An object that is out: its bytes, and the tag written at the start and end of each of its pages.
+/// An object that is out: its bytes, its arena, and the tag written at the start and end of each of its pages.
 #[derive(Clone, Copy)]
 struct Object {
     bytes: usize,
+    arena: usize,
     tag: u64,
 }
 
 #[derive(Default)]
 struct Twin {
     live: BTreeMap<usize, Object>,
-    /// The address that waits, by shard and bytes.
+    /// What each arena handed out and took back, what it changed in place among both.
+    passed: [[u64; 2]; ARENAS],
+    /// The address that waits, by arena and bytes.
     idle: HashMap<(usize, usize), usize>,
     /// What became of the requests since the hit rate was looked at, and what may wait since then.
     hits: Vec<bool>,
@@ -99,7 +103,7 @@ impl Twin {
     fn alloc(&mut self, bytes: usize, align: usize, arena: usize, purpose: Purpose) -> bool {
         let serves = !matches!(purpose, Purpose::Written(1..));
         let waiting = if bytes <= IDLE_ONE && align <= PAGE && serves {
-            let waiting = self.idle.remove(&(arena % SHARDS, bytes));
+            let waiting = self.idle.remove(&(arena, bytes));
             self.note_request(waiting.is_some());
             waiting
         } else {
@@ -121,8 +125,10 @@ impl Twin {
         }
         let object = Object {
             bytes,
+            arena,
             tag: self.tag(),
         };
+        self.passed[arena][0] += 1;
         Self::write(addr, object);
         self.live.insert(addr, object);
         true
@@ -140,6 +146,7 @@ impl Twin {
 
     fn dealloc(&mut self, addr: usize, arena: usize) {
         let object = self.live.remove(&addr).unwrap();
+        self.passed[object.arena][1] += 1;
         Self::verify(addr, object);
         assert_eq!(
             dealloc(word(addr).cast(), ArenaIndex::new(arena)).map(drop),
@@ -147,7 +154,7 @@ impl Twin {
         );
         let idle: usize = self.idle.keys().map(|&(_, bytes)| bytes).sum();
         if object.bytes <= IDLE_ONE && idle + object.bytes <= self.idle_bound.max(IDLE_LEAST) {
-            let replaced = self.idle.insert((arena % SHARDS, object.bytes), addr);
+            let replaced = self.idle.insert((arena, object.bytes), addr);
             assert!(replaced.is_none_or(|old| page_map::record(word(old).cast()).is_none()));
             assert_eq!(inspect(word(addr).cast()), Err(Misuse::DoubleFree), "A2");
             let again = dealloc(word(addr).cast(), ArenaIndex::new(arena));
@@ -178,6 +185,9 @@ impl Twin {
                 Self::assert_zero(addr + old.bytes, bytes - old.bytes);
             }
         }
+        for count in &mut self.passed[old.arena] {
+            *count += 1;
+        }
         let object = Object { bytes, ..old };
         Self::write(addr, object);
         self.live.insert(addr, object);
@@ -197,7 +207,8 @@ impl Twin {
         if moved {
             Self::verify(to, old);
             self.live.remove(&from);
-            self.live.insert(to, old);
+            self.passed[old.arena][1] += 1;
+            self.live.insert(to, Object { arena, ..old });
             assert!(inspect(word(from).cast()).is_err(), "it is free");
             for at in marks(old.bytes) {
                 // SAFETY: free pages of the heap, which stay mapped; the twin has one thread.
@@ -231,6 +242,7 @@ impl Twin {
             let class = class_of(object.bytes).unwrap();
             out[class.index()] += object.bytes;
             assert_eq!(inspect(start), Ok(object.bytes));
+            assert_eq!(arena_of(start), Some(ArenaIndex::new(object.arena)), "A5");
             assert!(inspect(start.wrapping_add(8)).is_err());
             let byte = if class.index() < CACHED_CLASSES {
                 class.byte()
@@ -247,6 +259,18 @@ impl Twin {
         for (index, &bytes) in out.iter().enumerate().skip(SMALL_CLASSES) {
             assert_eq!(out_bytes(index), bytes, "class {index}");
         }
+        for (arena, &passed) in self.passed.iter().enumerate() {
+            let (mut told, mut bytes) = ([0; 2], 0);
+            for index in SMALL_CLASSES..CLASSES {
+                let figures = figures_in(ArenaIndex::new(arena), index);
+                told[0] += figures.nmalloc;
+                told[1] += figures.ndalloc;
+                bytes += figures.bytes;
+            }
+            let own = self.live.values().filter(|object| object.arena == arena);
+            let held = own.map(|object| object.bytes).sum::<usize>();
+            assert_eq!((told, bytes), (passed, held), "A5: arena {arena}");
+        }
         let all = self.live.values().map(|object| object.bytes).sum::<usize>() + waiting_bytes();
         assert_eq!(HEAP.figures().active, all);
     }
@@ -257,7 +281,7 @@ impl Twin {
     }
 
     fn step(&mut self, dice: &mut Dice, most: usize) {
-        let arena = dice.below(10);
+        let arena = dice.below(ARENAS);
         let bytes = PAGE
             * match dice.below(20) {
                 0 => 256 + dice.below(2000),
@@ -424,11 +448,25 @@ fn threads_share_the_run_cache() {
                                 alloc(bytes, 1, ArenaIndex::FIRST, Purpose::Written(0)).unwrap();
                             let addr = fresh.addr.as_ptr().expose_provenance();
                             let tag = thread << 32 | step;
-                            Twin::write(addr, Object { bytes, tag });
+                            Twin::write(
+                                addr,
+                                Object {
+                                    bytes,
+                                    arena: 0,
+                                    tag,
+                                },
+                            );
                             live.push((addr, tag));
                         } else {
                             let (addr, tag) = live.swap_remove(dice.below(live.len()));
-                            Twin::verify(addr, Object { bytes, tag });
+                            Twin::verify(
+                                addr,
+                                Object {
+                                    bytes,
+                                    arena: 0,
+                                    tag,
+                                },
+                            );
                             assert_eq!(
                                 dealloc(word(addr).cast(), ArenaIndex::FIRST).map(drop),
                                 Ok(())
@@ -439,7 +477,14 @@ fn threads_share_the_run_cache() {
                         }
                     }
                     for (addr, tag) in live {
-                        Twin::verify(addr, Object { bytes, tag });
+                        Twin::verify(
+                            addr,
+                            Object {
+                                bytes,
+                                arena: 0,
+                                tag,
+                            },
+                        );
                         assert_eq!(
                             dealloc(word(addr).cast(), ArenaIndex::FIRST).map(drop),
                             Ok(())

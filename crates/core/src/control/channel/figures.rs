@@ -4,7 +4,7 @@
 //! operations apart. No system call but for the size of the resident set.
 #![deny(unsafe_code)]
 
-use crate::arena::{ArenaIndex, automatic, bin, depot, large, manual};
+use crate::arena::{ArenaIndex, automatic, bin, depot, explicit, large, manual};
 use crate::control::{boot, container, limit, purger};
 use crate::extent::{HEAP, PurgeFigures};
 use crate::meta::limit as counts;
@@ -64,7 +64,7 @@ fn take_classes(classes: &mut [Class; SMALL_CLASSES]) {
             slabs: slabs as u64,
             slab_bytes: (slabs * slab_pages(index) * PAGE) as u64,
             free_bytes: bin::room(index).free as u64,
-            cached: (depot::kept(index) + registry::held(index)) as u64,
+            cached: (depot::kept(index) + registry::held(index) + explicit::held(index)) as u64,
             requests: SizeClass::new(index).map_or(0, |class| registry::totals(class).popped),
         };
     }
@@ -83,6 +83,9 @@ fn take_arenas(out: &mut Figures) {
         if let Some(place) = places.next() {
             *place = arena;
         }
+    }
+    if manual::is_used() {
+        explicit::tell_all();
     }
     for arena in manual::all() {
         let figures = arena.figures();
@@ -118,10 +121,14 @@ fn automatic_arena(index: usize) -> Arena {
         arena.allocations += figures.nmalloc;
         arena.frees += figures.ndalloc;
     }
+    let out: usize = (SMALL_CLASSES..CLASSES)
+        .map(|class| large::figures_in(of, class).bytes)
+        .sum();
+    arena.large = out as u64;
     if index == 0 {
-        // Large objects come from the one page heap: see `stats.arenas`.
-        let cached = |class| (depot::kept(class) + registry::held(class)) * size_of_class(class);
-        let out: usize = (SMALL_CLASSES..CLASSES).map(large::out_bytes).sum();
+        // What is cached is booked with the first: see `stats.arenas`.
+        let held = |class| depot::kept(class) + registry::held(class) + explicit::held(class);
+        let cached = |class| held(class) * size_of_class(class);
         let cached: usize = (SMALL_CLASSES..CACHED_CLASSES).map(cached).sum();
         arena.large = out.saturating_sub(cached) as u64;
     }

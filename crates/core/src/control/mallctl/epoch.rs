@@ -31,13 +31,13 @@ pub(super) struct Figures {
     pub(super) by_request: manual::Figures,
     /// By arena and small class.
     pub(super) bins: [[BinFigures; SMALL_CLASSES]; ARENAS_MAX],
-    /// By large class.
-    pub(super) large: [LargeFigures; LARGE_CLASSES],
+    /// By arena and large class.
+    pub(super) large: [[LargeFigures; LARGE_CLASSES]; ARENAS_MAX],
     pub(super) runs: RunFigures,
     /// Bytes of the records of slabs, large objects and huge pages.
     pub(super) record_bytes: usize,
     pub(super) locks: Locks,
-    /// Objects of each class that threads asked for.
+    /// Objects of each class that threads asked automatic arenas for.
     pub(super) requests: [u64; CACHED_CLASSES],
     /// Objects of each class in thread caches and the depot.
     pub(super) cached: [usize; CACHED_CLASSES],
@@ -63,7 +63,7 @@ impl Figures {
         purger: purger::Figures::ZERO,
         by_request: manual::Figures::NONE,
         bins: [[BinFigures::ZERO; SMALL_CLASSES]; ARENAS_MAX],
-        large: [LargeFigures::ZERO; LARGE_CLASSES],
+        large: [[LargeFigures::ZERO; LARGE_CLASSES]; ARENAS_MAX],
         runs: RunFigures::ZERO,
         record_bytes: 0,
         locks: Locks {
@@ -90,11 +90,13 @@ impl Figures {
                 *figures = bin::figures(class, ArenaIndex::new(index));
             }
         }
-        for (class, figures) in self.large.iter_mut().enumerate() {
-            *figures = large::figures(SMALL_CLASSES + class);
+        for (index, large) in self.large.iter_mut().enumerate().take(automatic()) {
+            for (class, figures) in large.iter_mut().enumerate() {
+                *figures = large::figures_in(ArenaIndex::new(index), SMALL_CLASSES + class);
+            }
         }
         self.add_hardened();
-        self.runs = run_cache::figures();
+        self.runs = large::run_figures();
         let slabs = (0..SMALL_CLASSES).map(|class| {
             let slabs: usize = self.bins.iter().map(|bins| bins[class].curslabs).sum();
             slabs * bin::record_bytes(class)
@@ -105,7 +107,8 @@ impl Figures {
             *cached = depot::kept(class) + registry::held(class) + explicit::held(class);
         }
         for (class, requests) in self.requests.iter_mut().enumerate() {
-            *requests = SizeClass::new(class).map_or(0, |class| registry::totals(class).popped);
+            let all = SizeClass::new(class).map_or(0, |class| registry::totals(class).popped);
+            *requests = all.saturating_sub(manual::requests(class));
         }
         self.locks = Locks {
             mallctl: EPOCH.figures(),
@@ -127,7 +130,7 @@ impl Figures {
             bin.ndalloc += hard.ndalloc;
             bin.curslabs += hard.slabs;
         }
-        for (class, large) in self.large.iter_mut().enumerate() {
+        for (class, large) in self.large[0].iter_mut().enumerate() {
             let hard = hardened::figures(SMALL_CLASSES + class);
             large.nmalloc += hard.nmalloc;
             large.ndalloc += hard.ndalloc;

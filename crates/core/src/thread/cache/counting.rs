@@ -408,8 +408,10 @@ impl CacheRef {
     }
 
     /// The most that the calling thread, which uses the cache, had allocated and not freed since [`CacheRef::begin_peak`].
-    /// Noticed at slow entries: what a thread's magazines serve in between may be missing.
+    /// Noticed at slow entries: what a thread's magazines serve in between may be missing; and what the run cache served
+    /// before anybody asked.
     pub(crate) fn peak(self) -> u64 {
+        events::watch();
         self.look_at_all();
         self.note_peak();
         self.counters().peak.load(Ordering::Relaxed)
@@ -426,18 +428,19 @@ impl CacheRef {
         let listener = &self.counters().listener;
         listener[1].store(word, Ordering::Relaxed);
         listener[0].store(call, Ordering::Relaxed);
+        if call != 0 {
+            events::watch();
+        }
     }
 
     /// What is to be told of the thread's bytes, if there is anybody who listens, and something to tell.
     #[inline]
     pub(crate) fn news(self) -> Option<News> {
-        if self.is_heard() { self.gather() } else { None }
-    }
-
-    /// Whether anybody listens to what the thread does.
-    #[inline]
-    pub(crate) fn is_heard(self) -> bool {
-        self.listens() || events::is_any()
+        if events::is_watched() {
+            self.gather()
+        } else {
+            None
+        }
     }
 
     fn listens(self) -> bool {
@@ -474,6 +477,7 @@ impl CacheRef {
 
     /// Begins the peak anew.
     pub(crate) fn begin_peak(self) {
+        events::watch();
         self.look_at_all();
         let counters = self.counters();
         counters

@@ -161,7 +161,11 @@ impl Twin {
                         .iter()
                         .map(|&state| books.pages(state))
                         .sum::<usize>();
-                    (small, books.large_bytes, idle + books.pages(State::Active))
+                    (
+                        small,
+                        books.large.iter().map(|large| large.bytes).sum::<usize>(),
+                        idle + books.pages(State::Active),
+                    )
                 })
                 .unwrap_or_default();
             assert_eq!(small + large, bytes);

@@ -1,12 +1,12 @@
 //! `stats.arenas.<i>.*`, as of the epoch.
 //!
 //! Automatic arenas share one page heap: its figures stand with the first, and in the sum of all. Slabs are each arena's
-//! own, and so are the regions out of them; what caches hold is booked with the first.
+//! own, and so are the regions out of them and large objects; what is asked of caches is booked with the first.
 
 use super::super::epoch::{Figures, LARGE_CLASSES, figure};
 use super::super::index::Arenas;
 use super::super::row::{Kind, Row, read};
-use super::stats_classes::{bin, requests};
+use super::stats_classes::{bin, large, requests};
 use super::{Call, Refusal, arena, stats_by_request};
 use crate::arena::bin::BinFigures;
 use crate::arena::large::LargeFigures;
@@ -159,6 +159,10 @@ fn total(key: Key, figures: &Figures, arenas: Arenas) -> usize {
         let classes = (0..SMALL_CLASSES).map(|class| of(&bin(figures, arenas, class)));
         classes.sum::<u64>() as usize
     };
+    let larges = |classes: usize, of: fn(&LargeFigures) -> u64| -> usize {
+        let classes = (0..classes).map(|class| of(&large(figures, arenas, class)));
+        classes.sum::<u64>() as usize
+    };
     match key {
         // All automatic arenas are there from the start.
         Key::Uptime => figures.uptime_ns as usize * usize::from(arenas != Arenas::Destroyed),
@@ -172,7 +176,10 @@ fn total(key: Key, figures: &Figures, arenas: Arenas) -> usize {
             .sum(),
         Key::SmallNfills => bins(|bin| bin.nfills),
         Key::SmallNflushes => bins(|bin| bin.nflushes),
-        Key::Pactive | Key::Mapped | Key::Resident | Key::SmallAllocated => {
+        Key::LargeNmalloc => larges(LARGE_CLASSES, |large| large.nmalloc),
+        Key::LargeNdalloc => larges(LARGE_CLASSES, |large| large.ndalloc),
+        Key::LargeNflushes => larges(CACHED_CLASSES - SMALL_CLASSES, |large| large.ndalloc),
+        Key::Pactive | Key::Mapped | Key::Resident | Key::SmallAllocated | Key::LargeAllocated => {
             let of = |index: usize| own(key, figures, index);
             let others = || (1..automatic()).map(of).sum();
             match arenas {
@@ -187,17 +194,19 @@ fn total(key: Key, figures: &Figures, arenas: Arenas) -> usize {
     }
 }
 
-/// What is booked with an arena that is not the first: its slabs.
+/// What is booked with an arena that is not the first: its slabs, and its large objects, those in caches among them.
 fn own(key: Key, figures: &Figures, arena: usize) -> usize {
+    let large = || figures.large.get(arena).into_iter().flatten();
+    let large_bytes = || large().map(|class| class.bytes).sum::<usize>();
     let bins = (0..SMALL_CLASSES).map(|class| (class, bin(figures, Arenas::One(arena), class)));
     match key {
         Key::SmallAllocated => bins
             .map(|(class, bin)| bin.curregs() * size_of_class(class))
             .sum(),
+        Key::LargeAllocated => large_bytes(),
         _ => {
-            let pages: usize = bins
-                .map(|(class, bin)| bin.curslabs * slab_pages(class))
-                .sum();
+            let slabs = bins.map(|(class, bin)| bin.curslabs * slab_pages(class));
+            let pages = slabs.sum::<usize>() + large_bytes() / PAGE;
             if key == Key::Pactive {
                 pages
             } else {
@@ -215,9 +224,6 @@ fn shared(key: Key, figures: &Figures) -> usize {
             .class_bytes
             .get(class)
             .map_or(0, |&bytes| bytes as usize)
-    };
-    let large = |of: fn(&LargeFigures) -> u64, classes: usize| {
-        figures.large.iter().take(classes).map(of).sum::<u64>() as usize
     };
     match key {
         Key::Pactive => books.active as usize / PAGE,
@@ -242,9 +248,6 @@ fn shared(key: Key, figures: &Figures) -> usize {
         Key::MuzzyPurged => heap.muzzy_purges.purged_pages,
         Key::SmallAllocated => (0..SMALL_CLASSES).map(bytes_of).sum(),
         Key::LargeAllocated => (SMALL_CLASSES..books.class_bytes.len()).map(bytes_of).sum(),
-        Key::LargeNmalloc => large(|class| class.nmalloc, LARGE_CLASSES),
-        Key::LargeNdalloc => large(|class| class.ndalloc, LARGE_CLASSES),
-        Key::LargeNflushes => large(|class| class.ndalloc, CACHED_CLASSES - SMALL_CLASSES),
         _ => 0,
     }
 }

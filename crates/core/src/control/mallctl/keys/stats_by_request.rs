@@ -1,12 +1,12 @@
 //! `stats.arenas.<i>.*` of arenas made by request, of all of them together, and of those that are no more.
 //!
-//! As of the epoch, but for threads, settings, large classes and runs of pages, which are read when asked for.
+//! As of the epoch, but for threads, settings and runs of pages, which are read when asked for.
 
 use super::super::index::Arenas;
 use super::stats_arena::Key;
 use super::stats_classes::Key as ClassKey;
 use super::{Call, Refusal, arena};
-use crate::arena::manual::{self, ArenaRef, Figures};
+use crate::arena::manual::{self, ArenaRef, BinFigures, Figures, LargeFigures};
 use crate::extent::hooks;
 use crate::options::Dss;
 
@@ -64,16 +64,22 @@ pub(super) fn number(key: Key, figures: &Figures) -> u64 {
         Key::MuzzyNmadvise => figures.muzzy.nmadvise,
         Key::MuzzyPurged => figures.muzzy.pages,
         Key::SmallAllocated => figures.small_bytes,
-        Key::SmallNmalloc | Key::SmallNrequests => figures.small_allocations,
+        Key::SmallNmalloc => figures.small_allocations,
         Key::SmallNdalloc => figures.small_frees,
+        Key::SmallNrequests => figures.small_requests,
+        Key::SmallNfills => figures.small_fills,
+        Key::SmallNflushes => figures.small_flushes,
+        Key::TcacheBytes => figures.cached_bytes,
         Key::LargeAllocated => figures.large_bytes,
-        Key::LargeNmalloc | Key::LargeNrequests => figures.large_allocations,
+        Key::LargeNmalloc => figures.large_allocations,
         Key::LargeNdalloc => figures.large_frees,
+        Key::LargeNrequests => figures.large_requests,
+        Key::LargeNflushes => figures.large_flushes,
         _ => 0,
     }
 }
 
-/// What a key of a class tells of an arena made by request, or of all of them; 0 for others.
+/// What a key of a class tells of an arena made by request, of all of them, or of those that are no more; 0 for others.
 pub(super) fn of_class(key: ClassKey, arenas: Arenas, class: usize) -> Result<u64, Refusal> {
     match arenas {
         Arenas::Absent => Err(Refusal::Absent),
@@ -81,6 +87,8 @@ pub(super) fn of_class(key: ClassKey, arenas: Arenas, class: usize) -> Result<u6
         Arenas::All if manual::is_used() => Ok(manual::all()
             .map(|arena| class_number(key, arena, class))
             .sum()),
+        Arenas::Destroyed if key.is_large() => Ok(large(key, &manual::destroyed_large(class))),
+        Arenas::Destroyed if !key.is_of_runs() => Ok(bin(key, &manual::destroyed_bin(class))),
         Arenas::One(_) | Arenas::All | Arenas::Destroyed => Ok(0),
     }
 }
@@ -96,19 +104,33 @@ fn class_number(key: ClassKey, arena: ArenaRef, class: usize) -> u64 {
         ClassKey::RetainedBytes => extents(2).1,
         ClassKey::Npinned => extents(3).0,
         ClassKey::PinnedBytes => extents(3).1,
-        ClassKey::LargeNmalloc | ClassKey::LargeNrequests => arena.large_figures(class).allocations,
-        ClassKey::LargeNdalloc => arena.large_figures(class).frees,
-        ClassKey::Curlextents => {
-            let large = arena.large_figures(class);
-            large.allocations - large.frees
-        }
-        ClassKey::Nmalloc | ClassKey::Nrequests => arena.seen_bin(class).allocations,
-        ClassKey::Ndalloc => arena.seen_bin(class).frees,
-        ClassKey::Curregs => arena.seen_bin(class).taken,
-        ClassKey::Nslabs => arena.seen_bin(class).slabs_made,
-        ClassKey::Curslabs => arena.seen_bin(class).slabs,
-        ClassKey::NonfullSlabs => arena.seen_bin(class).nonfull_slabs,
-        // Objects come one by one, and from whichever slab is the fullest.
-        ClassKey::Nfills | ClassKey::Nflushes | ClassKey::Nreslabs => 0,
+        _ if key.is_large() => large(key, &arena.seen_large(class)),
+        _ => bin(key, &arena.seen_bin(class)),
+    }
+}
+
+fn large(key: ClassKey, figures: &LargeFigures) -> u64 {
+    match key {
+        ClassKey::LargeNmalloc => figures.allocations,
+        ClassKey::LargeNdalloc => figures.frees,
+        ClassKey::LargeNrequests => figures.requests,
+        ClassKey::Curlextents => figures.allocations - figures.frees,
+        _ => 0,
+    }
+}
+
+fn bin(key: ClassKey, figures: &BinFigures) -> u64 {
+    match key {
+        ClassKey::Nmalloc => figures.allocations,
+        ClassKey::Ndalloc => figures.frees,
+        ClassKey::Nrequests => figures.requests,
+        ClassKey::Curregs => figures.taken,
+        ClassKey::Nfills => figures.fills,
+        ClassKey::Nflushes => figures.flushes,
+        ClassKey::Nslabs => figures.slabs_made,
+        ClassKey::Nreslabs => figures.slabs_reused,
+        ClassKey::Curslabs => figures.slabs,
+        ClassKey::NonfullSlabs => figures.nonfull_slabs,
+        _ => 0,
     }
 }

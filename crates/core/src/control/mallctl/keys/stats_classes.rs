@@ -1,6 +1,6 @@
 //! `stats.arenas.<i>.bins.<j>`, `.lextents.<j>` and `.extents.<j>`, as of the epoch.
 //!
-//! Bins are each arena's own. Large objects and runs of pages are shared by all automatic arenas, and stand with the
+//! Bins are each arena's own, and so are large objects. Runs of pages are shared by all automatic arenas, and stand with the
 //! first. Those made by request have all of their own. Regions count as out of their bin while caches or the depot hold
 //! them; `nrequests` tells what the application asked for, and stands with the first, too.
 
@@ -38,6 +38,31 @@ pub(in super::super) enum Key {
     RetainedBytes,
     Npinned,
     PinnedBytes,
+}
+
+impl Key {
+    /// Whether it is about large objects.
+    pub(super) fn is_large(self) -> bool {
+        matches!(
+            self,
+            Self::LargeNmalloc | Self::LargeNdalloc | Self::LargeNrequests | Self::Curlextents
+        )
+    }
+
+    /// Whether it is about idle runs of pages.
+    pub(super) fn is_of_runs(self) -> bool {
+        matches!(
+            self,
+            Self::Ndirty
+                | Self::Nmuzzy
+                | Self::Nretained
+                | Self::DirtyBytes
+                | Self::MuzzyBytes
+                | Self::RetainedBytes
+                | Self::Npinned
+                | Self::PinnedBytes
+        )
+    }
 }
 
 const fn size(name: &'static str, key: Key) -> Row {
@@ -89,14 +114,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
     let (arenas, class) = (Arenas::of(call.indexes[0]), call.indexes[1]);
     let by_request = stats_by_request::of_class(key, arenas, class)?;
     let number = match key {
-        Key::Ndirty
-        | Key::Nmuzzy
-        | Key::Nretained
-        | Key::DirtyBytes
-        | Key::MuzzyBytes
-        | Key::RetainedBytes
-        | Key::Npinned
-        | Key::PinnedBytes => runs(key, arenas, class) as u64,
+        _ if key.is_of_runs() => runs(key, arenas, class) as u64,
         Key::Nrequests => figure(|figures| requests(figures, arenas, class)),
         Key::LargeNrequests => figure(|figures| requests(figures, arenas, SMALL_CLASSES + class)),
         Key::LargeNmalloc | Key::LargeNdalloc | Key::Curlextents => {
@@ -137,24 +155,23 @@ pub(super) fn bin(figures: &Figures, arenas: Arenas, class: usize) -> BinFigures
     sum
 }
 
-/// A large class, by its position among them.
+/// A large class, by its position among them, of one arena or all together.
 pub(super) fn large(figures: &Figures, arenas: Arenas, class: usize) -> LargeFigures {
-    let large = figures
-        .large
-        .get(class)
-        .filter(|_| arenas.hold_shared())
-        .copied();
-    large.unwrap_or(LargeFigures::ZERO)
+    let mut sum = LargeFigures::ZERO;
+    for (index, large) in figures.large.iter().enumerate().take(automatic()) {
+        if arenas.include(index) {
+            sum.add(large.get(class).unwrap_or(&LargeFigures::ZERO));
+        }
+    }
+    sum
 }
 
-/// Objects of a class that the application asked for. Caches are not told apart by arena: with the first, and in the
-/// sum.
+/// Objects of a class that the application asked for. Caches are not told apart by arena: what is cached stands with the
+/// first, and in the sum.
 pub(super) fn requests(figures: &Figures, arenas: Arenas, class: usize) -> u64 {
-    if !arenas.hold_shared() {
-        return 0;
-    }
     match figures.requests.get(class) {
-        Some(&requests) => requests,
+        Some(&requests) if arenas.hold_shared() => requests,
+        Some(_) => 0,
         None => large(figures, arenas, class - SMALL_CLASSES).nmalloc,
     }
 }
