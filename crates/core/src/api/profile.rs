@@ -56,6 +56,38 @@ pub fn start() {
     profiling::arm();
 }
 
+/// As [`start`], where no samples are taken: answers the number of this switch. `None`: samples are taken already.
+///
+/// For whoever samples for a while on request, in a program that may have other plans: as long as [`switches`] answers the same
+/// number, nobody else has had a say, and [`stop`] is in order.
+///
+/// ```
+/// use jemoxide::profile;
+///
+/// let switch = profile::start_if_off().expect("it was off");
+/// assert!(profile::start_if_off().is_none());
+/// profile::start();
+/// assert_ne!(profile::switches(), switch);
+/// # profile::stop();
+/// ```
+pub fn start_if_off() -> Option<u32> {
+    let switch = slow::enter(|_| {
+        profiling::start(false);
+        match prof::is_sampling() {
+            true => None,
+            false => prof::switch_on(),
+        }
+    });
+    profiling::arm();
+    switch
+}
+
+/// How often sampling was switched on or off, by whomever and however, where it was so already, too; wraps around.
+#[must_use]
+pub fn switches() -> u32 {
+    prof::switches()
+}
+
 /// Stops sampling, in all threads. What was sampled stays known, and may be dumped.
 pub fn stop() {
     if prof::is_started() {
@@ -98,7 +130,21 @@ pub fn dump(path: &str) -> Result<(), Error> {
 /// As [`dump`], to a path that need not be text.
 pub fn dump_bytes(path: &[u8]) -> Result<(), Error> {
     slow::enter(|_| profiling::start(false));
-    profiling::dump_to(Some(path)).map_err(Error)
+    profiling::dump_to(Some((path, u64::MAX))).map_err(Error)
+}
+
+/// As [`dump_bytes`], of at most `most` bytes: a longer profile is given up while it is written, with error `EFBIG`, and what
+/// was at `path` stays.
+///
+/// ```
+/// let path = std::env::temp_dir().join(format!("short.{}.heap", std::process::id()));
+/// let error = jemoxide::profile::dump_within(path.to_str().unwrap().as_bytes(), 10).unwrap_err();
+/// assert_eq!(error.code(), 27);
+/// assert!(!path.exists());
+/// ```
+pub fn dump_within(path: &[u8], most: u64) -> Result<(), Error> {
+    slow::enter(|_| profiling::start(false));
+    profiling::dump_to(Some((path, most))).map_err(Error)
 }
 
 /// Writes a profile to a file with a name of its own: the option `prof_prefix`, the process, numbers.

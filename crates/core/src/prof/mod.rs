@@ -64,6 +64,8 @@ static SAMPLING: AtomicBool = AtomicBool::new(false);
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static STARTED: AtomicBool = AtomicBool::new(false);
+/// See [`switches`].
+static SWITCHES: AtomicU32 = AtomicU32::new(0);
 static LG_SAMPLE: AtomicU32 = AtomicU32::new(0);
 /// Frames of a stack, at most.
 static DEPTH: AtomicU32 = AtomicU32::new(0);
@@ -216,7 +218,25 @@ pub(crate) fn set_active(active: bool) -> bool {
     if before != active {
         change_generation();
     }
+    // AcqRel: see [`switch_on`].
+    SWITCHES.fetch_add(1, Ordering::AcqRel);
     before
+}
+
+/// Has samples taken where none are, and answers the number of the switch; `None`: they are. The switch is counted before it is
+/// made, others after: whoever comes second is seen to.
+pub(crate) fn switch_on() -> Option<u32> {
+    let number = SWITCHES.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+    if SAMPLING.swap(true, Ordering::Relaxed) {
+        return None;
+    }
+    change_generation();
+    Some(number)
+}
+
+/// How often sampling was switched, or was to be.
+pub(crate) fn switches() -> u32 {
+    SWITCHES.load(Ordering::Relaxed)
 }
 
 fn change_generation() {

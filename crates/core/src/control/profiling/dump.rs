@@ -81,7 +81,7 @@ pub(super) fn write(trigger: Trigger) -> Result<Found, Errno> {
 /// The same, of who has the desk.
 pub(super) fn write_at(mut desk: Desk, trigger: Trigger) -> Result<Found, Errno> {
     names::profile(desk.parts().1, trigger);
-    let result = write_target(&mut desk, Origin::Own);
+    let result = write_target(&mut desk, Origin::Own, u64::MAX);
     if let (Err(error), true) = (result, trigger != Trigger::Request) {
         let line = complaint("heap profile", error, desk.parts().1);
         // Telling may run the application's code.
@@ -95,13 +95,13 @@ pub(super) fn write_at(mut desk: Desk, trigger: Trigger) -> Result<Found, Errno>
     result
 }
 
-/// Writes a profile to `path`.
-pub(super) fn write_to(path: &[u8]) -> Result<Found, Errno> {
+/// Writes a profile of at most `most` bytes to `path`.
+pub(super) fn write_to(path: &[u8], most: u64) -> Result<Found, Errno> {
     let mut desk = desk().ok_or(Errno(libc::EDEADLK))?;
     let target = desk.parts().1;
     target.clear();
     target.bytes(path);
-    let result = write_target(&mut desk, Origin::Given);
+    let result = write_target(&mut desk, Origin::Given, most);
     finish(desk, result.is_ok());
     result
 }
@@ -113,7 +113,7 @@ pub(super) fn write_for_channel(path: &[u8]) -> Result<Found, Errno> {
     let target = desk.parts().1;
     target.clear();
     target.bytes(path);
-    write_target(&mut desk, Origin::Channel)
+    write_target(&mut desk, Origin::Channel, u64::MAX)
 }
 
 /// Leaves the desk, and tells the application's hook.
@@ -184,10 +184,10 @@ pub(super) fn complaint(what: &str, error: Errno, target: &PathText) -> Option<L
     Some(line)
 }
 
-/// Writes a profile to the desk's target.
-fn write_target(desk: &mut Desk, origin: Origin) -> Result<Found, Errno> {
+/// Writes a profile of at most `most` bytes to the desk's target.
+fn write_target(desk: &mut Desk, origin: Origin, most: u64) -> Result<Found, Errno> {
     let (sheet, target, part) = desk.parts();
-    let mut file = File::begin(target, part, origin)?;
+    let mut file = File::begin(target, part, origin, most)?;
     let prof = &boot::options().prof;
     let mut dump = inside(|| Dump::begin(prof.unbias));
     dump.sort();

@@ -8,7 +8,8 @@
 //!     it. Names of our own, and those that come by the live channel, are easy to foresee: what is there is replaced, and no
 //!     link is followed.
 //! W2  Written to as it is is also a plain file in a folder where nothing may be made.
-//! W3  A forked child closes what its parent was writing, and leaves the rest to it.
+//! W3  A file that would become longer than its bound is given up as soon as that is known.
+//! W4  A forked child closes what its parent was writing, and leaves the rest to it.
 //! Nothing is forced onto the disk: what this guards against is the end of the process, not of the machine.
 
 use crate::prof::desk::{PathText, Sheet};
@@ -47,14 +48,17 @@ pub(super) struct File {
     output: Output,
     is_apart: bool,
     process: u32,
+    /// Bytes that may still be written (W3).
+    left: u64,
 }
 
 impl File {
-    /// Begins a file that is to be at `target`; `part` is room for the name of its beginnings.
+    /// Begins a file of at most `most` bytes that is to be at `target`; `part` is room for the name of its beginnings.
     pub(super) fn begin(
         target: &PathText,
         part: &mut PathText,
         origin: Origin,
+        most: u64,
     ) -> Result<Self, Errno> {
         let path = target.as_c_str()?;
         let kind = output::kind_of(path);
@@ -90,16 +94,22 @@ impl File {
             output,
             is_apart,
             process: process::id(),
+            left: most,
         })
     }
 
     /// Writes a sheet, and empties it.
     pub(super) fn write(&mut self, sheet: &mut Sheet) -> Result<(), Errno> {
         if process::id() != self.process {
-            // Rule W3: a handler of a signal forked, and its child came back here.
+            // Rule W4: a handler of a signal forked, and its child came back here.
             return Err(Errno(libc::ECANCELED));
         }
-        let result = self.output.write(sheet.as_bytes());
+        let left = self.left.checked_sub(sheet.as_bytes().len() as u64);
+        let result = match left {
+            Some(_) => self.output.write(sheet.as_bytes()),
+            None => Err(Errno(libc::EFBIG)),
+        };
+        self.left = left.unwrap_or(0);
         sheet.clear();
         result
     }
@@ -116,6 +126,7 @@ impl File {
             output,
             is_apart,
             process,
+            ..
         } = self;
         let mut result = written.and(output.close());
         if is_apart && process == process::id() {
@@ -129,7 +140,7 @@ impl File {
     }
 }
 
-/// In a forked child (W3).
+/// In a forked child (W4).
 pub(super) fn forget() {
     if let Some(number) = OPEN.swap(0, Ordering::Relaxed).checked_sub(1) {
         drop(Output::from_number(number));

@@ -51,7 +51,7 @@ pub(crate) fn run(job: Job) -> Result<(), Refusal> {
         }
         Job::Dump(0) if !names::has_prefix() => Err(Refusal::Failed),
         Job::Dump(0) => answer(dump::write(super::Trigger::Request).map(drop)),
-        Job::Dump(path) => answer(dump::write_to(text(path)).map(drop)),
+        Job::Dump(path) => answer(dump::write_to(text(path), u64::MAX).map(drop)),
         Job::Reset(lg_sample) => reset(lg_sample),
         Job::StartLog(path) => start_log(path),
         Job::StopLog => stop_log(),
@@ -59,10 +59,10 @@ pub(crate) fn run(job: Job) -> Result<(), Refusal> {
     }
 }
 
-/// Writes a profile to `path`, or to a name of its own: what mallctl cannot tell, with the reason.
-pub(crate) fn dump_to(path: Option<&[u8]>) -> Result<(), Errno> {
+/// Writes a profile to `path`, of at most so many bytes, or to a name of its own: what mallctl cannot tell, with the reason.
+pub(crate) fn dump_to(path: Option<(&[u8], u64)>) -> Result<(), Errno> {
     match path {
-        Some(path) => dump::write_to(path).map(drop),
+        Some((path, most)) => dump::write_to(path, most).map(drop),
         None if !names::has_prefix() => Err(Errno(libc::ENOENT)),
         None => dump::write(super::Trigger::Request).map(drop),
     }
@@ -169,7 +169,7 @@ fn write_log(desk: &mut Desk, duration_ns: u64) -> Result<(), Errno> {
         names::log(target);
         origin = Origin::Own;
     }
-    let mut file = File::begin(target, part, origin)?;
+    let mut file = File::begin(target, part, origin, u64::MAX)?;
     let mut text = LogText::begin(Info {
         duration_ns,
         version: env!("CARGO_PKG_VERSION"),
