@@ -15,7 +15,12 @@ pub fn run(bytes: &[u8]) {
         read(&dump);
     }
     // A name may look like the beginning of another form: what comes of it is not known, but that something does.
-    let _ = Profile::read(profile.to_collapsed(Measure::Live).as_bytes());
+    if let Ok(text) = profile.to_collapsed(Measure::Live) {
+        let _ = Profile::read(text.as_bytes());
+    }
+    let mut both = profile.clone();
+    both.merge(&profile);
+    assert!(both.stacks().len() <= profile.stacks().len());
 }
 
 fn read(written: &[u8]) -> Profile {

@@ -174,6 +174,43 @@ fn a_profile_is_converted_there_and_back() {
 }
 
 #[test]
+fn pprof_is_packed_by_name_and_both_are_read() {
+    let folder = Folder::new();
+    for (name, is_packed) in [("x.pb.gz", true), ("x.pb", false), ("x.PPROF", true)] {
+        let file = folder.path(name);
+        shown(&["convert", &details(), "-o", &file, "--no-symbols"], None);
+        let bytes = fs::read(&file).expect("there");
+        assert_eq!(bytes.starts_with(&[0x1f, 0x8b]), is_packed, "{name}");
+        let screen = shown(
+            &["report", &file, "--no-symbols", "--view", "threads,tags"],
+            None,
+        );
+        assert!(screen.contains("worker"), "{screen}");
+    }
+}
+
+/// Stacks of names become a dump that tells what is made up, and back.
+#[test]
+fn collapsed_stacks_become_a_dump() {
+    let folder = Folder::new();
+    let lines = folder.file("x.folded", "main;load 1000\nmain;run;parse 500\n");
+    let dump = folder.path("x.heap");
+    let output = jemoxide(&["convert", &lines, "-o", &dump], None);
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("made up") && told.contains("one for each call path"),
+        "{told}"
+    );
+    let back = shown(&["convert", &dump, "-o", "-", "--to", "collapsed"], None);
+    assert_eq!(back, "main;load 1000\nmain;run;parse 500\n");
+    let packed = folder.path("x.pb");
+    shown(&["convert", &dump, "-o", &packed], None);
+    let back = shown(&["convert", &packed, "-o", "-", "--to", "collapsed"], None);
+    assert_eq!(back, "main;load 1000\nmain;run;parse 500\n");
+}
+
+#[test]
 fn differences_are_shown_by_function_and_by_path() {
     let folder = Folder::new();
     let before = folder.file("before.folded", "main;load 1000\nmain;run;parse 500\n");
@@ -214,9 +251,6 @@ fn what_cannot_be_done_is_told_with_its_cure() {
     let lines = folder.file("x.folded", "main 5\n");
     assert!(refused(&["report", &lines, "--by", "peak"], 2).contains("prof_details:true"));
     assert!(refused(&["report", &lines, "--by", "cumulative"], 2).contains("prof_accum:true"));
-    assert!(
-        refused(&["convert", &lines, "-o", &folder.path("x.heap")], 2).contains("needs addresses")
-    );
     assert!(refused(&["convert", &lines, "-o", &folder.path("x.y")], 2).contains("--to heap"));
     let told = refused(&["convert", &lines, "-o", "/no/such/folder/x.pb.gz"], 1);
     assert!(

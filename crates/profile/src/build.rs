@@ -3,12 +3,16 @@
 //! Readers see the same address and the same stack many times; here each becomes one entry (rules M1 and M2 of
 //! `model`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::model::{
-    Call, Form, Function, FunctionId, Location, LocationId, Module, ModuleId, Profile, Stack,
-    ThreadId,
+    Call, ClassUse, Form, Function, FunctionId, Location, LocationId, Module, ModuleId, Profile,
+    Stack, ThreadId,
 };
+
+/// Stacks of a profile: some 300 bytes each, which a file may have in a dozen. Processes have thousands of them.
+pub(crate) const STACKS_MAX: usize = 1 << 21;
 
 /// A profile in the making.
 #[derive(Debug, Default)]
@@ -16,7 +20,7 @@ pub(crate) struct Builder {
     pub(crate) profile: Profile,
     by_address: HashMap<u64, LocationId>,
     by_frames: HashMap<Box<[LocationId]>, usize>,
-    by_uid: HashMap<u64, ThreadId>,
+    by_uid: HashMap<(u32, u64), ThreadId>,
     functions: FunctionTable,
 }
 
@@ -66,21 +70,30 @@ impl Builder {
 
     /// The thread with that number.
     pub(crate) fn thread(&mut self, uid: u64) -> ThreadId {
+        self.thread_of(0, uid)
+    }
+
+    /// The thread with that number in one of several processes.
+    pub(crate) fn thread_of(&mut self, source: u32, uid: u64) -> ThreadId {
         let threads = &mut self.profile.threads;
-        *self.by_uid.entry(uid).or_insert_with(|| {
+        *self.by_uid.entry((source, uid)).or_insert_with(|| {
             threads.push(crate::model::Thread {
                 uid,
+                source,
                 ..Default::default()
             });
             ThreadId(threads.len() as u32 - 1)
         })
     }
 
-    /// The index of the stack with these frames, in the profile's list.
-    pub(crate) fn stack(&mut self, frames: Vec<LocationId>) -> usize {
+    /// The index of the stack with these frames, in the profile's list. `None`: there are [`STACKS_MAX`] others.
+    pub(crate) fn stack(&mut self, frames: Vec<LocationId>) -> Option<usize> {
         let frames: Box<[LocationId]> = frames.into();
         if let Some(&index) = self.by_frames.get(&frames) {
-            return index;
+            return Some(index);
+        }
+        if self.profile.stacks.len() >= STACKS_MAX {
+            return None;
         }
         let index = self.profile.stacks.len();
         self.profile.stacks.push(Stack {
@@ -88,20 +101,23 @@ impl Builder {
             ..Stack::default()
         });
         self.by_frames.insert(frames, index);
-        index
+        Some(index)
     }
 
     /// The finished profile; addresses get their modules.
     pub(crate) fn finish(mut self) -> Profile {
         self.profile.place_addresses();
+        self.profile.stacks.iter_mut().for_each(Stack::tidy);
+        ClassUse::tidy(&mut self.profile.classes);
         self.profile
     }
 }
 
-/// Functions by content.
+/// Functions by content, and texts that several of them share.
 #[derive(Debug, Default)]
 pub(crate) struct FunctionTable {
     ids: HashMap<Function, FunctionId>,
+    texts: HashSet<Arc<str>>,
 }
 
 impl FunctionTable {
@@ -112,7 +128,18 @@ impl FunctionTable {
             ids: ids
                 .map(|(index, function)| (function, FunctionId(index as u32)))
                 .collect(),
+            ..Self::default()
         }
+    }
+
+    /// The one copy of `text`.
+    pub(crate) fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(text) = self.texts.get(text) {
+            return text.clone();
+        }
+        let text: Arc<str> = text.into();
+        self.texts.insert(text.clone());
+        text
     }
 
     /// The id of `function` in `functions`, where it is added if it is new.

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(frame.place().expect("a file").to_string(), "x?[2J.rs:3");
         assert_eq!(clean("\u{fffe}é"), "?é");
         let module = Module {
-            path: "/tmp/\x1b[31m.so".to_owned(),
+            path: "/tmp/\x1b[31m.so".into(),
             ..Module::default()
         };
         let unnamed = Frame {

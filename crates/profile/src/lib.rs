@@ -11,7 +11,7 @@
 //!
 //! let profile = Profile::read(b"main;serve;parse 4096\nmain;serve 1024\n")?;
 //! assert_eq!(profile.total(Measure::Live).bytes, 5120.0);
-//! assert_eq!(profile.to_collapsed(Measure::Live), "main;serve 1024\nmain;serve;parse 4096\n");
+//! assert_eq!(profile.to_collapsed(Measure::Live)?, "main;serve 1024\nmain;serve;parse 4096\n");
 //! # Ok(())
 //! # }
 //! ```

@@ -1,12 +1,14 @@
 //! Merge: several profiles as one.
 //!
 //! G1  Stacks are one where their locations are: same functions and lines where these are known, else the same place
-//!     in the same file.
+//!     in the same build of the same file.
 //! G2  Threads stay apart: two processes' thread 0 are two threads.
 //! G3  What only some of the profiles know is known of none: a sum would be too small.
 //! G4  High-water marks of different processes need not have been at one time; their sum is the most it can have been.
+//! G5  Everything is found by hash or by order: the work grows with what both profiles hold, not with its square.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::build::FunctionTable;
 use crate::model::{
@@ -23,6 +25,7 @@ enum Key {
 /// Adds `other` to `into`.
 pub(crate) fn merge(into: &mut Profile, other: &Profile) {
     let modules = modules(into, other);
+    let firsts = firsts(&into.modules);
     let mut table = FunctionTable::default();
     let own: Vec<_> = std::mem::take(&mut into.functions);
     let own_functions: Vec<_> = own
@@ -43,7 +46,7 @@ pub(crate) fn merge(into: &mut Profile, other: &Profile) {
     let mut known = HashMap::new();
     for (index, location) in into.locations.iter().enumerate() {
         known
-            .entry(key(location, &into.modules))
+            .entry(key(location, &into.modules, &firsts))
             .or_insert(LocationId(index as u32));
     }
     let mut locations = Vec::with_capacity(other.locations.len());
@@ -62,7 +65,7 @@ pub(crate) fn merge(into: &mut Profile, other: &Profile) {
         };
         let own = &mut into.locations;
         let id = *known
-            .entry(key(&translated, &into.modules))
+            .entry(key(&translated, &into.modules, &firsts))
             .or_insert_with(|| {
                 own.push(translated);
                 LocationId(own.len() as u32 - 1)
@@ -81,7 +84,7 @@ pub(crate) fn merge(into: &mut Profile, other: &Profile) {
     let canonical: Vec<LocationId> = into
         .locations
         .iter()
-        .map(|location| known[&key(location, &into.modules)])
+        .map(|location| known[&key(location, &into.modules, &firsts)])
         .collect();
     for stack in std::mem::take(&mut into.stacks) {
         stacks.add(stack, |id| canonical[id.0 as usize], 0);
@@ -90,8 +93,10 @@ pub(crate) fn merge(into: &mut Profile, other: &Profile) {
         stacks.add(stack.clone(), |id| locations[id.0 as usize], first_thread);
     }
     into.stacks = stacks.list;
+    into.stacks.iter_mut().for_each(Stack::tidy);
 
-    classes(&mut into.classes, &other.classes);
+    into.classes.extend_from_slice(&other.classes);
+    ClassUse::tidy(&mut into.classes);
     into.known = both(into.known, other.known);
     into.peak = match (into.peak, other.peak) {
         (Some(one), Some(two)) => Some(Peak {
@@ -151,46 +156,42 @@ fn add(into: &mut Stack, other: Stack) {
     into.cumulative += other.cumulative;
     into.threads.extend(other.threads);
     into.objects.extend(other.objects);
-    for lifetime in other.lifetimes {
-        match into
-            .lifetimes
-            .iter_mut()
-            .find(|known| known.lg_ns == lifetime.lg_ns)
-        {
-            Some(known) => known.amount += lifetime.amount,
-            None => into.lifetimes.push(lifetime),
-        }
-    }
-    into.lifetimes.sort_by_key(|lifetime| lifetime.lg_ns);
-    for share in other.tags {
-        match into.tags.iter_mut().find(|known| known.tag == share.tag) {
-            Some(known) => known.cumulative += share.cumulative,
-            None => into.tags.push(share),
-        }
-    }
+    into.lifetimes.extend(other.lifetimes);
+    into.tags.extend(other.tags);
 }
 
 /// Where `other`'s modules are in `into`: two processes map one file at different addresses, so the file and its offset
 /// say whether it is the same.
 fn modules(into: &mut Profile, other: &Profile) -> Vec<ModuleId> {
-    let translated = |into: &mut Profile, module: &Module| {
-        into.modules.push(module.clone());
-        ModuleId(into.modules.len() as u32 - 1)
-    };
-    other
-        .modules
-        .iter()
-        .map(|module| {
-            let same = into.modules.iter().position(|known| known == module);
-            match same {
-                Some(index) => ModuleId(index as u32),
-                None => translated(into, module),
-            }
+    let own = std::mem::take(&mut into.modules);
+    let mut known: HashMap<Module, ModuleId> = HashMap::with_capacity(own.len());
+    // The first of several that are the same stands for all that come.
+    for (index, module) in own.iter().enumerate() {
+        known
+            .entry(module.clone())
+            .or_insert(ModuleId(index as u32));
+    }
+    into.modules = own;
+    let translated = other.modules.iter().map(|module| {
+        *known.entry(module.clone()).or_insert_with(|| {
+            into.modules.push(module.clone());
+            ModuleId(into.modules.len() as u32 - 1)
         })
-        .collect()
+    });
+    translated.collect()
 }
 
-fn key(location: &Location, modules: &[Module]) -> Key {
+/// For each module the first of the same file, which stands for all of them.
+fn firsts(modules: &[Module]) -> Vec<u32> {
+    let mut by_file: HashMap<(&Arc<str>, &[u8]), u32> = HashMap::new();
+    let first = modules.iter().enumerate().map(|(index, module)| {
+        let file = (&module.path, &*module.build_id);
+        *by_file.entry(file).or_insert(index as u32)
+    });
+    first.collect()
+}
+
+fn key(location: &Location, modules: &[Module], firsts: &[u32]) -> Key {
     if !location.calls.is_empty() {
         let calls = location.calls.iter();
         return Key::Calls(calls.map(|call| (call.function.0, call.line)).collect());
@@ -199,30 +200,13 @@ fn key(location: &Location, modules: &[Module]) -> Key {
         None => Key::Place(None, location.address),
         Some(id) => {
             let module = &modules[id.0 as usize];
-            // The first module with that path stands for all of them.
-            let first = modules.iter().position(|known| known.path == module.path);
             let offset = location
                 .address
                 .wrapping_sub(module.addresses.start)
                 .wrapping_add(module.offset);
-            Key::Place(first.map(|index| index as u32), offset)
+            Key::Place(Some(firsts[id.0 as usize]), offset)
         }
     }
-}
-
-fn classes(into: &mut Vec<ClassUse>, other: &[ClassUse]) {
-    for class in other {
-        match into.iter_mut().find(|known| known.size == class.size) {
-            Some(known) => {
-                known.objects = known.objects.saturating_add(class.objects);
-                known.slabs = known.slabs.saturating_add(class.slabs);
-                known.slab_bytes = known.slab_bytes.saturating_add(class.slab_bytes);
-                known.free_bytes = known.free_bytes.saturating_add(class.free_bytes);
-            }
-            None => into.push(*class),
-        }
-    }
-    into.sort_by_key(|class| class.size);
 }
 
 fn both(one: Known, two: Known) -> Known {

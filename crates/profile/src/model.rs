@@ -12,11 +12,13 @@
 //! M1  Ids point into this profile's own tables: only the builder makes them.
 //! M2  No two stacks have the same frames; frames stand innermost first.
 //! M3  A stack's amounts are estimates ([`Amount`]), whatever the file held.
-//! M4  `hidden_locations <= frames.len()`, and `hidden_calls` is less than the calls of the first location shown (or 0).
+//! M4  A stack's shares of threads and tags, and its lifetimes, are in order, one each; so are the classes.
+//! M5  `hidden_locations <= frames.len()`, and `hidden_calls` is less than the calls of the first location shown (or 0).
 //!
 //! Units: bytes, nanoseconds.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::amount::Amount;
 
@@ -171,19 +173,19 @@ pub struct Call {
     pub line: u32,
 }
 
-/// A function of the program.
+/// A function of the program. Texts are shared: many functions are of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Function {
     /// As people write it.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// As the linker writes it.
-    pub symbol: Box<str>,
+    pub symbol: Arc<str>,
     /// Its source file; empty: not known.
-    pub file: Box<str>,
+    pub file: Arc<str>,
 }
 
 /// A file's executable part in the address space.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Module {
     /// Where it lies.
     pub addresses: Range<u64>,
@@ -192,7 +194,7 @@ pub struct Module {
     /// The file's inode; 0: not known.
     pub inode: u64,
     /// The file; in brackets for what is none, such as `[vdso]`.
-    pub path: String,
+    pub path: Arc<str>,
     /// The linker's mark of the file's content; empty: not known.
     pub build_id: Vec<u8>,
 }
@@ -374,6 +376,30 @@ impl Measure {
 }
 
 impl Stack {
+    /// Adds to the share of a thread; M4 holds again after [`Stack::tidy`].
+    pub(crate) fn add_share(&mut self, share: ThreadShare) {
+        // Those of one thread mostly follow each other.
+        match self.threads.last_mut() {
+            Some(last) if last.thread == share.thread => last.add(&share),
+            _ => self.threads.push(share),
+        }
+    }
+
+    /// Makes rule M4 true.
+    pub(crate) fn tidy(&mut self) {
+        fold(&mut self.threads, |share| share.thread, ThreadShare::add);
+        fold(
+            &mut self.lifetimes,
+            |lifetime| lifetime.lg_ns,
+            |into, other| into.amount += other.amount,
+        );
+        fold(
+            &mut self.tags,
+            |share| share.tag,
+            |into, other| into.cumulative += other.cumulative,
+        );
+    }
+
     /// All return addresses, innermost first, the allocator's own included.
     pub fn frames(&self) -> &[LocationId] {
         &self.frames
@@ -393,4 +419,42 @@ impl Stack {
                 .sum(),
         }
     }
+}
+
+impl ThreadShare {
+    fn add(&mut self, other: &Self) {
+        self.live += other.live;
+        self.cumulative += other.cumulative;
+    }
+}
+
+impl ClassUse {
+    /// Makes rule M4 true of `classes`.
+    pub(crate) fn tidy(classes: &mut Vec<Self>) {
+        fold(
+            classes,
+            |class| class.size,
+            |into, other| {
+                into.objects = into.objects.saturating_add(other.objects);
+                into.slabs = into.slabs.saturating_add(other.slabs);
+                into.slab_bytes = into.slab_bytes.saturating_add(other.slab_bytes);
+                into.free_bytes = into.free_bytes.saturating_add(other.free_bytes);
+            },
+        );
+    }
+}
+
+/// Sorts `list` by key, and adds those of one key to the first of them: `n log n` steps, however many there are of one.
+fn fold<T, K: Ord>(list: &mut Vec<T>, key: impl Fn(&T) -> K, add: impl Fn(&mut T, &T)) {
+    if list.is_sorted_by(|one, two| key(one) < key(two)) {
+        return;
+    }
+    list.sort_by_key(&key);
+    list.dedup_by(|later, first| {
+        let is_same = key(later) == key(first);
+        if is_same {
+            add(first, later);
+        }
+        is_same
+    });
 }

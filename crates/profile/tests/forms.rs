@@ -1,6 +1,6 @@
 //! Every form is read as it was meant, written so that it is read again, and refused with its cure when it is broken.
 
-use jemoxide_profile::{Form, Measure, Profile, Stack};
+use jemoxide_profile::{Amount, Form, Measure, Profile, Stack};
 
 const DETAILS: &[u8] = include_bytes!("data/details.heap");
 
@@ -93,7 +93,7 @@ fn pprof_keeps_live_cumulative_and_peak() {
     assert_eq!((again.form(), again.period()), (Form::Pprof, 65536));
     assert!(again.known().peak && again.known().cumulative && !again.known().ages);
     assert_eq!(again.time(), profile.time());
-    assert_eq!(again.modules()[0].path, "/opt/demo/app");
+    assert_eq!(&*again.modules()[0].path, "/opt/demo/app");
     for (one, two) in again.stacks().iter().zip(profile.stacks()) {
         same(one, two);
         let addresses = |profile: &Profile, stack: &Stack| -> Vec<u64> {
@@ -125,16 +125,99 @@ fn collapsed_stacks_are_read_and_written() {
     assert_eq!(profile.total(Measure::Live).bytes, 4110.0);
     assert!(!profile.known().objects);
     assert_eq!(
-        profile.to_collapsed(Measure::Live),
+        profile.to_collapsed(Measure::Live).expect("short"),
         "main 10\nmain;run;parse [x.so] 4100\n"
     );
-    let why = profile.to_heap_v2().expect_err("no addresses").to_string();
-    assert!(why.contains("needs addresses"), "{why}");
     let again = read(&profile.to_pprof());
     assert_eq!(
-        again.to_collapsed(Measure::Live),
-        profile.to_collapsed(Measure::Live)
+        again.to_collapsed(Measure::Live).expect("short"),
+        profile.to_collapsed(Measure::Live).expect("short")
     );
+}
+
+/// Names without addresses become a dump with the names in front.
+#[test]
+fn names_alone_become_a_dump() {
+    let text = "main;a--b;parse [x.so] 4096\nmain 10\n";
+    let dump = read(text.as_bytes()).to_heap_v2().expect("has names");
+    let shown = String::from_utf8_lossy(&dump);
+    assert!(shown.starts_with("--- symbol\n0x"), "{shown}");
+    assert!(
+        shown.contains("\n---\n--- heap\nheap_v2/1\n  t*: 2: 4106 [0: 0]\n"),
+        "{shown}"
+    );
+    let again = read(&dump);
+    assert_eq!(again.form(), Form::HeapV2);
+    assert_eq!(again.warnings(), [""; 0]);
+    assert_eq!(again.total(Measure::Live).bytes, 4106.0);
+    assert_eq!(
+        again.to_collapsed(Measure::Live).expect("short"),
+        "main 10\nmain;a- -b;parse [x.so] 4096\n"
+    );
+    // Some with addresses, some without: made up ones lie behind the others.
+    let mut mixed = read(DETAILS);
+    mixed.merge(&read(text.as_bytes()));
+    let mixed = read(&mixed.to_pprof());
+    let dump = mixed.to_heap_v2().expect("one process again");
+    near(
+        read(&dump).total(Measure::Live).bytes,
+        mixed.total(Measure::Live).bytes,
+    );
+    let names = read(&dump).to_collapsed(Measure::Live).expect("short");
+    assert!(names.contains("main;a- -b;parse [x.so] "), "{names}");
+    assert!(names.contains("app+0x2a0f"), "{names}");
+}
+
+/// Labels tell threads, tags and ages apart, and the sums stay.
+#[test]
+fn pprof_has_labels_for_threads_tags_and_ages() {
+    let profile = read(DETAILS);
+    let again = read(&profile.to_pprof());
+    let small = &again.stacks()[1];
+    near(small.live.bytes, profile.stacks()[1].live.bytes);
+    let uids: Vec<_> = small
+        .threads
+        .iter()
+        .map(|share| again.thread(share.thread).uid)
+        .collect();
+    assert_eq!(uids, [0, 1]);
+    let names: Vec<_> = again.threads().iter().map(|thread| &*thread.name).collect();
+    assert_eq!(names, ["", "worker"]);
+    // This dump's objects are fewer than its live bytes: what is left over is nobody's.
+    let objects = profile.stacks()[1].objects.iter();
+    let known: Amount = objects
+        .map(|object| Amount::of_one(object.usable, 65536))
+        .sum();
+    let shares: f64 = small.threads.iter().map(|share| share.live.bytes).sum();
+    near(shares, known.bytes);
+    assert_eq!(small.tags.len(), 1);
+    assert_eq!(
+        (small.tags[0].tag, small.tags[0].cumulative.bytes),
+        (7, 65536.0)
+    );
+
+    let bytes = profile.to_pprof_unpacked();
+    for word in [
+        "thread_id",
+        "worker",
+        "thread 0",
+        "tag",
+        "age",
+        "nanoseconds",
+    ] {
+        assert!(
+            bytes
+                .windows(word.len())
+                .any(|window| window == word.as_bytes()),
+            "{word}"
+        );
+    }
+    assert_eq!(read(&bytes).stacks().len(), again.stacks().len());
+
+    let mut two = read(DETAILS);
+    two.merge(&profile);
+    let two = read(&two.to_pprof());
+    assert_eq!((two.sources(), two.threads().len()), (2, 4));
 }
 
 #[test]
@@ -185,7 +268,7 @@ fn several_profiles_become_one() {
     let mut named = read(b"main;a 1\nmain;b 2\n");
     named.merge(&read(b"main;b 3\nmain;c 4\n"));
     assert_eq!(
-        named.to_collapsed(Measure::Live),
+        named.to_collapsed(Measure::Live).expect("short"),
         "main;a 1\nmain;b 5\nmain;c 4\n"
     );
 }
@@ -221,6 +304,20 @@ fn a_dump_cut_anywhere_is_noticed() {
     let mut packed = read(DETAILS).to_pprof();
     packed.truncate(packed.len() / 2);
     assert!(refused(&packed).contains("cut off"));
+    // Cut between two messages, the texts behind are missing that those before name.
+    let plain = read(DETAILS).to_pprof_unpacked();
+    let whys: Vec<String> = (20..plain.len())
+        .filter_map(|length| Profile::read(&plain[..length]).err())
+        .map(|why| why.to_string())
+        .collect();
+    assert!(whys.len() > plain.len() * 9 / 10, "{}", whys.len());
+    let tells = |why: &String| {
+        ["damaged or cut off", "that it does not have"]
+            .iter()
+            .any(|word| why.contains(word))
+    };
+    assert!(whys.iter().all(tells), "{whys:?}");
+    assert!(refused(b"\x12\xff\0\x01").contains("bytes of another form"));
 }
 
 #[test]
@@ -263,6 +360,8 @@ fn messages_name_the_line_and_the_cure() {
         why.to_string().starts_with("/no/such.heap: cannot be read"),
         "{why}"
     );
+    let why = Profile::read_file(std::path::Path::new("/")).expect_err("a folder");
+    assert!(why.to_string().contains("Name the files in it"), "{why}");
     let cpu = pprof_of_cpu();
     assert!(refused(&cpu).contains("it counts cpu"), "{}", refused(&cpu));
 }
@@ -288,7 +387,10 @@ fn damage_never_panics() {
     let mut plain = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain)
         .expect("just packed");
-    let collapsed = profile.to_collapsed(Measure::Live).into_bytes();
+    let collapsed = profile
+        .to_collapsed(Measure::Live)
+        .expect("short")
+        .into_bytes();
     for form in [DETAILS, &packed, &plain, &collapsed] {
         for _ in 0..3000 {
             let mut bytes = form.to_vec();

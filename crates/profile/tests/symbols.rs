@@ -50,7 +50,7 @@ fn a_known_function_gets_its_name_and_line() {
     );
     assert!(frame.line.abs_diff(KNOWN_LINE) <= 1, "{}", frame.line);
     assert_eq!(
-        profile.to_collapsed(Measure::Live),
+        profile.to_collapsed(Measure::Live).expect("short"),
         "symbols::known_function 100\n"
     );
     assert!(
@@ -111,7 +111,7 @@ fn allocator_frames_are_hidden_from_the_inner_end_only() {
     let shown = |text: &str, fold| {
         let mut profile = Profile::read(text.as_bytes()).expect("collapsed");
         profile.hide_allocator(fold);
-        profile.to_collapsed(Measure::Live)
+        profile.to_collapsed(Measure::Live).expect("short")
     };
     let text = "main;load;<alloc::vec::Vec<T>>::push;alloc::raw_vec::RawVec<T>::grow;alloc::alloc::alloc;malloc 1\n";
     assert_eq!(shown(text, Fold::Nothing), text);

@@ -237,7 +237,12 @@ pub(crate) enum FlameView {
   jemoxide convert app.4711.heap -o app.folded       for flamegraph programs
   jemoxide convert app.pb.gz --to heap -o app.heap   for jeprof
 
-Suffixes: .heap; .pb and .pb.gz; .folded, .collapsed and .txt.")]
+Suffixes: .heap; .pb.gz and .pprof, packed, and .pb, as it is; .folded,
+.collapsed, .stacks and .txt.
+
+pprof tells threads, tags and ages as labels: `go tool pprof -tags`.
+Collapsed stacks become a dump with made up addresses and the names in front,
+as jeprof reads it.")]
 pub(crate) struct ConvertArguments {
     /// A heap profile of any form
     #[arg(value_name = "IN")]
@@ -264,7 +269,7 @@ pub(crate) struct ConvertArguments {
 pub(crate) enum To {
     /// Heap dump, as jeprof reads it
     Heap,
-    /// Protobuf, packed
+    /// Protobuf, packed unless OUT ends in .pb
     Pprof,
     /// A line a stack
     Collapsed,

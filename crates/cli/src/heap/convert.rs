@@ -1,9 +1,10 @@
 //! `jemoxide convert IN -o OUT`: a profile in another form.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::slice;
 
-use jemoxide_profile::Profile;
+use jemoxide_profile::{Form, Profile};
 
 use crate::arguments::heap::{ConvertArguments, To};
 use crate::failure::Failure;
@@ -14,9 +15,10 @@ use crate::screen::output::safe;
 use crate::screen::style::{RESET, WARNING};
 
 /// Suffixes and what they mean; longer ones first.
-const SUFFIXES: [(&str, To); 7] = [
+const SUFFIXES: [(&str, To); 8] = [
     (".pb.gz", To::Pprof),
-    (".pb", To::Pprof),
+    (PLAIN, To::Pprof),
+    (".pprof", To::Pprof),
     (".heap", To::Heap),
     (".folded", To::Collapsed),
     (".collapsed", To::Collapsed),
@@ -24,23 +26,29 @@ const SUFFIXES: [(&str, To); 7] = [
     (".txt", To::Collapsed),
 ];
 
+/// The suffix of a profile in pprof's form that is not packed.
+const PLAIN: &str = ".pb";
+
 /// Reads, names, writes.
 pub(crate) fn convert(arguments: &ConvertArguments) -> Result<ExitCode, Failure> {
     let to = form(arguments)?;
     let mut names = arguments.names.clone();
-    // A dump has no place for names: they need not be looked up.
+    // A dump has no place for names of addresses: they need not be looked up.
     names.no_symbols |= to == To::Heap;
     let loaded = Loaded::from_files(slice::from_ref(&arguments.from), &names)?;
     let profile = &loaded.profile;
+    let is_plain = suffixed(&arguments.output, PLAIN);
     let content = match to {
         To::Heap => profile.to_heap_v2().map_err(Failure::misuse)?,
+        To::Pprof if is_plain => profile.to_pprof_unpacked(),
         To::Pprof => profile.to_pprof(),
         To::Collapsed => {
             let measure = loaded.demand(arguments.by)?;
             if let Some(why) = why_empty(profile, measure) {
                 return Err(Failure::broken(why));
             }
-            profile.to_collapsed(measure).into_bytes()
+            let text = profile.to_collapsed(measure);
+            text.map_err(Failure::misuse)?.into_bytes()
         }
     };
     file::write(&arguments.output, &content)?;
@@ -56,8 +64,9 @@ fn form(arguments: &ConvertArguments) -> Result<To, Failure> {
     if let Some(to) = arguments.to {
         return Ok(to);
     }
-    let name = arguments.output.to_string_lossy().to_lowercase();
-    let known = SUFFIXES.iter().find(|(suffix, _)| name.ends_with(suffix));
+    let known = SUFFIXES
+        .iter()
+        .find(|(suffix, _)| suffixed(&arguments.output, suffix));
     known.map(|&(_, to)| to).ok_or_else(|| {
         Failure::misuse(format!(
             "cannot tell the form from the name {}. End it in .heap, .pb.gz or .folded, or add --to heap, pprof or \
@@ -67,16 +76,32 @@ fn form(arguments: &ConvertArguments) -> Result<To, Failure> {
     })
 }
 
+fn suffixed(path: &Path, suffix: &str) -> bool {
+    path.to_string_lossy().to_lowercase().ends_with(suffix)
+}
+
 /// What `profile` tells and the form does not.
-fn left_out(profile: &Profile, to: To) -> Option<String> {
+fn left_out(profile: &Profile, to: To) -> Vec<String> {
     let known = profile.known();
-    match to {
-        To::Heap if known.peak && !known.ages => {
-            Some("A heap dump has no place for the peak without details: it was left out.".to_owned())
-        }
-        To::Pprof if known.ages || known.lifetimes => Some(
-            "pprof has no place for ages, lifetimes, tags, threads and size classes: they were left out.".to_owned(),
+    let notes = [
+        (
+            to == To::Heap && known.peak && !known.ages,
+            "A heap dump has no place for the peak without details: it was left out.",
         ),
-        _ => None,
-    }
+        (
+            to == To::Heap && !known.objects,
+            "The profile does not tell how many objects there are: the dump has one for each call path.",
+        ),
+        (
+            to == To::Heap && profile.form() == Form::Collapsed,
+            "Collapsed stacks have no addresses: the dump has made up ones, and the names in front (`--- symbol`), as \
+             jeprof and jemoxide read it. jeprof wants no program beside it.",
+        ),
+        (
+            to == To::Pprof && known.lifetimes,
+            "pprof has no place for lifetimes, single objects and size classes: they were left out.",
+        ),
+    ];
+    let told = notes.into_iter().filter(|&(is_so, _)| is_so);
+    told.map(|(_, note)| note.to_owned()).collect()
 }

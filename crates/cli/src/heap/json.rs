@@ -21,7 +21,7 @@ pub(crate) fn frame(frame: &Frame<'_>) -> Value {
         "file": Some(frame.file()).filter(|file| !file.is_empty()),
         "line": Some(frame.line).filter(|&line| line > 0),
         "inlined": frame.is_inlined,
-        "module": frame.module.map(|module| &module.path),
+        "module": frame.module.map(|module| &*module.path),
         "address": Some(frame.address).filter(|&address| address > 0),
     })
 }

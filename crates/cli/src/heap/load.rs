@@ -129,6 +129,11 @@ fn notes(reports: &[FileReport]) -> Vec<String> {
                 "No lines for {addresses} in {}: it has no debug information, and none lies in /usr/lib/debug.",
                 report.path
             )),
+            Found::TooLarge { bytes } => notes.push(format!(
+                "No lines for {addresses} in {}: it has {} MiB of debug information.",
+                report.path,
+                bytes >> 20
+            )),
             _ => {}
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Profile, Unreadable> {
                 .strip_prefix(b"@")
                 .and_then(|frames| addresses(&mut builder, frames))
                 .ok_or_else(|| line.wrong("the numbers must be followed by `@` and addresses"))?;
-            let index = builder.stack(frames);
+            let index = builder.stack(frames).ok_or_else(super::too_many)?;
             let stack = &mut builder.profile.stacks[index];
             stack.live += Amount::scaled(live.0, live.1, period);
             stack.cumulative += Amount::scaled(cumulative.0, cumulative.1, period);

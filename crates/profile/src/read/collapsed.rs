@@ -46,7 +46,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Profile, Unreadable> {
             };
             frames.push(id);
         }
-        let index = builder.stack(frames);
+        let index = builder.stack(frames).ok_or_else(super::too_many)?;
         builder.profile.stacks[index].live += Amount::estimated(0.0, number as f64, 0);
     }
     if builder.profile.stacks.is_empty() {

@@ -21,9 +21,9 @@ use crate::amount::Amount;
 use crate::build::Builder;
 use crate::model::{ClassUse, Lifetime, Object, Peak, TagShare, Time};
 
-use super::Unreadable;
 use super::heap_v2::addresses;
 use super::lines::{CUT_OFF, Line, decimal, words};
+use super::{Unreadable, too_many};
 
 /// What every version of the section begins with.
 pub(super) const HEADING: &[u8] = b"JEMOXIDE_DETAILS/";
@@ -73,7 +73,7 @@ impl Reader {
         if let Some(frames) = line.text.strip_prefix(b"@") {
             let frames = addresses(builder, frames)
                 .ok_or_else(|| line.wrong("after `@` only addresses can stand"))?;
-            self.stack = Some(builder.stack(frames));
+            self.stack = Some(builder.stack(frames).ok_or_else(too_many)?);
             return Ok(false);
         }
         let mut rest = words(line.text);

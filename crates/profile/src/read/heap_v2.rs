@@ -18,11 +18,15 @@
 
 use crate::amount::Amount;
 use crate::build::Builder;
-use crate::model::{Form, LocationId, Profile, ThreadId, ThreadShare};
+use crate::model::{Form, LocationId, Profile, ThreadShare};
 
-use super::Unreadable;
 use super::lines::{CUT_OFF, Counts, Line, counts, decimal, hexadecimal, lines, words};
+use super::{Unreadable, too_many};
 use super::{details, maps};
+
+/// The warning where nothing tells which files lay where.
+pub(super) const NO_MAP: &str = "The dump has no memory map at its end: it was cut off, or /proc was not readable. Names of \
+     functions cannot be found.";
 
 /// What the lines that come now are about.
 enum Part {
@@ -81,7 +85,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Profile, Unreadable> {
                     let frames = addresses(&mut builder, frames).ok_or_else(|| {
                         line.wrong("after `@` only addresses such as 0x7f143aaa2630 can stand")
                     })?;
-                    part = Part::Stack(builder.stack(frames));
+                    part = Part::Stack(builder.stack(frames).ok_or_else(too_many)?);
                     continue;
                 }
                 let entry = Entry::of(line)?;
@@ -94,11 +98,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Profile, Unreadable> {
     }
     match part {
         Part::Details(reader) => return Err(reader.unfinished(bytes)),
-        _ if builder.profile.modules.is_empty() => builder.profile.warnings.push(
-            "The dump has no memory map at its end: it was cut off, or /proc was not readable. Names of functions \
-             cannot be found."
-                .to_owned(),
-        ),
+        _ if builder.profile.modules.is_empty() => {
+            builder.profile.warnings.push(NO_MAP.to_owned());
+        }
         _ => {}
     }
     Ok(builder.finish())
@@ -182,7 +184,11 @@ impl<'a> Entry<'a> {
                 stack.live += live;
                 stack.cumulative += cumulative;
             }
-            Some(thread) => add_share(builder, index, thread, live, cumulative),
+            Some(thread) => builder.profile.stacks[index].add_share(ThreadShare {
+                thread,
+                live,
+                cumulative,
+            }),
         }
     }
 
@@ -196,28 +202,6 @@ impl<'a> Entry<'a> {
             Amount::scaled(live.0, live.1, period),
             Amount::scaled(cumulative.0, cumulative.1, period),
         )
-    }
-}
-
-fn add_share(
-    builder: &mut Builder,
-    index: usize,
-    thread: ThreadId,
-    live: Amount,
-    cumulative: Amount,
-) {
-    let shares = &mut builder.profile.stacks[index].threads;
-    // Lines of one thread follow each other: only a reset makes two generations of a thread.
-    match shares.last_mut().filter(|last| last.thread == thread) {
-        Some(share) => {
-            share.live += live;
-            share.cumulative += cumulative;
-        }
-        None => shares.push(ThreadShare {
-            thread,
-            live,
-            cumulative,
-        }),
     }
 }
 

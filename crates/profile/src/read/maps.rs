@@ -19,7 +19,7 @@ pub(super) fn module(text: &[u8]) -> Option<Module> {
     if let Some(range) = range.strip_suffix(b":") {
         return Some(Module {
             addresses: addresses(range)?,
-            path: path_after(text, 1),
+            path: path_after(text, 1).into(),
             ..Module::default()
         });
     }
@@ -37,9 +37,9 @@ pub(super) fn module(text: &[u8]) -> Option<Module> {
         offset,
         inode,
         path: if path.is_empty() {
-            "[anonymous]".to_owned()
+            "[anonymous]".into()
         } else {
-            path
+            path.into()
         },
         build_id: Vec::new(),
     })
@@ -77,17 +77,17 @@ mod tests {
         let found = module(line).expect("a module");
         assert_eq!(found.addresses, 0x55c0_f07d_2000..0x55c0_f07d_3000);
         assert_eq!((found.offset, found.inode), (0x1000, 18504));
-        assert_eq!(found.path, "/opt/my app/x (deleted)");
+        assert_eq!(&*found.path, "/opt/my app/x (deleted)");
         assert_eq!(module(b"1000-2000 r--p 00000000 fe:00 1 /x"), None);
         assert_eq!(module(b"2000-1000 r-xp 00000000 fe:00 1 /x"), None);
         assert_eq!(module(b"whatever this is"), None);
         assert_eq!(
             module(b"1000-2000 rwxp 00000000 00:00 0").map(|module| module.path),
-            Some("[anonymous]".to_owned())
+            Some("[anonymous]".into())
         );
         assert_eq!(
             module(b"1000-2000: /usr/lib/x.so").map(|module| module.path),
-            Some("/usr/lib/x.so".to_owned())
+            Some("/usr/lib/x.so".into())
         );
     }
 }

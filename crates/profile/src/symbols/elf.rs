@@ -7,7 +7,9 @@
 //!    |- .gnu_debuglink  app.debug beside it, in .debug/, or below /usr/lib/debug
 //!    `- .gnu_debugaltlink (in either)   what several debug files share (dwz)
 //! ```
-//! Files are read in parts, never mapped: a file that is cut while it is read is an error, not a signal.
+//! Files are read in parts, never mapped: a file that is cut while it is read is an error, not a signal. Of debug sections
+//! only those are read that names and lines need, one after the other; what they take together is known, and bounded, before
+//! the first is read.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -24,9 +26,6 @@ use super::table::SymbolTable;
 
 type Reader = EndianArcSlice<RunTimeEndian>;
 
-/// Debug sections of one file that are longer together are left alone.
-const SECTIONS_MAX: u64 = 6 << 30;
-
 /// A function found at an address.
 pub(super) struct FoundFunction {
     pub(super) symbol: String,
@@ -41,8 +40,31 @@ pub(super) struct ElfFile {
     build_id: Vec<u8>,
     segments: Vec<Segment>,
     table: SymbolTable,
-    debug: Option<Context<Reader>>,
+    debug: Debug,
 }
+
+/// The debug information of a file.
+enum Debug {
+    Read(Box<Context<Reader>>),
+    /// More bytes than may be read.
+    TooLarge(u64),
+    None,
+}
+
+/// What names and lines need: neither the places of variables nor macros.
+const SECTIONS: [SectionId; 11] = [
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugAranges,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugTypes,
+];
 
 /// A loaded part: where in the file, and at which address.
 struct Segment {
@@ -70,19 +92,26 @@ impl ElfFile {
             }
         };
         let file = open_regular(&place).map_err(|why| reason(&why))?;
-        let cache = ReadCache::new(file);
+        let cache = ReadCache::new(&file);
         let main = object::File::parse(&cache).map_err(|why| reason(&why))?;
         let mut table = SymbolTable::default();
-        table.add(&main);
+        table.add(&main, options.debug_max);
         let build_id = main.build_id().ok().flatten().unwrap_or_default().to_vec();
-        let mut debug = has_debug(&main)
-            .then(|| context(&main, &place, options))
-            .flatten();
-        if debug.is_none() {
-            let candidates = separate_files(&main, &build_id, &place, options);
-            debug = candidates
-                .iter()
-                .find_map(|candidate| separate(candidate, &build_id, options, &mut table));
+        let mut debug = Debug::None;
+        if has_debug(&main) {
+            debug = context(&file, &main, &place, options);
+        }
+        if !matches!(debug, Debug::Read(_)) {
+            for candidate in separate_files(&main, &build_id, &place, options) {
+                match separate(&candidate, &build_id, options, &mut table) {
+                    Debug::None => {}
+                    found @ Debug::Read(_) => {
+                        debug = found;
+                        break;
+                    }
+                    found @ Debug::TooLarge(_) => debug = found,
+                }
+            }
         }
         table.sort();
         let segments = main.segments().map(|segment| {
@@ -108,7 +137,15 @@ impl ElfFile {
 
     /// Whether any address can get a name.
     pub(super) fn has_names(&self) -> bool {
-        self.debug.is_some() || !self.table.is_empty()
+        matches!(self.debug, Debug::Read(_)) || !self.table.is_empty()
+    }
+
+    /// Bytes of debug information that was not read, as there is more than may be.
+    pub(super) fn too_large(&self) -> Option<u64> {
+        match self.debug {
+            Debug::TooLarge(bytes) => Some(bytes),
+            _ => None,
+        }
     }
 
     /// The address, as the file's own tables count, of the byte at `offset` in it.
@@ -126,7 +163,6 @@ impl ElfFile {
         let mut found = self.debugged(address).unwrap_or_default();
         let symbol = self.table.find(address);
         match found.last_mut() {
-            // Line tables without functions (assembly, minimal debug information) leave the outermost unnamed.
             Some(outermost) => {
                 // Line tables without functions (assembly, minimal debug information) leave it unnamed; that of
                 // a closure says `operator()` and not whose, unlike the linker's name.
@@ -148,12 +184,10 @@ impl ElfFile {
 
     fn debugged(&self, address: u64) -> Option<Vec<FoundFunction>> {
         // Parts of the information that lie in other files again (split DWARF) are not followed.
-        let mut frames = self
-            .debug
-            .as_ref()?
-            .find_frames(address)
-            .skip_all_loads()
-            .ok()?;
+        let Debug::Read(context) = &self.debug else {
+            return None;
+        };
+        let mut frames = context.find_frames(address).skip_all_loads().ok()?;
         let mut found = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
             let name = frame
@@ -240,45 +274,63 @@ fn debug_folders(options: &Options) -> Vec<PathBuf> {
 }
 
 /// The debug information in `file`, when it is there and belongs to the build; its names go into `table`.
-fn separate(
-    file: &Path,
-    build_id: &[u8],
-    options: &Options,
-    table: &mut SymbolTable,
-) -> Option<Context<Reader>> {
-    let cache = ReadCache::new(open_regular(file).ok()?);
-    let debug = object::File::parse(&cache).ok()?;
-    if debug.build_id().ok().flatten().unwrap_or_default() != build_id {
-        return None;
-    }
-    table.add(&debug);
-    context(&debug, file, options)
+fn separate(file: &Path, build_id: &[u8], options: &Options, table: &mut SymbolTable) -> Debug {
+    let found = open_regular(file).ok().and_then(|opened| {
+        let cache = ReadCache::new(&opened);
+        let debug = object::File::parse(&cache).ok()?;
+        if debug.build_id().ok().flatten().unwrap_or_default() != build_id {
+            return None;
+        }
+        table.add(&debug, options.debug_max);
+        Some(context(&opened, &debug, file, options))
+    });
+    found.unwrap_or(Debug::None)
 }
 
-fn context<'a>(file: &impl Object<'a>, place: &Path, options: &Options) -> Option<Context<Reader>> {
-    let size: u64 = file
-        .sections()
-        .filter(|section| section.name().is_ok_and(|name| name.starts_with(".debug")))
-        .map(|section| section.size())
-        .fold(0, u64::saturating_add);
-    if size > SECTIONS_MAX {
-        return None;
+/// The debug information of `file`, which is `parsed` and lies at `place`, together with what it shares with others.
+fn context<'a>(file: &File, parsed: &impl Object<'a>, place: &Path, options: &Options) -> Debug {
+    let shared = shared(parsed, place, options);
+    let of_shared = shared.as_ref().map_or(0, |(_, bytes)| *bytes);
+    let bytes = size(parsed).saturating_add(of_shared);
+    if bytes > options.debug_max {
+        return Debug::TooLarge(bytes);
     }
-    let mut dwarf = dwarf(file)?;
-    if let Some(shared) = shared(file, place, options) {
-        dwarf.set_sup(shared);
-    }
-    Context::from_dwarf(dwarf).ok()
+    let read = dwarf(file).and_then(|mut dwarf| {
+        if let Some(shared) = shared.and_then(|(shared, _)| self::dwarf(&shared)) {
+            dwarf.set_sup(shared);
+        }
+        Context::from_dwarf(dwarf).ok()
+    });
+    read.map_or(Debug::None, |context| Debug::Read(Box::new(context)))
 }
 
-fn dwarf<'a>(file: &impl Object<'a>) -> Option<gimli::Dwarf<Reader>> {
-    let endian = if file.is_little_endian() {
-        RunTimeEndian::Little
-    } else {
-        RunTimeEndian::Big
-    };
+/// Bytes, unpacked, of the sections that [`dwarf`] reads.
+fn size<'a>(file: &impl Object<'a>) -> u64 {
+    let sections = SECTIONS
+        .iter()
+        .filter_map(|id| file.section_by_name(id.name()));
+    sections
+        .map(|section| match section.compressed_file_range() {
+            Ok(range) => range.uncompressed_size,
+            Err(_) => section.size(),
+        })
+        .fold(0, u64::saturating_add)
+}
+
+fn dwarf(file: &File) -> Option<gimli::Dwarf<Reader>> {
     let section = |id: SectionId| -> Result<Reader, gimli::Error> {
-        let content = file
+        if !SECTIONS.contains(&id) {
+            return Ok(EndianArcSlice::new(Arc::from([]), RunTimeEndian::Little));
+        }
+        // The cache keeps what was read of the file: it goes with the section, of which a copy stays.
+        let cache = ReadCache::new(file);
+        let parsed = object::File::parse(&cache).map_err(|_| gimli::Error::Io)?;
+        let endian = if parsed.is_little_endian() {
+            RunTimeEndian::Little
+        } else {
+            RunTimeEndian::Big
+        };
+        let content = parsed
             .section_by_name(id.name())
             .and_then(|section| section.uncompressed_data().ok())
             .unwrap_or_default();
@@ -287,12 +339,8 @@ fn dwarf<'a>(file: &impl Object<'a>) -> Option<gimli::Dwarf<Reader>> {
     gimli::Dwarf::load(section).ok()
 }
 
-/// What the debug file shares with others.
-fn shared<'a>(
-    file: &impl Object<'a>,
-    place: &Path,
-    options: &Options,
-) -> Option<gimli::Dwarf<Reader>> {
+/// The file that the debug file shares with others, and the bytes of its sections.
+fn shared<'a>(file: &impl Object<'a>, place: &Path, options: &Options) -> Option<(File, u64)> {
     let (name, build_id) = file.gnu_debugaltlink().ok().flatten()?;
     let name = PathBuf::from(String::from_utf8_lossy(name).into_owned());
     let beside = place.parent()?.join(&name);
@@ -306,9 +354,13 @@ fn shared<'a>(
         .into_iter()
         .chain(by_name);
     places.into_iter().find_map(|place| {
-        let cache = ReadCache::new(open_regular(&place).ok()?);
-        let file = object::File::parse(&cache).ok()?;
-        let same = file.build_id().ok().flatten().unwrap_or_default() == build_id;
-        same.then(|| dwarf(&file)).flatten()
+        let opened = open_regular(&place).ok()?;
+        let bytes = {
+            let cache = ReadCache::new(&opened);
+            let parsed = object::File::parse(&cache).ok()?;
+            let same = parsed.build_id().ok().flatten().unwrap_or_default() == build_id;
+            same.then(|| size(&parsed))?
+        };
+        Some((opened, bytes))
     })
 }

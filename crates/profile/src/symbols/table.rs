@@ -3,7 +3,7 @@
 //! Names of functions only. Where several have one address the global one with the fewest underscores in front is taken:
 //! `malloc` rather than `__libc_malloc`.
 
-use object::{Object, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 /// Functions in order of address.
 #[derive(Debug, Default)]
@@ -19,14 +19,22 @@ struct Entry {
 }
 
 impl SymbolTable {
-    /// Adds the functions of both of a file's tables.
-    pub(super) fn add<'a>(&mut self, file: &impl Object<'a>) {
-        let mut add = |symbol: &dyn Fn() -> Option<Entry>| self.functions.extend(symbol());
-        for symbol in file.symbols() {
-            add(&|| entry(&symbol));
+    /// Adds the functions of both of a file's tables; of one with more than `most` bytes, with its names, none.
+    pub(super) fn add<'a>(&mut self, file: &impl Object<'a>, most: u64) {
+        let bytes = |sections: [&str; 2]| {
+            let sections = sections
+                .iter()
+                .filter_map(|name| file.section_by_name(name));
+            sections
+                .map(|section| section.size())
+                .fold(0, u64::saturating_add)
+        };
+        if bytes([".symtab", ".strtab"]) <= most {
+            self.functions.extend(file.symbols().filter_map(entry));
         }
-        for symbol in file.dynamic_symbols() {
-            add(&|| entry(&symbol));
+        if bytes([".dynsym", ".dynstr"]) <= most {
+            self.functions
+                .extend(file.dynamic_symbols().filter_map(entry));
         }
     }
 
@@ -58,7 +66,7 @@ impl SymbolTable {
     }
 }
 
-fn entry<'a>(symbol: &impl ObjectSymbol<'a>) -> Option<Entry> {
+fn entry<'a>(symbol: impl ObjectSymbol<'a>) -> Option<Entry> {
     if symbol.kind() != SymbolKind::Text || symbol.is_undefined() {
         return None;
     }

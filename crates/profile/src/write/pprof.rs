@@ -4,6 +4,15 @@
 //! `peak_objects` and `peak_space` behind them where the high-water mark is known; the default is `inuse_space`. What is
 //! not known is left out.
 //!
+//! | label | of | |
+//! | --- | --- | --- |
+//! | `thread`, `thread_id` | live, cumulative | its name or `thread ID`; the profiler's number of it |
+//! | `process` | the same | which of several merged profiles it is from, from 1; only there |
+//! | `tag` | live objects, cumulative | the number that the program had set |
+//! | `age` (nanoseconds) | live objects | how old they are, rounded down to a power of two |
+//!
+//! Samples of one stack add up to its amounts ([`super::labels`]): who asks for no labels sees them as one.
+//!
 //! Hidden frames are left out of samples. A location of which only some inlined functions are hidden becomes a second
 //! location of the same address.
 
@@ -18,12 +27,18 @@ use crate::amount::Amount;
 use crate::model::{Call, Location, Measure, Profile};
 use crate::proto;
 
-/// The packed profile.
+use super::labels::{Labels, Rounding, parts};
+
+/// The profile's bytes.
 pub(super) fn write(profile: &Profile) -> Vec<u8> {
-    let message = message(profile).encode_to_vec();
+    message(profile).encode_to_vec()
+}
+
+/// `bytes` in gzip.
+pub(super) fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::default());
     // Writing into a vector cannot fail.
-    let _ = packer.write_all(&message);
+    let _ = packer.write_all(bytes);
     packer.finish().unwrap_or_default()
 }
 
@@ -81,12 +96,24 @@ fn message(profile: &Profile) -> proto::Profile {
         });
     }
     let mut locations: HashMap<(u32, u32), u64> = HashMap::new();
+    for warning in &profile.warnings {
+        file.comment.push(texts.id(warning));
+    }
+    let mut roundings = vec![Rounding::default(); columns.len()];
     for stack in &profile.stacks {
-        let values: Vec<i64> = columns
-            .iter()
-            .map(|column| (column.of)(stack.amount(column.measure)).round() as i64)
-            .collect();
-        if values.iter().all(|&value| value == 0) {
+        roundings.fill(Rounding::default());
+        let mut samples = Vec::new();
+        for (labels, part) in parts(profile, stack) {
+            let values: Vec<i64> = columns
+                .iter()
+                .zip(&mut roundings)
+                .map(|(column, rounding)| rounding.next((column.of)(part.amount(column.measure))))
+                .collect();
+            if values.iter().any(|&value| value != 0) {
+                samples.push((values, label(&mut texts, profile, labels)));
+            }
+        }
+        if samples.is_empty() {
             continue;
         }
         let shown = stack
@@ -104,14 +131,51 @@ fn message(profile: &Profile) -> proto::Profile {
             });
             location_id.push(number);
         }
-        file.sample.push(proto::Sample {
-            location_id,
-            value: values,
-            label: Vec::new(),
+        let samples = samples.into_iter().map(|(value, label)| proto::Sample {
+            location_id: location_id.clone(),
+            value,
+            label,
         });
+        file.sample.extend(samples);
     }
     file.string_table = texts.list;
     file
+}
+
+fn label(texts: &mut Texts, profile: &Profile, labels: Labels) -> Vec<proto::Label> {
+    let mut all = Vec::new();
+    // Identifiers are texts: a number would be taken for an amount of something.
+    let mut text = |texts: &mut Texts, key: &str, text: &str| {
+        all.push(proto::Label {
+            key: texts.id(key),
+            str: texts.id(text),
+            ..proto::Label::default()
+        });
+    };
+    if let Some(id) = labels.thread {
+        let thread = profile.thread(id);
+        let uid = thread.uid.to_string();
+        match &*thread.name {
+            "" => text(texts, "thread", &format!("thread {uid}")),
+            name => text(texts, "thread", name),
+        }
+        text(texts, "thread_id", &uid);
+        if profile.sources > 1 {
+            text(texts, "process", &(thread.source + 1).to_string());
+        }
+    }
+    if labels.tag > 0 {
+        text(texts, "tag", &labels.tag.to_string());
+    }
+    if let Some(lg_age_ns) = labels.lg_age_ns {
+        all.push(proto::Label {
+            key: texts.id("age"),
+            num: 1 << lg_age_ns.min(62),
+            num_unit: texts.id("nanoseconds"),
+            ..proto::Label::default()
+        });
+    }
+    all
 }
 
 fn location(number: u64, location: &Location, skip: u32) -> proto::Location {
