@@ -21,10 +21,13 @@
 //! The program's allocator must be `jemoxide::Jemoxide`.
 //!
 //! N1  Nothing is changed behind the program's back: profiling is switched on by `?seconds=` alone, for so long, and
-//!     only where it is off. Where the program profiles all the time (`prof:true`), nothing is ever switched.
-//! N2  One profile at a time; who asks meanwhile is told to come again (503).
-//! N3  Memory is bounded: dumps beyond [`Handlers::dump_max`] are refused, and a profile is made from a finished file, not
-//!     inside the allocator.
+//!     only where it is off. Where the program profiles all the time (`prof:true`), nothing is ever switched; and where it
+//!     has switched profiling itself in that time, it stays as the program wants it.
+//! N2  One profile is made at a time in a process, whatever the number of [`Handlers`]; who asks meanwhile is told to come
+//!     again (503, `retry-after`). Requests that sample for a while do so side by side, and hold nobody up until then.
+//! N3  Memory is bounded: a dump is given up when it has [`Handlers::dump_max`] bytes, debug information beyond
+//!     [`Handlers::debug_max`] is left alone, which a comment in the profile tells, and a profile is made from a finished file,
+//!     not inside the allocator.
 //! N4  These pages tell much about a program: serve them on an address that is not public.
 
 #![forbid(unsafe_code)]
@@ -32,9 +35,11 @@
 mod metrics;
 mod profile;
 mod query;
+mod sampling;
 mod threshold;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 pub use threshold::{Percent, Threshold, dump_at};
 
@@ -66,14 +71,27 @@ impl Response {
     fn refusal(status: u16, why: &str) -> Self {
         Self::new(status, "text/plain; charset=utf-8", format!("{why}\n"))
     }
+
+    /// Somebody else is at it, for about so long.
+    fn busy(why: &str, for_about: Duration) -> Self {
+        let mut busy = Self::refusal(503, why);
+        let seconds = for_about.as_secs().max(1);
+        busy.headers.push(("retry-after", seconds.to_string()));
+        busy
+    }
 }
 
-/// The pages of this crate. Cheap to clone; all clones take turns (rule N2).
+/// Who has it makes a profile (rule N2): what is profiled is the process, of which there is one.
+static TURN: Mutex<()> = Mutex::new(());
+/// What making a profile mostly takes, at most.
+const TURN_TAKES: Duration = Duration::from_secs(5);
+
+/// The pages of this crate. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handlers {
-    turn: Arc<Mutex<()>>,
     metrics: Arc<metrics::Metrics>,
     dump_max: u64,
+    debug_max: u64,
     seconds_max: u64,
 }
 
@@ -84,12 +102,13 @@ impl Default for Handlers {
 }
 
 impl Handlers {
-    /// Pages with bounds that suit most: dumps up to 256 MiB, up to 300 seconds.
+    /// Pages with bounds that suit most: dumps up to 64 MiB (some hundred thousand call paths), debug information up to
+    /// 128 MiB, up to 300 seconds.
     pub fn new() -> Self {
         Self {
-            turn: Arc::default(),
             metrics: Arc::default(),
-            dump_max: 256 << 20,
+            dump_max: 64 << 20,
+            debug_max: 128 << 20,
             seconds_max: 300,
         }
     }
@@ -99,6 +118,17 @@ impl Handlers {
     pub fn dump_max(self, bytes: u64) -> Self {
         Self {
             dump_max: bytes,
+            ..self
+        }
+    }
+
+    /// Leaves debug information alone of which a file has more than `bytes`, unpacked: functions are named all the same, without
+    /// lines and inlined ones. While a profile is made, it takes about as much memory; a service near its limit must not end by
+    /// looking at itself.
+    #[must_use]
+    pub fn debug_max(self, bytes: u64) -> Self {
+        Self {
+            debug_max: bytes,
             ..self
         }
     }
@@ -137,7 +167,11 @@ impl Handlers {
     /// A heap profile as an interactive page.
     pub fn flamegraph(&self, query: &str) -> Response {
         self.with_profile(query, |profile| {
-            let title = format!("heap of process {}", std::process::id());
+            let mut title = format!("heap of process {}", std::process::id());
+            for warning in profile.warnings() {
+                title.push_str(". ");
+                title.push_str(warning.trim_end_matches('.'));
+            }
             let page = jemoxide_flame::Graph::of(profile).page(&title);
             Response::new(200, "text/html; charset=utf-8", page)
         })
@@ -157,24 +191,81 @@ impl Handlers {
             Ok(seconds) => seconds,
             Err(why) => return Response::refusal(400, &why),
         };
-        // A panic while somebody had his turn leaves nothing half done: each turn begins anew.
-        let turn = match self.turn.try_lock() {
-            Err(std::sync::TryLockError::WouldBlock) => {
-                let mut busy = Response::refusal(
-                    503,
-                    "Another profile is being taken; try again in a moment.",
-                );
-                busy.headers.push(("retry-after", "5".to_owned()));
-                return busy;
-            }
-            Err(std::sync::TryLockError::Poisoned(turn)) => turn.into_inner(),
-            Ok(turn) => turn,
+        let made = match seconds.is_zero() {
+            true => self.now(),
+            false => self.after(seconds),
         };
-        let response = match profile::take(seconds, self.dump_max) {
-            Ok(profile) => show(&profile),
-            Err(profile::Failed { status, why }) => Response::refusal(status, &why),
+        let (profile, turn) = match made {
+            Ok(made) => made,
+            Err(refusal) => return refusal,
         };
+        let response = show(&profile);
         drop(turn);
         response
+    }
+
+    /// A profile, where the program has profiling on; and the turn.
+    fn now(&self) -> Result<(jemoxide_profile::Profile, MutexGuard<'static, ()>), Response> {
+        if !sampling::is_on() {
+            return Err(Response::refusal(
+                409,
+                "Heap profiling is off. Ask with ?seconds=30 to sample for so long, or start the program with \
+                 MALLOC_CONF=prof:true, or have it call jemoxide::profile::start.",
+            ));
+        }
+        // A panic while somebody had the turn leaves nothing half done: each begins anew.
+        let turn = match TURN.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(Response::busy(
+                    "Another profile is being made; try again in a moment.",
+                    TURN_TAKES,
+                ));
+            }
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Ok(turn) => turn,
+        };
+        Ok((self.take(|| ())?, turn))
+    }
+
+    /// A profile, after `seconds` of sampling; and the turn.
+    fn after(
+        &self,
+        seconds: Duration,
+    ) -> Result<(jemoxide_profile::Profile, MutexGuard<'static, ()>), Response> {
+        let window = sampling::Window::open(seconds).map_err(|soonest| {
+            Response::busy(
+                "Many requests sample for a while already; try again when one is done.",
+                soonest,
+            )
+        })?;
+        std::thread::sleep(seconds);
+        // Who has waited for so long is not sent away; and there are few of them.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((self.take(|| drop(window))?, turn))
+    }
+
+    /// A profile; `dumped` is called as soon as its numbers are known.
+    fn take(&self, dumped: impl FnOnce()) -> Result<jemoxide_profile::Profile, Response> {
+        profile::take(self.dump_max, self.debug_max, dumped)
+            .map_err(|profile::Failed { status, why }| Response::refusal(status, &why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_while_a_profile_is_made_is_told_to_come_again() {
+        // The program's own switch, and no other test of this program asks for profiles.
+        jemoxide::profile::start();
+        let _turn = TURN.lock().expect("nobody else's");
+        for handlers in [Handlers::new(), Handlers::new()] {
+            let busy = handlers.heap("");
+            assert_eq!(busy.status, 503);
+            assert!(busy.headers.contains(&("retry-after", "5".to_owned())));
+            assert_eq!(handlers.metrics().status, 200, "figures need no turn");
+        }
+        jemoxide::profile::stop();
     }
 }

@@ -1,19 +1,19 @@
 //! Profile: a dump of the allocator's, read back and given names.
 //!
 //! ```text
-//! off, seconds=N   switch on ── N s ── dump ── switch off           on   (wait) ── dump
-//!                                       └──> private file ──> Profile ──> names ──> without the allocator's frames
+//! dump, within a bound ──> private file ──> Profile ──> names ──> without the allocator's frames
 //! ```
 
 use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use jemoxide::profile;
 use jemoxide_profile::Profile;
 use jemoxide_profile::symbols::{Fold, Options, symbolize};
+
+/// The system's number of the error that a file is too large, everywhere.
+const EFBIG: i32 = 27;
 
 /// Why there is no profile.
 #[derive(Debug)]
@@ -33,63 +33,46 @@ impl Failed {
     }
 }
 
-/// Takes a profile, after `seconds` of sampling; its dump may have `most` bytes.
-pub(crate) fn take(seconds: Duration, most: u64) -> Result<Profile, Failed> {
-    let is_on = profile::is_active();
-    if !is_on && seconds.is_zero() {
-        return Err(Failed::new(
-            409,
-            "Heap profiling is off. Ask with ?seconds=30 to sample for so long, or start the program with \
-             MALLOC_CONF=prof:true, or have it call jemoxide::profile::start.",
-        ));
-    }
-    // Rule N1: switched back on every way out.
-    let _switched = (!is_on).then(Switched::on);
-    thread::sleep(seconds);
+/// Takes a profile; its dump may have `dump_max` bytes, and the debug information of a file `debug_max`. `dumped` is called in
+/// between: names may take longer.
+pub(crate) fn take(
+    dump_max: u64,
+    debug_max: u64,
+    dumped: impl FnOnce(),
+) -> Result<Profile, Failed> {
     let folder = tempfile::tempdir()
         .map_err(|why| Failed::new(500, format!("There is no temporary folder: {why}.")))?;
     let file = folder.path().join("heap");
-    dump(&file)?;
-    read(&file, most)
-}
-
-/// Has the allocator write a dump to `file`.
-pub(crate) fn dump(file: &Path) -> Result<(), Failed> {
-    profile::dump_bytes(file.as_os_str().as_bytes()).map_err(|why| {
-        let file = file.display();
-        Failed::new(500, format!("The allocator could not write {file}: {why}."))
-    })
-}
-
-fn read(file: &Path, most: u64) -> Result<Profile, Failed> {
-    let len = file
-        .metadata()
-        .map_err(|why| Failed::new(500, format!("The dump is not there: {why}.")))?
-        .len();
-    if len > most {
-        return Err(Failed::new(
-            507,
-            format!("The dump has {len} bytes, more than the {most} that are allowed."),
-        ));
-    }
-    let mut profile = Profile::read_file(file).map_err(|why| Failed::new(500, why))?;
-    symbolize(&mut profile, &Options::default(), &mut |_| {});
+    dump_within(&file, dump_max)?;
+    dumped();
+    let mut profile = Profile::read_file(&file).map_err(|why| Failed::new(500, why))?;
+    drop(folder);
+    let options = Options {
+        debug_max,
+        ..Options::default()
+    };
+    symbolize(&mut profile, &options, &mut |_| {});
     profile.hide_allocator(Fold::Allocator);
     Ok(profile)
 }
 
-/// Profiling, switched on for a while.
-struct Switched;
-
-impl Switched {
-    fn on() -> Self {
-        profile::start();
-        Self
-    }
+/// Has the allocator write a dump to `file`.
+pub(crate) fn dump(file: &Path) -> Result<(), Failed> {
+    dump_within(file, u64::MAX)
 }
 
-impl Drop for Switched {
-    fn drop(&mut self) {
-        profile::stop();
-    }
+fn dump_within(file: &Path, most: u64) -> Result<(), Failed> {
+    profile::dump_within(file.as_os_str().as_bytes(), most).map_err(|why| {
+        let place = file.display();
+        match why.code() {
+            EFBIG if most < u64::MAX => Failed::new(
+                507,
+                format!(
+                    "The dump has more than the {most} bytes that are allowed (Handlers::dump_max); a larger lg_prof_sample \
+                     makes it smaller."
+                ),
+            ),
+            _ => Failed::new(500, format!("The allocator could not write {place}: {why}.")),
+        }
+    })
 }
