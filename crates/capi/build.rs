@@ -13,6 +13,8 @@ fn main() {
         // What is not found at link time would be found missing in somebody's production.
         "-z,defs".into(),
         "-z,relro,-z,now".into(),
+        // What we refer to in ourselves is ours, also an operator that a program replaces: the loader need not look for it.
+        "-Bsymbolic-functions".into(),
         "--gc-sections".into(),
         // Each kind of page begins one of its own: what the loader writes to fits into one, and what the first
         // allocation writes to into few.

@@ -6,6 +6,7 @@
 //! | `extended` | mallocx and its kin, as jemalloc has them |
 //! | `control` | mallctl and its kin, malloc_stats_print |
 //! | `operators` | C++ new and delete |
+//! | `replaced` | where they lead when the program has some of its own |
 //! | `unwinding` | what of those may throw: assembly, as no exception may pass through a Rust frame |
 //! | `figures` | malloc_trim, mallinfo |
 //! | `names` | how one function gets several symbols |
@@ -23,6 +24,7 @@ mod family;
 mod figures;
 mod names;
 mod operators;
+mod replaced;
 mod unwinding;
 
 use core::arch::global_asm;

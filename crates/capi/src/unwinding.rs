@@ -5,14 +5,18 @@
 //!
 //! ```text
 //! new:   Rust allocates -> not null: return
-//!        null: is there a new-handler?  yes: call it (it may throw, through this frame), again
+//!        null: has the program a new of its own that this form leads to?  yes: jump there
+//!        is there a new-handler?  yes: call it (it may throw, through this frame), again
 //!                                       no:  jump to the C++ runtime's thrower of std::bad_alloc
 //! ```
 //! The C++ runtime is not linked: its symbols are weak, and looked for at run time when the loader had not
 //! bound them (a C program that loaded a C++ library later). Without one the process ends with a message.
 
+use crate::operators;
+use crate::replaced::{self, Form};
 use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_int, c_void};
+use core::hint::assert_unchecked;
 use core::mem::transmute;
 use jemoxide_core::api::{self, Door};
 
@@ -36,11 +40,14 @@ global_asm!(
 
 // Throwing new: the size waits in rbx.
 macro_rules! throwing_new {
-    ($symbol:literal, $alloc:ident) => {
+    ($symbol:literal, $alloc:ident, $other:ident) => {
         global_asm!(
             concat!(".pushsection .text.jemoxide", $symbol, ",\"ax\",@progbits"),
             concat!(".weak ", $symbol),
             concat!(".type ", $symbol, ", @function"),
+            concat!(".globl jemoxide_own", $symbol),
+            concat!(".hidden jemoxide_own", $symbol),
+            concat!("jemoxide_own", $symbol, ":"),
             concat!($symbol, ":"),
             ".cfi_startproc",
             "push rbx",
@@ -57,13 +64,23 @@ macro_rules! throwing_new {
             "ret",
             "3:",
             ".cfi_restore_state",
+            "call {other}",
+            "test rax, rax",
+            "jne 5f",
             "call {handler}",
             "test rax, rax",
             "je 4f",
             "call rax",
             "mov rdi, rbx",
             "jmp 2b",
+            "5:",
+            ".cfi_remember_state",
+            "mov rdi, rbx",
+            "pop rbx",
+            ".cfi_def_cfa_offset 8",
+            "jmp rax",
             "4:",
+            ".cfi_restore_state",
             "sub rsp, 32",
             ".cfi_def_cfa_offset 48",
             "mov rdi, rsp",
@@ -80,22 +97,26 @@ macro_rules! throwing_new {
             concat!(".size ", $symbol, ", . - ", $symbol),
             ".popsection",
             alloc = sym $alloc,
+            other = sym $other,
             handler = sym handler_address,
             thrower = sym thrower_address,
         );
     };
 }
 
-throwing_new!("_Znwm", alloc);
-throwing_new!("_Znam", alloc_array);
+throwing_new!("_Znwm", alloc, nobody);
+throwing_new!("_Znam", alloc_array, thrower);
 
 // Throwing aligned new: the size waits in rbx, the alignment in r12.
 macro_rules! throwing_aligned_new {
-    ($symbol:literal, $alloc:ident) => {
+    ($symbol:literal, $alloc:ident, $other:ident) => {
         global_asm!(
             concat!(".pushsection .text.jemoxide", $symbol, ",\"ax\",@progbits"),
             concat!(".weak ", $symbol),
             concat!(".type ", $symbol, ", @function"),
+            concat!(".globl jemoxide_own", $symbol),
+            concat!(".hidden jemoxide_own", $symbol),
+            concat!("jemoxide_own", $symbol, ":"),
             concat!($symbol, ":"),
             ".cfi_startproc",
             "push rbx",
@@ -124,12 +145,27 @@ macro_rules! throwing_aligned_new {
             "ret",
             "3:",
             ".cfi_restore_state",
+            "call {other}",
+            "test rax, rax",
+            "jne 5f",
             "call {handler}",
             "test rax, rax",
             "je 4f",
             "call rax",
             "jmp 2b",
+            "5:",
+            ".cfi_remember_state",
+            "mov rdi, rbx",
+            "mov rsi, r12",
+            "add rsp, 8",
+            ".cfi_def_cfa_offset 24",
+            "pop r12",
+            ".cfi_def_cfa_offset 16",
+            "pop rbx",
+            ".cfi_def_cfa_offset 8",
+            "jmp rax",
             "4:",
+            ".cfi_restore_state",
             "sub rsp, 32",
             ".cfi_def_cfa_offset 64",
             "mov rdi, rsp",
@@ -148,14 +184,15 @@ macro_rules! throwing_aligned_new {
             concat!(".size ", $symbol, ", . - ", $symbol),
             ".popsection",
             alloc = sym $alloc,
+            other = sym $other,
             handler = sym handler_address,
             thrower = sym thrower_address,
         );
     };
 }
 
-throwing_aligned_new!("_ZnwmSt11align_val_t", alloc_aligned);
-throwing_aligned_new!("_ZnamSt11align_val_t", alloc_aligned_array);
+throwing_aligned_new!("_ZnwmSt11align_val_t", alloc_aligned, nobody);
+throwing_aligned_new!("_ZnamSt11align_val_t", alloc_aligned_array, thrower_aligned);
 
 // jemoxide_call_handler(handler) -> 1 if it returned, 0 if it threw std::bad_alloc; any other exception ends
 // the process by std::terminate, as in a noexcept function. The table below tells the C++ runtime so:
@@ -229,8 +266,86 @@ global_asm!(
     ".popsection",
 );
 
+// jemoxide_call_new(new, size, align) -> what it returned, or null if it threw anything at all: as the forms do that do not
+// throw.
+global_asm!(
+    ".pushsection .text.jemoxide_call_new,\"ax\",@progbits",
+    ".globl jemoxide_call_new",
+    ".hidden jemoxide_call_new",
+    ".type jemoxide_call_new, @function",
+    "jemoxide_call_new:",
+    ".cfi_startproc",
+    ".cfi_personality 0x9b, DW.ref.jemoxide_personality",
+    ".cfi_lsda 0x1b, .Ljemoxide_new_exceptions",
+    "sub rsp, 8",
+    ".cfi_def_cfa_offset 16",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "mov rsi, rdx",
+    ".Ljemoxide_new_call:",
+    "call rax",
+    ".Ljemoxide_new_called:",
+    "add rsp, 8",
+    ".cfi_remember_state",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    ".Ljemoxide_new_landing:",
+    ".cfi_restore_state",
+    "mov rdi, rax",
+    "call qword ptr [rip + __cxa_begin_catch@GOTPCREL]",
+    "call qword ptr [rip + __cxa_end_catch@GOTPCREL]",
+    "xor eax, eax",
+    "add rsp, 8",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    ".Ljemoxide_new_end:",
+    ".cfi_endproc",
+    ".size jemoxide_call_new, . - jemoxide_call_new",
+    ".popsection",
+    ".pushsection .gcc_except_table.jemoxide_call_new,\"a\",@progbits",
+    ".p2align 2",
+    ".Ljemoxide_new_exceptions:",
+    ".byte 0xff",
+    ".byte 0x9b",
+    ".uleb128 .Ljemoxide_new_types - .Ljemoxide_new_after_types_at",
+    ".Ljemoxide_new_after_types_at:",
+    ".byte 0x01",
+    ".uleb128 .Ljemoxide_new_sites_end - .Ljemoxide_new_sites",
+    ".Ljemoxide_new_sites:",
+    ".uleb128 .Ljemoxide_new_call - jemoxide_call_new",
+    ".uleb128 .Ljemoxide_new_called - .Ljemoxide_new_call",
+    ".uleb128 .Ljemoxide_new_landing - jemoxide_call_new",
+    ".uleb128 1",
+    ".Ljemoxide_new_sites_end:",
+    ".byte 1, 0",
+    ".p2align 2",
+    ".long 0",
+    ".Ljemoxide_new_types:",
+    ".popsection",
+);
+
 unsafe extern "C" {
     fn jemoxide_call_handler(handler: Handler) -> c_int;
+    fn jemoxide_call_new(new: *const c_void, size: usize, align: usize) -> *mut c_void;
+}
+
+/// Calls a throwing new of the program's. Null: it threw, which is swallowed.
+pub(crate) fn call_new(new: *const c_void, size: usize, align: usize) -> *mut c_void {
+    // SAFETY: the program's operator; what it throws goes no further than the stub.
+    unsafe { jemoxide_call_new(new, size, align) }
+}
+
+/// A form that leads to no other.
+extern "C" fn nobody() -> *const c_void {
+    core::ptr::null()
+}
+
+extern "C" fn thrower() -> *const c_void {
+    replaced::thrower(&[Form::New])
+}
+
+extern "C" fn thrower_aligned() -> *const c_void {
+    replaced::thrower(&[Form::NewAligned])
 }
 
 /// A new-handler.
@@ -241,7 +356,22 @@ extern "C" fn alloc(size: usize) -> *mut u8 {
 }
 
 extern "C" fn alloc_array(size: usize) -> *mut u8 {
+    if size > replaced::most() {
+        return alloc_array_apart(size);
+    }
+    // SAFETY: `most` is at most that.
+    unsafe { assert_unchecked(size <= api::FAST_MAX) };
     api::alloc_by(size, 1, Door::NewArray)
+}
+
+/// The rest of [`alloc_array`]: what is large; null where the program has a function of its own.
+#[cold]
+#[inline(never)]
+extern "C" fn alloc_array_apart(size: usize) -> *mut u8 {
+    if replaced::is_none() || thrower().is_null() {
+        return api::alloc_by(size, 1, Door::NewArray);
+    }
+    core::ptr::null_mut()
 }
 
 extern "C" fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
@@ -249,6 +379,9 @@ extern "C" fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
 }
 
 extern "C" fn alloc_aligned_array(size: usize, align: usize) -> *mut u8 {
+    if !replaced::is_none() && !thrower_aligned().is_null() {
+        return core::ptr::null_mut();
+    }
     alloc_aligned_by(size, align, Door::NewArrayAligned)
 }
 
@@ -305,6 +438,51 @@ fn find(name: &CStr) -> *const c_void {
         } else {
             find(runtime, name.as_ptr())
         }
+    }
+}
+
+/// The forms as the linker, or the loader, has bound our references to them, by their numbers.
+pub(crate) fn linked_forms() -> [*const c_void; 8] {
+    [
+        weak!("_Znwm"),
+        weak!("_Znam"),
+        weak!("_ZnwmSt11align_val_t"),
+        weak!("_ZnamSt11align_val_t"),
+        weak!("_ZdlPv"),
+        weak!("_ZdaPv"),
+        weak!("_ZdlPvSt11align_val_t"),
+        weak!("_ZdaPvSt11align_val_t"),
+    ]
+}
+
+/// Our own forms, by their numbers.
+pub(crate) fn own_forms() -> [*const c_void; 8] {
+    [
+        weak!("jemoxide_own_Znwm"),
+        weak!("jemoxide_own_Znam"),
+        weak!("jemoxide_own_ZnwmSt11align_val_t"),
+        weak!("jemoxide_own_ZnamSt11align_val_t"),
+        operators::delete as *const c_void,
+        operators::delete_array as *const c_void,
+        operators::delete_aligned as *const c_void,
+        operators::delete_array_aligned as *const c_void,
+    ]
+}
+
+/// The address that the loader gives for `name` to whoever asks; null where it knows none, or there is no loader. `errno` stays.
+#[cold]
+pub(crate) fn find_first(name: &CStr) -> *const c_void {
+    type Find = unsafe extern "C" fn(*mut c_void, *const libc::c_char) -> *const c_void;
+    let find = weak!("dlsym");
+    if find.is_null() {
+        return core::ptr::null();
+    }
+    // SAFETY: the C library's function, not null; the calling thread's own number.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let found = transmute::<*const c_void, Find>(find)(libc::RTLD_DEFAULT, name.as_ptr());
+        *libc::__errno_location() = errno;
+        found
     }
 }
 

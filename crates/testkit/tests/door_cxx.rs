@@ -29,7 +29,11 @@ macro_rules! in_every_linkage {
     };
 }
 
-in_every_linkage! { operators new_handler exceptions containers own_operators }
+in_every_linkage! {
+    operators new_handler exceptions containers own_operators
+    replaced_plain replaced_array replaced_aligned replaced_aligned_array replaced_plain_and_array
+    replaced_plain_and_aligned replaced_throwing replaced_nothing
+}
 
 /// Nothing but bad_alloc may be swallowed silently, and nothing may unwind through `noexcept`.
 #[test]

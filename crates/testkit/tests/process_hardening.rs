@@ -79,6 +79,29 @@ fn cxx_containers_and_exceptions_work() {
     }
 }
 
+/// What the program replaces makes its objects by `malloc`: the forms that lead there must not be taken for others.
+#[test]
+fn programs_may_replace_any_operators_of_cxx() {
+    for name in [
+        "plain",
+        "array",
+        "aligned",
+        "aligned_array",
+        "plain_and_array",
+        "plain_and_aligned",
+        "throwing",
+        "nothing",
+    ] {
+        let hard = format!("hard_replaced_{name}");
+        let Some(program) = compiler::cxx(&format!("cxx/replaced_{name}.cpp"), &hard, &[]) else {
+            return;
+        };
+        for options in LEVELS {
+            run(&program, &[], options).expect_success();
+        }
+    }
+}
+
 #[test]
 fn a_callback_lets_the_program_go_on_as_it_was() {
     let Some(program) = compiler::c("process/hardening.c", "hardening", &["-O1"]) else {

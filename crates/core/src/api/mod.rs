@@ -27,6 +27,8 @@ mod slow;
 mod allocator;
 
 pub use crate::arena::hardened::Door;
+/// Bytes up to which the fast paths serve.
+pub use crate::size::LOOKUP_MAX as FAST_MAX;
 pub use alloc::{
     alloc, alloc_aligned, alloc_by, alloc_hit, alloc_known, alloc_missed, alloc_zeroed,
     alloc_zeroed_aligned, alloc_zeroed_hit, alloc_zeroed_missed, refuse,

@@ -1,0 +1,3 @@
+// Replaced by the program: aligned.
+#define ALIGNED
+#include "cxx/replaced.h"

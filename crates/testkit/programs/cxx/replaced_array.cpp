@@ -1,0 +1,3 @@
+// Replaced by the program: array.
+#define ARRAY
+#include "cxx/replaced.h"

@@ -1,0 +1,2 @@
+// Replaced by the program: nothing.
+#include "cxx/replaced.h"

@@ -1,0 +1,3 @@
+// Replaced by the program: plain.
+#define PLAIN
+#include "cxx/replaced.h"

@@ -1,0 +1,4 @@
+// Replaced by the program: plain_and_aligned.
+#define PLAIN
+#define ALIGNED
+#include "cxx/replaced.h"
