@@ -38,10 +38,11 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Allocator:
-    """An allocator by the file to preload; `file` is absolute and free of symbolic links."""
+    """An allocator by the file to preload, and the options it is given; `file` is absolute and free of symbolic links."""
 
     name: str
     file: str
+    conf: str = ""
 
 
 class Server:
@@ -131,6 +132,7 @@ class Stage:
             "LANG": "C.UTF-8",
             "TZ": "UTC",
             "LD_PRELOAD": self.allocator.file,
+            **({"JEMOXIDE_CONF": self.allocator.conf} if self.allocator.conf else {}),
         } | (extra or {})
 
     # --- programs ------------------------------------------------------------------------------

@@ -18,14 +18,14 @@ REFERENCE_RUNS = 3
 
 
 class Trial:
-    """Runs loads in `folder`; `compare` off leaves out the reference run.
+    """Runs loads in `folder`, on the library with the options `conf`; `compare` off leaves out the reference run.
 
     Both runs use the same folder, one after the other: what a program writes may hold its path.
     """
 
-    def __init__(self, library, folder, compare=True, patience=1.0):
+    def __init__(self, library, folder, compare=True, patience=1.0, conf=""):
         self.folder, self.patience = folder, patience
-        self.allocators = [Allocator("library", str(library))]
+        self.allocators = [Allocator("library", str(library), conf)]
         if compare:
             self.allocators.insert(0, Allocator(REFERENCE, libc_file()))
 
