@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jemoxide_testkit::child::{Outcome, Run};
+use jemoxide_testkit::child::{Outcome, Run, rerun};
 use jemoxide_testkit::{artifacts, compiler};
 
 const LEVELS: [&str; 2] = ["hardening:strong", "hardening:paranoid"];
@@ -111,6 +111,93 @@ fn a_callback_lets_the_program_go_on_as_it_was() {
         let outcome = run(&program, &["callback"], options).expect_success();
         assert_eq!(outcome.stdout, "52 told\n", "{options}: {outcome}");
         assert_eq!(outcome.stderr, "", "{options}: {outcome}");
+    }
+}
+
+/// A refused access of freed pages: what the program did about the signal stays what it was.
+#[test]
+fn a_trap_is_told_and_is_the_program_s_as_before() {
+    let flags = ["-O1", "-rdynamic"];
+    let Some(program) = compiler::c("process/traps.c", "traps", &flags) else {
+        return;
+    };
+    const LINE: &str = "<jemoxide>: use after free: a freed object was touched: 0x";
+    for options in LEVELS {
+        let chained = run(&program, &["chain"], options).expect_code(7);
+        assert_eq!(chained.stdout, "as it was\n", "{options}: {chained}");
+        assert!(chained.stderr.starts_with(LINE), "{options}: {chained}");
+
+        let once = run(&program, &["reset"], options);
+        assert_eq!(
+            (once.signal, once.stdout.as_str()),
+            (Some(libc::SIGSEGV), "once\n"),
+            "{options}: {once}"
+        );
+
+        let traced = run(&program, &["default"], options).expect_success();
+        assert_eq!(traced.stdout, "died at the access\n", "{traced}");
+        assert!(traced.stderr.starts_with(LINE), "{options}: {traced}");
+
+        let heard = run(&program, &["callback"], options);
+        assert_eq!(heard.signal, Some(libc::SIGSEGV), "{options}: {heard}");
+        assert!(
+            heard.stdout.starts_with(&format!("heard: {LINE}")),
+            "{heard}"
+        );
+        assert_eq!(heard.stderr, "", "{options}: {heard}");
+
+        let message = run(&program, &["message"], options);
+        assert_eq!(message.signal, Some(libc::SIGSEGV), "{options}: {message}");
+        assert_eq!(message.stdout, "", "{options}: {message}");
+        assert!(message.stderr.starts_with(LINE), "{options}: {message}");
+    }
+}
+
+/// Rust's runtime tells a stack overflow by the same signal, and asks for it only where nobody has: a child of this program.
+#[test]
+fn rust_still_tells_of_an_overflown_stack() {
+    for options in LEVELS.into_iter().chain(["guarded_sampling:50"]) {
+        let Some(child) = rerun("rust_still_tells_of_an_overflown_stack") else {
+            deepen(&[0; 1000], 0);
+            return;
+        };
+        let child = child.preload(artifacts::library());
+        let outcome = child.env("MALLOC_CONF", options).timeout(TIMEOUT).run();
+        assert_eq!(outcome.signal, Some(libc::SIGABRT), "{options}: {outcome}");
+        assert!(
+            outcome.stderr.contains("has overflowed its stack"),
+            "{options}: {outcome}"
+        );
+    }
+}
+
+/// Calls itself until the stack is used up.
+fn deepen(before: &[u8; 1000], depth: usize) -> usize {
+    if depth == usize::MAX {
+        return 0;
+    }
+    let mut here = *before;
+    here[1] = here[1].wrapping_add(1);
+    let deeper = deepen(std::hint::black_box(&here), depth + 1);
+    deeper + usize::from(std::hint::black_box(&here)[1])
+}
+
+#[test]
+fn what_is_said_to_be_resident_is() {
+    let Some(program) = compiler::c("process/resident.c", "resident", &["-O1"]) else {
+        return;
+    };
+    for options in LEVELS.into_iter().chain(["hardening:standard"]) {
+        let conf = format!("{options},dirty_decay_ms:0,muzzy_decay_ms:0,quarantine:4194304");
+        let outcome = run(&program, &[], &conf).expect_success();
+        println!("{options}: {}", outcome.stdout);
+        for line in outcome.stdout.lines() {
+            let figures: Vec<i64> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+            let (library, system) = (figures[0], figures[1]);
+            // Free slots of slabs, and records, have no memory before they are written.
+            let tolerance = system / 5 + 3000;
+            assert!((library - system).abs() < tolerance, "{options}: {outcome}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Ask, Door};
 use crate::arena::{ArenaIndex, large, manual};
-use crate::control::{limit, modes, report};
+use crate::control::{hardening, limit, modes, report};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
@@ -248,6 +248,7 @@ fn get_guarded(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> Option<*mut u
         return Some(get_hardened(cache, ask, zeroed));
     }
     let object = hardened::sample(&ask)?;
+    hardening::watch(cache);
     note_guarded(cache, object, ask, zeroed);
     Some(object)
 }

@@ -7,7 +7,7 @@
 use super::alloc::looked_up;
 use super::sampling;
 use super::slow;
-use crate::arena::hardened::{self, Door, Size, Told};
+use crate::arena::hardened::{self, Door, Freed, Size, Told};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{large, manual, sampled};
@@ -246,12 +246,19 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) {
     }
 }
 
+/// Counts an object of the hardened arena that was freed, and ends the sample that it was.
+pub(super) fn note_hardened(cache: Option<CacheRef>, freed: Freed) {
+    thread::note_dealloc(cache, hardened::counted(freed.bytes));
+    if let Some(sample) = freed.sample {
+        sampling::release(cache, sample);
+    }
+}
+
 fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse> {
     let byte = page_map::class_byte(ptr);
     if byte == 0 && modes::guarded() {
-        sampling::detach(cache, ptr);
         if let Some(freed) = hardened::dealloc(ptr, told) {
-            thread::note_dealloc(cache, hardened::counted(freed?));
+            note_hardened(cache, freed?);
             return Ok(());
         }
     }

@@ -139,7 +139,7 @@ fn decide_anew(cache: Option<CacheRef>, ptr: *mut u8, usable: usize) {
 }
 
 /// Ends a sample, freed by the calling thread.
-fn release(cache: Option<CacheRef>, sample: Sample) {
+pub(super) fn release(cache: Option<CacheRef>, sample: Sample) {
     if let Some(released) = hooks::released() {
         let (address, usable) = prof::place(sample);
         let object = with_exposed_provenance_mut::<c_void>(address);

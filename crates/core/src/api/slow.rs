@@ -1,7 +1,7 @@
 //! The way into every slow path: state of the thread, fork gate, what is due.
 
 use crate::arena::misuse::{self, Misuse};
-use crate::control::{boot, limit, profiling, purger, stats_print, upkeep};
+use crate::control::{boot, hardening, limit, profiling, purger, stats_print, upkeep};
 use crate::extent::HEAP;
 use crate::sys::process;
 use crate::thread::cache::counting::News;
@@ -92,6 +92,7 @@ const PROFILE: u8 = 8;
 #[cold]
 #[inline(never)]
 fn tick(cache: Option<CacheRef>, passage: &Passage) -> u8 {
+    hardening::watch(cache);
     let wanted = upkeep::tick(cache);
     if !passage.is_outermost() {
         return NOTHING;

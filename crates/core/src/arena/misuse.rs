@@ -7,11 +7,14 @@
 //! ```
 //! One line: what was done, to which pointer, what is known of the object there, and what to do about it.
 //!
-//! U1  Nobody but [`deliver`] ends the process or calls the application, and it runs outside the gate with no lock held: a
+//! U1  Nobody but [`Fault::deliver`] ends the process or calls the application, and it runs outside the gate with no lock held: a
 //!     handler of SIGABRT, and the callback, may use the allocator.
 //!     The purge thread leaves it to the application's threads: it has none of the process's files.
 //! U2  Whoever reports leaves the object in question as it was, and does nothing else with the pointer.
 //! U3  A fault is told once, by the thread that came upon it; of more than [`ROOM`] that wait at a time the first ones are told.
+//! U4  The list is locked inside the gate only, so that it is open in a forked child, who forgets what others came upon.
+//! U5  An access that the system refuses is told in the signal's handler, and by the callback only where the thread was
+//!     outside the allocator; what it may do is then what the code may that was interrupted. The signal follows in any case.
 //! Lock: faults that wait, rank 6, taken under any other.
 //! Source of the callback: jemalloc(3), `experimental.hooks.safety_check_abort`.
 
@@ -110,7 +113,7 @@ impl Misuse {
 
 /// An error that waits to be told.
 #[derive(Clone, Copy)]
-struct Fault {
+pub(crate) struct Fault {
     /// The thread that came upon it; 0: the purge thread, for which any other tells.
     thread: usize,
     misuse: Misuse,
@@ -119,6 +122,16 @@ struct Fault {
 }
 
 impl Fault {
+    /// Tells it: ends the process, or calls the application. Called outside the gate, no lock held.
+    pub(crate) fn deliver(&self) {
+        let mut line = Line::new();
+        self.write(&mut line);
+        if !tell(&mut line) {
+            process::write_error(line.as_bytes());
+            process::abort();
+        }
+    }
+
     fn write(&self, line: &mut Line) {
         let (what, cure) = self.misuse.words();
         line.text("<jemoxide>: ").text(what).text(": ");
@@ -227,9 +240,10 @@ pub(crate) fn report(misuse: Misuse, ptr: *const u8) {
     ANY.store(true, Ordering::Release);
 }
 
-/// Tells of an access of `addr` that the system has refused, if that is one of ours; the process goes on to end by the signal.
-/// Called in its handler: takes no lock.
-pub(crate) fn tell_refused(addr: usize) {
+/// Tells of an access of `addr` that the system has refused, if that is one of ours: the application's callback, if it
+/// `may_call` one, or else standard error, whatever takes our messages otherwise, as that may be no function for a signal
+/// handler. The process goes on to end by the signal. Called in its handler: takes no lock.
+pub(crate) fn tell_refused(addr: usize, may_call: bool) {
     if let Some((misuse, about)) = hardened::explain(addr) {
         let mut line = Line::new();
         Fault {
@@ -239,7 +253,9 @@ pub(crate) fn tell_refused(addr: usize) {
             about,
         }
         .write(&mut line);
-        process::write_error(line.as_bytes());
+        if !may_call || !tell(&mut line) {
+            process::write_to_error(line.as_bytes());
+        }
     }
 }
 
@@ -250,23 +266,27 @@ pub(crate) fn is_any() -> bool {
     ANY.load(Ordering::Acquire)
 }
 
-/// Tells what waits: ends the process, or calls the application. Called outside the gate, no lock held.
+/// The first fault that the calling thread is to tell, which waits no longer. Called inside the gate, no lock held (U4).
 #[cold]
 #[inline(never)]
-pub(crate) fn deliver() {
+pub(crate) fn next() -> Option<Fault> {
     if bare::is_current() {
-        return;
+        return None;
     }
-    let own = system::identity();
-    loop {
-        // Out of the lock before anything is told.
-        let next = WAITING.lock().next_of(own);
-        let Some(fault) = next else { return };
-        let mut line = Line::new();
-        fault.write(&mut line);
-        if !tell(&mut line) {
-            process::write_error(line.as_bytes());
-            process::abort();
+    WAITING.lock().next_of(system::identity())
+}
+
+/// In a forked child: what other threads came upon is the parent's to tell (U4).
+pub(crate) fn forget_others() {
+    if is_any() {
+        let own = system::identity();
+        let mut waiting = WAITING.lock();
+        for place in &mut waiting.faults {
+            *place = place.take().filter(|fault| fault.thread == own);
         }
+        ANY.store(
+            waiting.faults.iter().any(Option::is_some),
+            Ordering::Relaxed,
+        );
     }
 }

@@ -8,7 +8,7 @@
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
 use super::{hardening, limit, profiling, purger, report};
-use crate::arena::{explicit, manual, run_cache};
+use crate::arena::{explicit, manual, misuse, run_cache};
 use crate::extent::HEAP;
 use crate::sys::{clock, thread as system};
 use crate::thread::{self, passage, registry};
@@ -34,6 +34,7 @@ unsafe extern "C" fn child() {
     run_cache::recount();
     manual::forget_visitors();
     explicit::forget_claims();
+    misuse::forget_others();
     hardening::note_child();
     report::detach();
     purger::forget();

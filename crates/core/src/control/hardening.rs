@@ -4,16 +4,22 @@
 //!     nobody may is told, though nobody freed or reused it. Registered with the first thread; no other process pays for it.
 //! E2  There, and where objects are sampled, the signal of a refused access is looked at first: an access of a guard or of freed
 //!     pages is told, and goes on to the program's own handler, or ends the process. No other process has a handler of ours.
+//!     It comes with the first tick or object of the pool of a thread that has come by slow paths a few dozen times: what a
+//!     language's runtime does with the signal at its start (Rust's tells a stack overflow by it) it does only where it finds
+//!     nothing there, and so comes before.
 //! E3  Pages are not made huge from `strong` on: guards would stand in their midst.
 
 use super::modes;
 use crate::arena::{hardened, misuse};
 use crate::options::{Hardening, Options};
 use crate::sys::{fault, process};
-use crate::thread::{self, passage::Passage};
+use crate::thread::{self, CacheRef, Current, passage::Passage};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 static ARMED: AtomicBool = AtomicBool::new(false);
+/// Refused accesses are to be looked at, and are not yet.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static UNWATCHED: AtomicBool = AtomicBool::new(false);
 
 /// Takes over what the options say. Called once, by the boot.
 pub(super) fn prepare(options: &Options) {
@@ -29,7 +35,27 @@ pub(super) fn prepare(options: &Options) {
     } else {
         return;
     }
-    fault::on_refused_access(misuse::tell_refused);
+    UNWATCHED.store(true, Ordering::Relaxed);
+}
+
+/// Has refused accesses looked at from now on, where they are to be and are not yet (E2).
+#[inline]
+pub(crate) fn watch(cache: Option<CacheRef>) {
+    let is_wanted = UNWATCHED.load(Ordering::Relaxed) && cache.is_some_and(CacheRef::is_seasoned);
+    if is_wanted && UNWATCHED.swap(false, Ordering::Relaxed) {
+        fault::on_refused_access(look_at_refused);
+    }
+}
+
+/// In a signal handler.
+fn look_at_refused(addr: usize) {
+    let is_outside = match thread::current() {
+        Current::Started(cache) => !cache.is_inside(),
+        Current::Unstarted => true,
+        // It keeps no count.
+        Current::Gone => false,
+    };
+    misuse::tell_refused(addr, is_outside);
 }
 
 /// Leaves out of `options` what does not go together with the level (E3), and takes jemalloc's guards for ours.

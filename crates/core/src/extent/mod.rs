@@ -41,7 +41,7 @@ mod tests;
 
 pub(crate) use decay::Decay;
 pub(crate) use earn::Earner;
-pub(crate) use heap::{Figures, HEAP, PurgeFigures, Purpose};
+pub(crate) use heap::{Figures, HEAP, PurgeFigures, Purpose, Run};
 pub(crate) use inventory::{Hugepages, Inventory, RUN_CLASSES, RunState};
 pub use pressure::Pressure;
 pub(crate) use purge::DirtyBound;

@@ -16,7 +16,8 @@ use core::ops::Range;
 pub(crate) fn take(out: &mut Snapshot) {
     let figures = HEAP.figures();
     let idle = run_cache::waiting_bytes();
-    out.active = figures.active.saturating_sub(idle) as u64;
+    let gone = idle + hardened::bare_bytes();
+    out.active = figures.active.saturating_sub(gone) as u64;
     out.dirty = (figures.dirty + idle) as u64;
     out.muzzy = figures.muzzy as u64;
     out.retained = figures.retained as u64;

@@ -326,6 +326,11 @@ impl CacheRef {
         cache.entries % TICK_PERIOD == 0 || cache.entries < TICK_PERIOD
     }
 
+    /// Whether the thread has come by slow paths often: what a language's runtime does at its start is done by then.
+    pub(crate) fn is_seasoned(self) -> bool {
+        self.get().entries >= TICK_SHORTEST
+    }
+
     /// An object of `class`, which is cached. `None`: out of memory.
     pub(crate) fn pop(self, class: SizeClass) -> Option<*mut u8> {
         let object = self.pop_slow(class);

@@ -66,7 +66,7 @@ impl CacheRef {
 
     /// Whether the cache's thread is in a slow path.
     #[inline]
-    pub(super) fn is_inside(self) -> bool {
+    pub(crate) fn is_inside(self) -> bool {
         self.parking().inside.load(Ordering::Relaxed)
     }
 

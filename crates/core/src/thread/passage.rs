@@ -66,9 +66,24 @@ impl Drop for Passage {
         if self.counted {
             GATE.leave(self.shard);
             if misuse::is_any() {
-                misuse::deliver();
+                tell_misuse(self.shard);
             }
         }
+    }
+}
+
+/// Tells what the thread came upon: outside the gate, one fault after the other.
+#[cold]
+#[inline(never)]
+fn tell_misuse(shard: usize) {
+    loop {
+        let counted = GATE.enter(shard, is_closer);
+        let next = misuse::next();
+        if counted {
+            GATE.leave(shard);
+        }
+        let Some(fault) = next else { return };
+        fault.deliver();
     }
 }
 

@@ -11,14 +11,17 @@
 //! N4  `paranoid` keeps the addresses of empty slabs for their class: their memory goes, and nobody may touch them.
 //! Lock: one for each class, rank 2; page heap and metadata may be taken under it.
 
+use super::bare;
 use super::canary;
 use super::door::{Ask, Told};
 use super::figures;
 use super::guard;
 use super::quarantine::Entry;
 use super::random::{self, Random};
-use super::slab::{CLASSES, EMPTY, GUARDED, LISTED, LONG, Length, SHUT, SlabRef, State};
-use super::watched;
+use super::slab::{
+    BARE, BARE_GUARDS, CLASSES, EMPTY, GUARDED, LISTED, LONG, Length, SHUT, SlabRef, State,
+};
+use super::{Freed, watched};
 use crate::arena::misuse::{self, Misuse};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{PAGE, Pages};
@@ -88,15 +91,15 @@ fn furnish(class: usize, slab: SlabRef) -> Option<()> {
         BINS[class].lock().put_bare(slab);
         return None;
     };
+    let is_bare = bare::clear(&run, pages);
     // SAFETY: within the run just handed out, whose guards nobody uses.
     unsafe {
         let base = run.addr.add(PAGE);
-        if !run.zeroed && class != EMPTY {
-            base.as_ptr().write_bytes(0, slab.pages() * PAGE);
-        }
-        slab.set(GUARDED, guard::raise(run.addr, pages, true));
+        slab.set(GUARDED, guard::raise(run.addr, pages, true, is_bare));
+        slab.set(BARE_GUARDS, is_bare && slab.is(GUARDED));
         if class == EMPTY && slab.is(GUARDED) {
-            memory::protect(base, slab.pages() * PAGE, false);
+            let is_shut = memory::protect(base, slab.pages() * PAGE, false);
+            note_bare(slab, is_bare && is_shut);
         }
         slab.begin(base, random::secret(base.addr().get() as u64));
         watched::forbid(base.as_ptr(), slab.pages() * PAGE);
@@ -109,10 +112,17 @@ fn furnish(class: usize, slab: SlabRef) -> Option<()> {
 fn wake(class: usize, slab: SlabRef) -> Option<()> {
     let base = NonNull::new(slab.base())?;
     // Objects without bytes stay out of reach.
+    let is_empty = class == EMPTY;
+    let is_granted = is_empty || bare::reserve(slab.pages());
+    if is_granted && !is_empty {
+        slab.set(BARE, false);
+    }
     // SAFETY: pages of the slab, which is the caller's; they read zero.
-    let done = class == EMPTY || unsafe { memory::protect(base, slab.pages() * PAGE, true) };
+    let done =
+        is_empty || is_granted && unsafe { memory::protect(base, slab.pages() * PAGE, true) };
     let mut bin = BINS[class].lock();
     if !done {
+        note_bare(slab, true);
         slab.next
             .set(core::mem::replace(&mut bin.asleep, slab.number()));
         return None;
@@ -120,6 +130,20 @@ fn wake(class: usize, slab: SlabRef) -> Option<()> {
     slab.set(SHUT, false);
     bin.add(slab);
     Some(())
+}
+
+/// The pages of a slab, the caller's, are bare from now on, if they `are` and were not.
+fn note_bare(slab: SlabRef, are: bool) {
+    if are && !slab.is(BARE) {
+        slab.set(BARE, true);
+        bare::note(slab.pages());
+    }
+}
+
+/// Bare pages of a slab's run.
+fn bare_pages(slab: SlabRef) -> usize {
+    let pages = if slab.is(BARE) { slab.pages() } else { 0 };
+    pages + if slab.is(BARE_GUARDS) { 2 } else { 0 }
 }
 
 /// Gives an empty slab's memory back; it is in no list, and the caller's.
@@ -134,15 +158,22 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
         if keeps_addresses {
             let bytes = slab.pages() * PAGE;
             if HEAP.renew(base, Pages(slab.pages())) && memory::protect(base, bytes, false) {
+                note_bare(slab, true);
                 let mut bin = BINS[class].lock();
                 slab.next
                     .set(core::mem::replace(&mut bin.asleep, slab.number()));
                 return;
             }
-        } else if !slab.is(GUARDED) || guard::lower(run, pages) {
+        } else if !slab.is(GUARDED) || guard::lower(run, pages, bare_pages(slab)) {
+            slab.set(BARE | BARE_GUARDS, false);
             slab.end();
             watched::allow(run.as_ptr(), pages.bytes());
-            HEAP.dealloc(run, pages);
+            // All of it reads zero but has memory here and there.
+            if HEAP.renew(run, pages) {
+                HEAP.dealloc_bare(run, pages);
+            } else {
+                HEAP.dealloc(run, pages);
+            }
             let mut bin = BINS[class].lock();
             slab.set(SHUT, false);
             bin.put_bare(slab);
@@ -155,9 +186,8 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
     bin.add(slab);
 }
 
-/// Frees the object at `ptr`, which lies in `slab`: the bytes that were asked for, and what is to wait. Otherwise nothing
-/// happened.
-pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<(usize, Entry), Misuse> {
+/// Frees the object at `ptr`, which lies in `slab`; also answers what is to wait. Otherwise nothing happened.
+pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<(Freed, Entry), Misuse> {
     let class = slab.class();
     let _bin = BINS[class].lock();
     let slot = inspect_locked(slab, ptr)?;
@@ -176,7 +206,9 @@ pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<(usize
         unsafe { ptr.write_bytes(0, used) };
     }
     marks.end(told.trace);
-    Ok((bytes, Entry::slot(slab.number(), slot, slab.stride())))
+    let sample = marks.replace_sample(None);
+    let entry = Entry::slot(slab.number(), slot, slab.stride());
+    Ok((Freed { bytes, sample }, entry))
 }
 
 /// The slot of the live object at `ptr`, whose canary is whole.

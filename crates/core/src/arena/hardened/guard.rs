@@ -7,7 +7,9 @@
 //! D2  A guarded run costs the system up to four mappings more, two where its neighbours are guarded too; of those a process
 //!     may have so many (`vm.max_map_count`).
 //!     Half of them are ours to use: beyond, runs stay without guards, and all other checks stay.
+//! D3  A quarter of those is for slabs and large objects: small ones that get pages of their own for good measure leave it.
 
+use super::bare;
 use crate::size::{PAGE, Pages};
 use crate::sys::{files::File, memory};
 use core::ptr::NonNull;
@@ -45,16 +47,22 @@ pub(super) fn runs() -> usize {
     RUNS.load(Ordering::Relaxed)
 }
 
+/// Whether one more guarded run may be that does not need its guards as others do (D3).
+pub(super) fn has_plenty() -> bool {
+    runs() < MOST.load(Ordering::Relaxed) / 4 * 3
+}
+
 /// Whether one more guarded run may be (D2).
 pub(super) fn has_room() -> bool {
     runs() < MOST.load(Ordering::Relaxed)
 }
 
-/// Makes the first page of a run, where `before` says so, and the last one guards. `false`: refused, nothing changed.
+/// Makes the first page of a run, where `before` says so, and the last one guards, which are bare from now on if the run
+/// `is_bare`. `false`: refused, nothing changed.
 ///
 /// # Safety
 /// The run is the caller's, longer than its guards, and nothing uses those pages.
-pub(super) unsafe fn raise(run: NonNull<u8>, pages: Pages, before: bool) -> bool {
+pub(super) unsafe fn raise(run: NonNull<u8>, pages: Pages, before: bool, is_bare: bool) -> bool {
     if !has_room() {
         return false;
     }
@@ -69,19 +77,24 @@ pub(super) unsafe fn raise(run: NonNull<u8>, pages: Pages, before: bool) -> bool
     };
     if done {
         RUNS.fetch_add(1, Ordering::Relaxed);
+        if is_bare {
+            bare::note(1 + usize::from(before));
+        }
     }
     done
 }
 
-/// Makes all of a guarded run usable again (D1). `false`: refused; it stays as it is.
+/// Makes all of a guarded run usable again (D1), of which `bare` pages are bare, its guards among them. `false`: refused; it
+/// stays as it is.
 ///
 /// # Safety
 /// The run is the caller's, as a whole.
-pub(super) unsafe fn lower(run: NonNull<u8>, pages: Pages) -> bool {
+pub(super) unsafe fn lower(run: NonNull<u8>, pages: Pages, bare: usize) -> bool {
     // SAFETY: the caller's promise.
     let done = unsafe { memory::protect(run, pages.bytes(), true) };
     if done {
         RUNS.fetch_sub(1, Ordering::Relaxed);
+        bare::unnote(bare);
     }
     done
 }

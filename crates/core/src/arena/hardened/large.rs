@@ -13,6 +13,7 @@
 //! Lock: one for all, rank 2.
 
 use super::about::About;
+use super::bare;
 use super::canary;
 use super::door::{Ask, Door, Told};
 use super::guard;
@@ -20,7 +21,7 @@ use super::quarantine::Entry;
 use super::random;
 use super::slab::{Marks, State};
 use super::traces;
-use super::watched;
+use super::{Freed, watched};
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::record::{Kind, KindCell};
@@ -35,8 +36,8 @@ use core::ptr::NonNull;
 
 /// See G3.
 const NAMED: usize = 64;
-/// Bytes from which memory is taken anew rather than cleared.
-const ANEW: usize = 128 << 10;
+/// Pages that are looked at for the record of a refused access: a GiB.
+const FAR: usize = 1 << 18;
 
 /// The record.
 #[repr(C, align(64))]
@@ -60,6 +61,9 @@ const GUARDED: u32 = 1;
 const GUARDED_BEFORE: u32 = 2;
 /// Nobody may touch the pages.
 const SHUT: u32 = 4;
+/// The guards are bare; and the pages.
+const BARE_GUARDS: u32 = 8;
+const BARE: u32 = 16;
 
 /// A large object by its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,12 +141,10 @@ impl LargeRef {
         let total = Pages(pages.checked_add(front + usize::from(guards))?);
         let run = HEAP.alloc(total, ask.align.max(PAGE), Purpose::Zeroed)?;
         let base = run.addr.as_ptr().wrapping_add(front * PAGE);
-        if !run.zeroed {
-            // SAFETY: the run just handed out; all of it, as it may do without its guards.
-            unsafe { clear(run.addr, total) };
-        }
+        // All of it, as it may do without its guards.
+        let is_bare = bare::clear(&run, total);
         // SAFETY: the run just handed out; nobody uses its first and last page if they are to be guards.
-        let guarded = guards && unsafe { guard::raise(run.addr, total, before) };
+        let guarded = guards && unsafe { guard::raise(run.addr, total, before, is_bare) };
         watched::forbid(base, pages * PAGE);
         let slack = pages * PAGE - ask.bytes;
         // Small objects too are aligned as the sizes of their classes are.
@@ -158,7 +160,11 @@ impl LargeRef {
             large.as_ptr().write(Large {
                 kind: KindCell::default(),
                 number: Number::new(record.number()),
-                flags: Number::new(flag(guarded, GUARDED) | flag(before, GUARDED_BEFORE)),
+                flags: Number::new(
+                    flag(guarded, GUARDED)
+                        | flag(before, GUARDED_BEFORE)
+                        | flag(guarded && is_bare, BARE_GUARDS),
+                ),
                 run: Address::new(),
                 pages: Size::new(total.0),
                 object: Address::new(),
@@ -308,9 +314,9 @@ impl LargeRef {
         Some(old)
     }
 
-    /// Frees the object at `ptr`: the bytes that were asked for, and what is to wait. Otherwise nothing happened.
-    pub(super) fn dealloc(self, ptr: *mut u8, told: &Told) -> Result<(usize, Entry), Misuse> {
-        let bytes = {
+    /// Frees the object at `ptr`; also answers what is to wait. Otherwise nothing happened.
+    pub(super) fn dealloc(self, ptr: *mut u8, told: &Told) -> Result<(Freed, Entry), Misuse> {
+        let freed = {
             let _larges = LARGES.lock();
             self.look(ptr)?;
             let bytes = self.bytes.get();
@@ -321,11 +327,12 @@ impl LargeRef {
                 return Err(Misuse::WrongSize);
             }
             self.marks.end(told.trace);
-            bytes
+            let sample = self.marks.replace_sample(None);
+            Freed { bytes, sample }
         };
         self.shut();
         let weight = self.pages.get() * PAGE;
-        Ok((bytes, Entry::large(self.number.get(), weight)))
+        Ok((freed, Entry::large(self.number.get(), weight)))
     }
 
     /// Takes the memory of the object, which nobody uses any more, and keeps everybody off its pages (G2).
@@ -336,13 +343,26 @@ impl LargeRef {
         let bytes = self.end().addr() - base.addr().get();
         // SAFETY: the object's pages, whose contents are of no use.
         unsafe {
-            if !HEAP.renew(base, Pages(bytes / PAGE)) {
+            let is_bare = HEAP.renew(base, Pages(bytes / PAGE));
+            if !is_bare {
                 base.as_ptr().write_bytes(0, bytes);
             }
-            if self.is(GUARDED) && memory::protect(base, bytes, false) {
-                self.flags.set(self.flags.get() | SHUT);
+            let is_shut = self.is(GUARDED) && memory::protect(base, bytes, false);
+            let flag = |is: bool, flag: u32| if is { flag } else { 0 };
+            let flags = self.flags.get() | flag(is_shut, SHUT) | flag(is_bare, BARE);
+            self.flags.set(flags);
+            if is_bare {
+                bare::note(bytes / PAGE);
             }
         }
+    }
+
+    /// Bare pages of the run.
+    fn bare_pages(self) -> usize {
+        let guards = usize::from(self.is(GUARDED)) + usize::from(self.is(GUARDED_BEFORE));
+        let between = self.pages.get() - guards;
+        let pages = if self.is(BARE) { between } else { 0 };
+        pages + if self.is(BARE_GUARDS) { guards } else { 0 }
     }
 
     /// It leaves the quarantine.
@@ -360,7 +380,7 @@ impl LargeRef {
             misuse::report(Misuse::WriteAfterFree, self.object.get());
         }
         // SAFETY: the whole run, which nobody uses.
-        if self.is(GUARDED) && !unsafe { guard::lower(run, pages) } {
+        if self.is(GUARDED) && !unsafe { guard::lower(run, pages, self.bare_pages()) } {
             // The system refuses: nobody ever gets these addresses again.
             return;
         }
@@ -373,7 +393,11 @@ impl LargeRef {
         // SAFETY: the whole run, which nobody uses and the page map names no more; the record likewise.
         unsafe {
             watched::allow(run.as_ptr(), pages.bytes());
-            if self.is(SHUT) {
+            if !self.is(GUARDED) {
+                bare::unnote(self.bare_pages());
+            }
+            // What nobody could touch has no memory still, its guards included.
+            if self.is(SHUT) && self.is(BARE) && self.is(BARE_GUARDS) {
                 HEAP.dealloc_bare(run, pages);
             } else {
                 HEAP.dealloc(run, pages);
@@ -385,20 +409,28 @@ impl LargeRef {
     }
 }
 
+/// The object within whose run `addr` lies, beyond the pages that name its record (G3): looked for downwards, as far as a run may
+/// be long. Takes no lock.
+pub(super) fn around(addr: usize) -> Option<LargeRef> {
+    let mut page = addr & !(PAGE - 1);
+    for _ in 0..FAR {
+        let ptr = core::ptr::without_provenance(page);
+        if !page_map::covers(page) {
+            break;
+        }
+        if let Some(record) = page_map::record(ptr) {
+            let large = LargeRef::from_record(record)?;
+            let offset = addr.wrapping_sub(large.run.get().addr());
+            return (offset < large.pages.get() * PAGE).then_some(large);
+        }
+        page = page.checked_sub(PAGE)?;
+    }
+    None
+}
+
 /// The large object with that record.
 pub(super) fn of_record(number: u32) -> Option<LargeRef> {
     LargeRef::from_record(MetaRef::from_number(number)?)
-}
-
-/// # Safety
-/// `pages` pages at `run` are the caller's, and their contents of no use.
-unsafe fn clear(run: NonNull<u8>, pages: Pages) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if pages.bytes() < ANEW || !HEAP.renew(run, pages) {
-            run.as_ptr().write_bytes(0, pages.bytes());
-        }
-    }
 }
 
 /// Looks at every live object, and tells what was written beside it.

@@ -21,6 +21,7 @@
 //! | `slab`, `bin` | slots of a class; which of them is taken, what is checked |
 //! | `large` | objects with pages of their own |
 //! | `canary` | bytes that nobody may write, bytes that read zero |
+//! | `bare` | pages that have no memory |
 //! | `guard` | pages that nobody may touch, and how many there may be |
 //! | `quarantine` | freed objects that wait |
 //! | `watched` | what memcheck is told, where it looks |
@@ -31,6 +32,7 @@
 //! Units: bytes, unless a name says pages.
 
 mod about;
+mod bare;
 mod bin;
 mod canary;
 mod door;
@@ -47,6 +49,7 @@ mod traces;
 mod watched;
 
 pub(crate) use about::About;
+pub(crate) use bare::bytes as bare_bytes;
 pub use door::Door;
 pub(crate) use door::{Ask, Size, Told};
 pub(crate) use figures::{counted, figures};
@@ -93,7 +96,12 @@ pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize, frames: usize) 
         PARANOID.store(true, Ordering::Relaxed);
         let skipped = random::secret(0) % SKIPPED_PAGES + 1;
         // Never given back, never touched: address space alone.
-        let _ = HEAP.alloc(Pages(skipped as usize), 1, Purpose::Zeroed);
+        let skipped = Pages(skipped as usize);
+        if let Some(run) = HEAP.alloc(skipped, 1, Purpose::Zeroed) {
+            if bare::clear(&run, skipped) {
+                bare::note(skipped.0);
+            }
+        }
     }
 }
 
@@ -128,7 +136,7 @@ pub(crate) fn note_any_contents(object: *mut u8, bytes: usize) {
 
 /// An object for `ask` from the pool, if one is due; all of it reads zero. `None`: it comes from where it comes otherwise.
 pub(crate) fn sample(ask: &Ask) -> Option<*mut u8> {
-    if !pool::is_due() {
+    if !pool::is_due() || !pool::may_serve(ask) {
         return None;
     }
     let trace = traces::capture();
@@ -153,12 +161,23 @@ fn class_for(ask: &Ask) -> Option<usize> {
 
 /// Whether an object of `bytes` gets pages of its own all the same, as long as there may be more of those.
 fn is_apart(bytes: usize) -> bool {
+    if !guard::has_plenty() {
+        return false;
+    }
     if guard::runs() < APART_FIRST {
-        return guard::has_room();
+        return true;
     }
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
-    let is_chosen = bytes >= APART || random::secret(turn) % APART_SHARE == 0;
-    is_chosen && guard::has_room()
+    bytes >= APART || random::secret(turn) % APART_SHARE == 0
+}
+
+/// An object that was freed.
+#[derive(Debug)]
+pub(crate) struct Freed {
+    /// What it was asked for with.
+    pub(crate) bytes: usize,
+    /// The profiler's sample that it was, now the caller's.
+    pub(crate) sample: Option<Sample>,
 }
 
 /// What the page map says of an address.
@@ -186,28 +205,28 @@ pub(crate) fn owns(ptr: *const u8) -> bool {
     find(ptr).is_some()
 }
 
-/// Frees the object at `ptr`: the bytes that were asked for, or what is wrong; then nothing happened. `None`: it is not of
-/// this arena. Called inside a passage, no lock held.
-pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
+/// Frees the object at `ptr`: the bytes that were asked for, and its sample, or what is wrong; then nothing happened. `None`: it
+/// is not of this arena. Called inside a passage, no lock held.
+pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<Freed, Misuse>> {
     let found = find(ptr)?;
     let trace = traces::capture();
     let told = &Told { trace, ..*told };
     let freed = watched::quietly(|| match found {
         Found::Slab(slab) => {
-            bin::dealloc(slab, ptr, told).map(|(bytes, entry)| (bytes, Some(entry)))
+            bin::dealloc(slab, ptr, told).map(|(freed, entry)| (freed, Some(entry)))
         }
         Found::Large(large) => large
             .dealloc(ptr, told)
-            .map(|(bytes, entry)| (bytes, Some(entry))),
-        Found::Pool(slot) => pool::dealloc(slot, ptr, told).map(|bytes| (bytes, None)),
+            .map(|(freed, entry)| (freed, Some(entry))),
+        Found::Pool(slot) => pool::dealloc(slot, ptr, told).map(|freed| (freed, None)),
     });
-    Some(freed.map(|(bytes, entry)| {
-        figures::note_went(bytes);
+    Some(freed.map(|(freed, entry)| {
+        figures::note_went(freed.bytes);
         watched::note_dealloc(ptr);
         if let Some(entry) = entry {
             watched::quietly(|| quarantine::put(entry, release));
         }
-        bytes
+        freed
     }))
 }
 
@@ -299,17 +318,19 @@ pub(crate) fn about(ptr: *const u8) -> Option<About> {
 /// nothing to do with this arena. Takes no lock.
 pub(crate) fn explain(addr: usize) -> Option<(Misuse, Option<About>)> {
     let ptr = core::ptr::without_provenance(addr);
-    Some(match find(ptr)? {
-        Found::Slab(slab) => {
-            let (misuse, nearest) = slab.refused(addr);
-            (misuse, slab.about(nearest))
-        }
-        Found::Large(large) => (large.refused(), Some(large.about())),
-        Found::Pool(_) => {
-            let (misuse, slot) = pool::explain(addr)?;
-            (misuse, pool::about(slot))
-        }
-    })
+    Some(
+        match find(ptr).or_else(|| large::around(addr).map(Found::Large))? {
+            Found::Slab(slab) => {
+                let (misuse, nearest) = slab.refused(addr);
+                (misuse, slab.about(nearest))
+            }
+            Found::Large(large) => (large.refused(), Some(large.about())),
+            Found::Pool(_) => {
+                let (misuse, slot) = pool::explain(addr)?;
+                (misuse, pool::about(slot))
+            }
+        },
+    )
 }
 
 /// Looks at all objects and all free slots, and tells what was written where nobody may. Called inside a passage, no lock

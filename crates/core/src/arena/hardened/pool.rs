@@ -11,7 +11,9 @@
 //! Lock: rank 2, held during the system calls: objects are chosen rarely.
 //! Idea: GWP-ASan (K. Serebryany et al., "GWP-ASan: Sampling-Based Detection of Memory-Safety Bugs in Production", 2024).
 
+use super::Freed;
 use super::about::About;
+use super::bare;
 use super::canary;
 use super::door::{Ask, Door, Told};
 use super::random::{self, Random};
@@ -38,6 +40,8 @@ struct Slot {
     object: Address,
     /// When it was freed, counted in frees; 0: never.
     freed: Number,
+    /// 1 if its page is bare.
+    bare: Number,
 }
 
 static SLOT: [Slot; SLOTS] = [const {
@@ -45,6 +49,7 @@ static SLOT: [Slot; SLOTS] = [const {
         marks: Marks::new(),
         object: Address::new(),
         freed: Number::new(0),
+        bare: Number::new(0),
     }
 }; SLOTS];
 
@@ -74,15 +79,17 @@ pub(super) fn prepare(share: usize) {
     let Some(run) = HEAP.alloc(PAGES, 1, Purpose::Zeroed) else {
         return;
     };
+    let is_bare = bare::clear(&run, PAGES);
     // SAFETY: the run just handed out, of no use yet.
     unsafe {
-        if !run.zeroed {
-            run.addr.as_ptr().write_bytes(0, PAGES.bytes());
-        }
         if !memory::protect(run.addr, PAGES.bytes(), false) {
             HEAP.dealloc(run.addr, PAGES);
             return;
         }
+    }
+    if is_bare {
+        bare::note(PAGES.0);
+        SLOT.iter().for_each(|slot| slot.bare.set(1));
     }
     SHARE.store(share.max(1), Ordering::Relaxed);
     LEFT.store(
@@ -125,31 +132,42 @@ fn page_of(slot: usize) -> Option<NonNull<u8>> {
     )
 }
 
+/// Bytes that an object for `ask` lies off the places that its alignment lets it have, and how many its page has beside. `None`:
+/// the pool has no such objects.
+fn room_for(ask: &Ask) -> Option<(usize, usize)> {
+    // Rust knows an object of ours by its address, 8 above a multiple of 16, but for those up to 8 bytes (see `api::free`).
+    let by_address = ask.door == Door::Rust && ask.align <= 8;
+    if by_address && ask.bytes <= 8 || ask.bytes == 0 || ask.align > PAGE {
+        return None;
+    }
+    let odd = if by_address { 8 } else { 0 };
+    Some((odd, PAGE.checked_sub(ask.bytes)?.checked_sub(odd)?))
+}
+
+/// Whether there may be an object for `ask`: cheaper than a stack that nobody needs. May be wrong for an instant.
+pub(super) fn may_serve(ask: &Ask) -> bool {
+    room_for(ask).is_some() && SLOT.iter().any(Slot::is_free)
+}
+
 /// An object for `ask`, which reads zero. `None`: it does not fit, all slots are out, or the system refuses.
 pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
-    // Rust knows such an object by its address, 8 above a multiple of 16, but for those up to 8 bytes (see `api::free`).
-    let is_untold = ask.door == Door::Rust && ask.align <= 8 && ask.bytes <= 8;
-    if is_untold || ask.bytes == 0 || ask.bytes > PAGE || ask.align > PAGE {
-        return None;
-    }
-    let odd = if ask.door == Door::Rust && ask.align <= 8 {
-        8
-    } else {
-        0
-    };
-    let room = (PAGE - ask.bytes).checked_sub(odd)?;
+    let (odd, room) = room_for(ask)?;
     let mut pool = POOL.lock();
-    let is_free =
-        |slot: &&(usize, &Slot)| matches!(slot.1.marks.state(), State::Free | State::Waiting);
     let slots = SLOT.iter().enumerate();
     let (number, slot) = slots
-        .filter(|slot| is_free(&slot))
+        .filter(|(_, slot)| slot.is_free())
         .min_by_key(|(_, slot)| slot.freed.get())?;
     let page = page_of(number)?;
-    // SAFETY: the slot's page, which nobody uses; it reads zero (L2).
-    if !unsafe { memory::protect(page, PAGE, true) } {
+    let was_bare = slot.bare.get() == 1;
+    if was_bare && !bare::reserve(1) {
         return None;
     }
+    // SAFETY: the slot's page, which nobody uses; it reads zero (L2).
+    if !unsafe { memory::protect(page, PAGE, true) } {
+        bare::note(usize::from(was_bare));
+        return None;
+    }
+    slot.bare.set(0);
     let least = if ask.bytes < 16 { 8 } else { 16 };
     let most = room & !(ask.align.max(least).max(2 * odd) - 1);
     let at_end = pool.random.next(SHARD) & 1 == 0;
@@ -168,6 +186,10 @@ pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
 }
 
 impl Slot {
+    fn is_free(&self) -> bool {
+        matches!(self.marks.state(), State::Free | State::Waiting)
+    }
+
     /// Bytes of the page before the object, and behind it.
     fn slack(&self, page: NonNull<u8>) -> (usize, usize) {
         let before = self.object.get().addr() - page.addr().get();
@@ -206,8 +228,8 @@ pub(super) fn inspect(number: usize, ptr: *const u8) -> Result<usize, Misuse> {
     look(number, ptr).map(|slot| slot.marks.bytes())
 }
 
-/// Frees the object at `ptr`: the bytes that were asked for. Otherwise nothing happened.
-pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<usize, Misuse> {
+/// Frees the object at `ptr`. Otherwise nothing happened.
+pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
     let mut pool = POOL.lock();
     let slot = look(number, ptr)?;
     if told.door != slot.marks.door() {
@@ -216,23 +238,29 @@ pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<usize,
     if !told.fits(slot.marks.bytes(), slot.marks.lg_align()) {
         return Err(Misuse::WrongSize);
     }
+    let page = page_of(number).ok_or(Misuse::Foreign)?;
     pool.turn += 1;
     slot.freed.set(pool.turn);
     slot.marks.end(told.trace);
-    let Some(page) = page_of(number) else {
-        return Err(Misuse::Foreign);
+    let freed = Freed {
+        bytes: slot.marks.bytes(),
+        sample: slot.marks.replace_sample(None),
     };
     // SAFETY: the slot's page, whose contents are of no use.
     unsafe {
-        if !HEAP.renew(page, Pages(1)) {
+        let is_bare = HEAP.renew(page, Pages(1));
+        if !is_bare {
             page.as_ptr().write_bytes(0, PAGE);
         }
         if !memory::protect(page, PAGE, false) {
             // Anybody may write there: it serves nobody again.
             slot.marks.set_state(State::Spoilt);
+        } else if is_bare {
+            slot.bare.set(1);
+            bare::note(1);
         }
     }
-    Ok(slot.marks.bytes())
+    Ok(freed)
 }
 
 /// Makes the object in a slot, the caller's, a sample of the profiler or none; the one before.

@@ -206,6 +206,9 @@ pub(super) const LISTED: u32 = 2;
 pub(super) const LONG: u32 = 4;
 /// Nobody may touch its pages: it waits for use.
 pub(super) const SHUT: u32 = 8;
+/// Its guards are bare; and its pages.
+pub(super) const BARE_GUARDS: u32 = 16;
+pub(super) const BARE: u32 = 32;
 
 /// A slab by its record.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::arena::misuse::{self, report};
+use crate::meta::{self, limit};
 use crate::size::PAGE;
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::memory as system;
@@ -52,9 +53,20 @@ fn malloc(bytes: usize) -> *mut u8 {
 
 const FREE: Told = Told::of(Door::Malloc);
 
+/// Frees, and answers the bytes that were asked for.
+fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
+    let freed = super::dealloc(ptr, told)?;
+    Some(freed.map(|freed| {
+        assert!(freed.sample.is_none());
+        freed.bytes
+    }))
+}
+
 fn check() {
     (0..slab::CLASSES).for_each(bin::check);
     large::check();
+    let counted = HEAP.counted_bytes() + meta::counted_bytes() + page_map::counted_bytes();
+    assert_eq!(limit::used(), counted - bare_bytes(), "B2");
 }
 
 struct Twin {
@@ -196,8 +208,8 @@ fn hear(line: &CStr) {
 fn told(body: impl FnOnce()) -> String {
     misuse::set_callback(Some(hear));
     body();
-    if misuse::is_any() {
-        misuse::deliver();
+    while let Some(fault) = misuse::next() {
+        fault.deliver();
     }
     let mut heard = HEARD.take();
     assert_eq!(heard.len(), 1, "{heard:?}");
@@ -275,6 +287,77 @@ fn a_byte_beyond_the_object_is_told_at_its_free_and_in_a_look() {
         assert!(told(sweep).contains("underflow"));
         assert_eq!(dealloc(large, &FREE), Some(Ok(100_000)));
     });
+}
+
+#[test]
+fn a_sample_stays_with_an_object_that_is_not_freed() {
+    alone(|| {
+        prepare(Hardening::Strong, 1 << 20, 0);
+        prepare_pool(1);
+        let pooled = sample(&ask(100, 1)).unwrap();
+        for object in [malloc(40), malloc(100_000), pooled] {
+            let chosen = Sample::from_number(7);
+            assert!(attach(object, chosen.unwrap()));
+            for wrong in [
+                Told::of(Door::New),
+                Told::new(Door::Malloc, Size::Exact(9), 1),
+            ] {
+                assert!(super::dealloc(object, &wrong).unwrap().is_err());
+            }
+            let freed = super::dealloc(object, &FREE).unwrap().unwrap();
+            assert_eq!(freed.sample, chosen);
+            assert_eq!(detach(object), None);
+        }
+    });
+}
+
+#[test]
+fn a_touch_far_within_a_freed_large_object_is_explained() {
+    alone(|| {
+        prepare(Hardening::Strong, 64 << 20, 0);
+        let (object, bytes) = (malloc(8 << 20), 8 << 20);
+        let far = object.addr() + 5 * bytes / 8;
+        assert_eq!(dealloc(object, &FREE), Some(Ok(bytes)));
+        let (misuse, about) = explain(far).unwrap();
+        assert!(misuse == Misuse::UseAfterFree && about.is_some_and(|about| about.bytes == bytes));
+        assert_eq!(
+            explain(object.addr() + bytes + PAGE).map(|(misuse, _)| misuse),
+            None
+        );
+        assert!(explain(0).is_none() && explain(usize::MAX).is_none());
+    });
+}
+
+fn count(level: Hardening) {
+    prepare(level, 64 << 20, 0);
+    let before = limit::used();
+    let large = [1 << 20, 50_000, 9000].map(malloc);
+    let small: Vec<*mut u8> = (0..2000).map(|at| malloc(at % 600)).collect();
+    check();
+    assert!(limit::used() > before + (1 << 20) + 59_000);
+    let kept = limit::used();
+    for &object in large.iter().chain(&small) {
+        assert!(dealloc(object, &FREE).unwrap().is_ok());
+    }
+    // They wait, without memory.
+    assert!(limit::used() + (1 << 20) + 50_000 <= kept);
+    check();
+    relieve();
+    check();
+    // Out of memory: pages that sleep stay so, and nothing is lost.
+    limit::set_hard(limit::used() + 3 * PAGE);
+    while alloc(&ask(3000, 1)).is_some() {}
+    check();
+}
+
+#[test]
+fn what_has_no_memory_counts_for_nothing() {
+    alone(|| count(Hardening::Strong));
+}
+
+#[test]
+fn slabs_that_sleep_count_for_nothing() {
+    alone(|| count(Hardening::Paranoid));
 }
 
 #[test]

@@ -1,4 +1,14 @@
 //! The signal of a refused access, for whoever looks at its address before the program does.
+//!
+//! ```text
+//! access refused ──> handle ──> look(address) ──> the handler that was there before, as the system would have called it
+//!                                            └──> none: back to what the system does by itself; the access is tried again
+//! ```
+//! F1  What was there before sees no difference: it runs on the stack it asked for, with the signals held back that it asked
+//!     for, once where it asked for that, and with the system's own record of the access.
+//! F2  Where nothing was there, the process ends by the same signal, at the same access.
+//! F3  A handler that the program installs later takes this one's place: it is not asked for again.
+//! Nothing is locked and nothing allocated; `errno` stays.
 
 use super::call::syscall;
 use super::process;
@@ -23,24 +33,28 @@ static BEFORE: Before = Before(UnsafeCell::new(Action::DEFAULT));
 type Full = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 type Short = extern "C" fn(c_int);
 
+/// How a former handler was to be called that ours keeps to (F1): on which stack, with its own signal held back or not, and
+/// whether calls go on that it interrupted.
+const KEPT: c_int = libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+
 /// Has `look` called with the address of an access that the system refuses, in the thread that tried it and in a signal
-/// handler: it may do what such a handler may. What the program had there before is called then; where that is nothing, the
-/// process ends as it would have. A handler that the program installs later takes this one's place. `false`: the system
-/// refuses. Called once, by the boot.
+/// handler: it may do what such a handler may. Then follows what the program had there (F1), or its end (F2). `false`: the
+/// system refuses. Called once in the process.
 pub(crate) fn on_refused_access(look: fn(usize)) -> bool {
     let handler: Full = handle;
-    let flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     let Some(before) = replace(libc::SIGSEGV, None) else {
         return false;
     };
-    // SAFETY: the boot, which there is one of; the handler is not in force yet.
+    let (flags, mask) = match before.handler() {
+        // The stack may be what there was too little of.
+        libc::SIG_DFL | libc::SIG_IGN => (libc::SA_ONSTACK, 0),
+        _ => (before.flags() & KEPT, before.mask()),
+    };
+    // SAFETY: there is one caller; the handler is not in force yet.
     unsafe { *BEFORE.0.get() = before };
     LOOK.store(look as usize, Ordering::Relaxed);
-    replace(
-        libc::SIGSEGV,
-        Some(&Action::new(handler as usize, flags, 0)),
-    )
-    .is_some()
+    let wanted = Action::new(handler as usize, flags | libc::SA_SIGINFO, mask);
+    replace(libc::SIGSEGV, Some(&wanted)).is_some()
 }
 
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -57,18 +71,24 @@ extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
         match before.handler() {
             libc::SIG_IGN if is_sent => {}
             libc::SIG_DFL | libc::SIG_IGN => {
-                // The access is tried again, and ends the process as without us.
                 replace(signal, Some(&Action::DEFAULT));
                 if is_sent {
+                    // Held back until this returns.
                     let (process, thread) = (process::id() as usize, process::thread_id());
                     let arguments = [process, thread, signal as usize, 0, 0, 0];
                     syscall(libc::SYS_tgkill, arguments);
                 }
             }
-            _ if before.has(libc::SA_SIGINFO) => {
-                transmute::<*const (), Full>(handler)(signal, info, context);
+            _ => {
+                if before.flags() & libc::SA_RESETHAND != 0 {
+                    replace(signal, Some(&Action::DEFAULT));
+                }
+                if before.flags() & libc::SA_SIGINFO != 0 {
+                    transmute::<*const (), Full>(handler)(signal, info, context);
+                } else {
+                    transmute::<*const (), Short>(handler)(signal);
+                }
             }
-            _ => transmute::<*const (), Short>(handler)(signal),
         }
     }
 }

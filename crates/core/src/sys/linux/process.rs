@@ -164,8 +164,8 @@ pub(crate) fn write_error(text: &[u8]) {
     }
 }
 
-/// Writes all of `text` to standard error, as far as it goes.
-fn write_to_error(mut text: &[u8]) {
+/// Writes all of `text` to standard error, as far as it goes. May be called in a signal handler: `errno` stays.
+pub(crate) fn write_to_error(mut text: &[u8]) {
     while !text.is_empty() {
         // SAFETY: the kernel reads the slice.
         let written = unsafe {

@@ -86,8 +86,14 @@ impl Action {
         self.handler
     }
 
-    pub(super) fn has(&self, flag: c_int) -> bool {
-        self.flags & flag as u64 != 0
+    /// The flags that a program gives, not the kernel's own.
+    pub(super) fn flags(&self) -> c_int {
+        (self.flags & !RESTORER) as u32 as c_int
+    }
+
+    /// The signals that are held back meanwhile.
+    pub(super) fn mask(&self) -> u64 {
+        self.mask
     }
 }
 
