@@ -262,6 +262,8 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
         }
         return Err(if HEAP.owns(ptr) {
             Misuse::Interior
+        } else if sampled::was_object(ptr) {
+            Misuse::DoubleFree
         } else {
             Misuse::Foreign
         });
@@ -567,10 +569,11 @@ pub(crate) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>) -> bool {
     true
 }
 
-/// Whether `ptr` is a large object with a sample.
-#[cfg(test)]
-pub(crate) fn is_sample(ptr: *const u8) -> bool {
+/// The sample of the large object at `ptr`, the caller's, if it has one.
+pub(crate) fn sample_of(ptr: *const u8) -> Option<Sample> {
+    let record = page_map::record(ptr)?;
     // SAFETY: the page map names records only; their kind says whether this is one of ours.
-    let kind = |record| unsafe { large(record).as_ref() }.kind.get();
-    page_map::record(ptr).is_some_and(|record| kind(record) == Kind::SampledLarge)
+    let object = unsafe { large(record).as_ref() };
+    let is_sampled = object.kind.get() == Kind::SampledLarge && object.base.cast_const() == ptr;
+    is_sampled.then(|| Sample::from_number(object.sample.load(Ordering::Relaxed)))?
 }

@@ -98,7 +98,8 @@ impl Outside for Inside {
         // What the application's code leaves in `errno` is not the caller's business.
         let body = || process::keep_errno(body);
         match self.0 {
-            Some(cache) => passage::leave(self.0, || cache.unbound(body)),
+            // What is allocated there is no sample: it is we who run it.
+            Some(cache) => cache.unsampled(|| passage::leave(self.0, || cache.unbound(body))),
             None => passage::leave(None, body),
         }
     }

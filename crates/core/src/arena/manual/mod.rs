@@ -51,7 +51,5 @@ pub(crate) use objects::{
     alloc, arena_of, dealloc, fill, flush, inspect, resize, small_at, utilisation,
 };
 pub(crate) use pages::set_retain;
-#[cfg(test)]
-pub(crate) use samples::is_sample;
-pub(crate) use samples::{attach, detach};
+pub(crate) use samples::{attach, detach, sample_of};
 pub(crate) use table::{ARENAS_LIMIT, all, end, get, held, is_used};

@@ -290,7 +290,7 @@ fn note_freed(arena: ArenaRef, bytes: usize) {
 pub(super) fn discard_all(arena: ArenaRef, outside: impl Outside) {
     let works = Works::new(arena, outside);
     while let Some(Some(extent)) = arena.with(|books| books.oldest(State::Active)) {
-        samples::discard(arena, extent);
+        samples::discard(arena, extent, outside);
         match page_map::record(extent.base()).and_then(SlabRef::from_record) {
             Some(slab) => {
                 arena.with(|books| books.bins[slab.class()].discard(slab));

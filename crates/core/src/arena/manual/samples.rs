@@ -14,9 +14,11 @@ use super::arena::ArenaRef;
 use super::extent::ExtentRef;
 use super::objects::{self, Place};
 use crate::arena::cells::{Address, Number};
+use crate::extent::hooks::Outside;
 use crate::meta::{self, MetaRef};
-use crate::prof::{self, Sample, ThreadRef};
-use core::ptr::NonNull;
+use crate::prof::{self, Sample, ThreadRef, hooks};
+use core::ffi::c_void;
+use core::ptr::{NonNull, with_exposed_provenance_mut};
 
 /// A sampled object.
 #[repr(C, align(64))]
@@ -110,8 +112,9 @@ fn unlink(extent: ExtentRef, ptr: *mut u8) -> Option<EntryRef> {
     Some(entry)
 }
 
-/// Ends the samples of all objects in `extent`, which the arena discards (L2).
-pub(super) fn discard(arena: ArenaRef, extent: ExtentRef) {
+/// Ends the samples of all objects in `extent`, which the arena discards (L2): they count as freed, and hooks are told as of
+/// any that are, while the objects are still there. No lock is held.
+pub(super) fn discard(arena: ArenaRef, extent: ExtentRef, outside: impl Outside) {
     let mut link = arena
         .with(|_| extent.samples.replace(0))
         .unwrap_or_default();
@@ -119,26 +122,26 @@ pub(super) fn discard(arena: ArenaRef, extent: ExtentRef) {
         link = entry.get().next.get();
         // SAFETY: the whole list was taken off the extent.
         if let Some(sample) = unsafe { entry.consume() } {
+            if let Some(released) = hooks::released() {
+                let (address, usable) = prof::place(sample);
+                let object = with_exposed_provenance_mut::<c_void>(address);
+                // SAFETY: `prof_sample_free` was given such a function.
+                outside.outside(|| unsafe { released(object, usable) });
+            }
             prof::release(sample, ThreadRef::PAST, &[]);
         }
     }
 }
 
-/// Whether the object at `ptr` has a sample.
-#[cfg(test)]
-pub(crate) fn is_sample(ptr: *const u8) -> bool {
-    let Some(Place { arena, extent }) = objects::place_of(ptr) else {
-        return false;
-    };
+/// The sample of the object at `ptr`, the caller's, if it has one.
+pub(crate) fn sample_of(ptr: *const u8) -> Option<Sample> {
+    let Place { arena, extent } = objects::place_of(ptr)?;
     let find = || {
-        let mut link = extent.samples.get();
-        while let Some(entry) = EntryRef::from_link(link) {
-            if entry.get().address.get().cast_const() == ptr {
-                return true;
-            }
-            link = entry.get().next.get();
+        let mut entry = EntryRef::from_link(extent.samples.get())?;
+        while entry.get().address.get().cast_const() != ptr {
+            entry = EntryRef::from_link(entry.get().next.get())?;
         }
-        false
+        Sample::from_number(entry.get().sample.get())
     };
-    arena.with(|_| find()).unwrap_or(false)
+    arena.with(|_| find())?
 }

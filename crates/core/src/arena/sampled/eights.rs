@@ -7,7 +7,7 @@
 //! page that it lies in does, by one compare.
 //!
 //! Q1  There is one such place, taken with the first sample of this kind. Slabs in it stay until all of them are empty and memory
-//!     is asked back: then the place goes whole. Most of it is never touched.
+//!     is asked back: then the place goes whole, outside the lock. Most of it is never touched.
 //! Q2  When all of it is taken, objects of 8 bytes are no samples: 65,536 live ones are 32 GiB of such objects at the default
 //!     rate.
 //! Lock: that of the lists of `sampled`, for all that changes.
@@ -65,16 +65,25 @@ fn start_of(place: u32) -> *mut u8 {
     with_exposed_provenance_mut((place as usize) << LG_HUGE)
 }
 
-/// Gives the place back, if there is one.
-///
-/// # Safety
-/// The lists are locked, and no slab is left in it.
-pub(super) unsafe fn give_back() {
+/// A place that is nobody's any more.
+#[must_use]
+pub(super) struct Place(NonNull<u8>);
+
+/// Takes the place off: the next object of this kind begins another. The lists are locked, and have no slab in it.
+pub(super) fn take() -> Option<Place> {
     let place = PLACE.swap(0, Ordering::Relaxed);
     CUT.store(0, Ordering::Relaxed);
     // Who still takes this for the place looks at the page map, no more.
-    if let Some(start) = NonNull::new(start_of(place)) {
+    NonNull::new(start_of(place)).map(Place)
+}
+
+impl Place {
+    /// Gives it back to the page heap, which may purge: the lists are not locked.
+    ///
+    /// # Safety
+    /// No slab is left in it.
+    pub(super) unsafe fn give_back(self) {
         // SAFETY: the whole run, as `begin` got it; by the caller's promise nobody uses it.
-        unsafe { HEAP.dealloc(start, Pages(HUGE_PAGES)) };
+        unsafe { HEAP.dealloc(self.0, Pages(HUGE_PAGES)) };
     }
 }

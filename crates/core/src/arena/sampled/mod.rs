@@ -14,11 +14,13 @@
 //!     memory is asked back: the next sample needs no page, and a second free finds the slot.
 //! G4  An odd object lies 8 above a multiple of 16, as no ordinary one does of a class from 16 bytes on: who frees it by its
 //!     layout tells it by that bit. One of 8 bytes is told by where it lies (see `eights`).
+//!     Of those that went, the last ones are known for a while (see `gone`).
 //! G5  Bins count such objects as if they had come of their slabs (see `bin`): figures by class and arena include them.
 //! Lock: of all lists, rank 2; the page heap (3) and the metadata (4) may be taken under it. Places and samples of slots
 //! that are taken stand still.
 
 mod eights;
+mod gone;
 mod slab;
 
 use super::misuse::Misuse;
@@ -69,22 +71,19 @@ impl Lists {
         }
     }
 
-    /// Gives the slabs of eights back, with their place, if all of them are empty.
-    fn release_eights(&mut self) {
-        let first = |lists: &mut Self| SlabRef::from_link(*lists.head(Shape::EIGHTS));
+    /// Takes the slabs of eights off, and their place, if all of them are empty: the first of them, linked to the others.
+    fn unlink_eights(&mut self) -> Option<(SlabRef, eights::Place)> {
+        let head = *self.head(Shape::EIGHTS);
         let next = |slab: &SlabRef| SlabRef::from_link(slab.next.load(Ordering::Relaxed));
-        let listed = core::iter::successors(first(self), next);
+        let first = SlabRef::from_link(head)?;
+        let listed = core::iter::successors(Some(first), next);
         let empty = listed.filter(|slab| slab.taken() == 0).count();
-        if empty == 0 || empty != eights::pages() {
-            return;
+        if empty != eights::pages() {
+            return None;
         }
-        while let Some(slab) = first(self) {
-            self.unlink(slab);
-            // SAFETY: all its slots are free, and it just left its list; nobody can reach it.
-            unsafe { destroy(slab) };
-        }
-        // SAFETY: a slab for each page that was cut, and all of them ended; `self` is what the lock guards.
-        unsafe { eights::give_back() };
+        *self.head(Shape::EIGHTS) = 0;
+        // A slab for each page that was cut, none of which anybody can reach any more.
+        Some((first, eights::take()?))
     }
 
     /// Whether `slab`, which is listed, is the only one of its shape that is.
@@ -211,7 +210,23 @@ pub(crate) fn release_empty() {
         // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
         unsafe { destroy(slab) };
     }
-    LISTS.lock().release_eights();
+    let eights = LISTS.lock().unlink_eights();
+    if let Some((first, place)) = eights {
+        let mut next = Some(first);
+        while let Some(slab) = next {
+            next = SlabRef::from_link(slab.next.load(Ordering::Relaxed));
+            // SAFETY: all its slots are free, it left its list under the lock; nobody can reach it.
+            unsafe { destroy(slab) };
+        }
+        // SAFETY: all slabs in it have just ended.
+        unsafe { place.give_back() };
+    }
+}
+
+/// Whether an object was at `ptr`, which lies on no page that anybody has, in a slab of samples that is no more (G3): what is
+/// freed there is freed twice.
+pub(super) fn was_object(ptr: *const u8) -> bool {
+    gone::was_object(ptr)
 }
 
 /// Gives a slab back.
@@ -219,6 +234,7 @@ pub(crate) fn release_empty() {
 /// # Safety
 /// As for [`SlabRef::destroy`].
 unsafe fn destroy(slab: SlabRef) {
+    gone::note(slab);
     BYTES.fetch_sub(slab.shape.pages().bytes(), Ordering::Relaxed);
     // SAFETY: the caller's promise.
     unsafe { slab.destroy() };
@@ -248,9 +264,9 @@ pub(crate) fn slack_bytes() -> usize {
     bytes().saturating_sub(USED.load(Ordering::Relaxed))
 }
 
-/// Whether `ptr` is an object with a sample.
-#[cfg(test)]
-pub(crate) fn is_sample(ptr: *const u8) -> bool {
-    let has = |slab: SlabRef| Ok::<_, Misuse>(slab.slot_of(ptr)?.sample.load(Ordering::Relaxed));
-    SlabRef::holding(ptr).is_some_and(|slab| has(slab).is_ok_and(|sample| sample != 0))
+/// The sample of the object at `ptr`, the caller's, if it has one.
+pub(crate) fn sample_of(ptr: *const u8) -> Option<Sample> {
+    let slab = SlabRef::holding(ptr)?;
+    let slot = slab.slot_of(ptr).ok()?;
+    Sample::from_number(slot.sample.load(Ordering::Relaxed))
 }

@@ -24,7 +24,7 @@ const SHARED_MAX: usize = PAGE / 2;
 /// Shapes whose slabs are one page, shared.
 const SHARED: usize = (SHARED_MAX / SLOT_MIN).ilog2() as usize + 1;
 /// How far odd objects lie in their slots (G4).
-const ODD: usize = 8;
+pub(super) const ODD: usize = 8;
 /// All shapes but that of [`Shape::EIGHTS`].
 const SLOTTED: usize = SHARED + (SMALL_MAX + ODD).div_ceil(PAGE);
 /// All shapes.
@@ -54,6 +54,11 @@ impl Shape {
 
     pub(super) const fn index(self) -> usize {
         self.0 as usize % SHAPES
+    }
+
+    /// The shape with that index.
+    pub(super) const fn from_index(index: usize) -> Self {
+        Self((index % SHAPES) as u8)
     }
 
     pub(super) const fn slot_bytes(self) -> usize {
