@@ -9,7 +9,7 @@
 //! U1  What does not fit is *complex*, and is read from the tables each time.
 
 use super::row::{Frame, Origin, Row};
-use crate::sys::registers::{PRESERVED, RETURN, STACK};
+use crate::sys::registers::{FRAME, PRESERVED, RETURN, STACK};
 
 const KIND_BITS: u32 = 3;
 const BASE_BITS: u32 = 4;
@@ -111,6 +111,15 @@ impl Rule {
         let base = self.0 >> KIND_BITS & ((1 << BASE_BITS) - 1);
         let words = self.0 >> FRAME_SHIFT & ((1 << FRAME_BITS) - 1);
         (base as usize, words as usize * WORD)
+    }
+
+    /// Of a plain rule: how many bytes below the frame's address the frame pointer was saved; 0: it is as it was.
+    #[inline]
+    pub(super) fn saved_frame_pointer(self) -> usize {
+        const PLACE: u32 = 1;
+        const { assert!(PRESERVED[PLACE as usize] == FRAME) };
+        let below = self.0 >> (SAVED_SHIFT + SAVED_BITS * PLACE) & ((1 << SAVED_BITS) - 1);
+        below as usize * WORD
     }
 
     /// Of a plain rule: registers that were saved, and how many bytes below the frame's address.
