@@ -4,6 +4,7 @@
 //! record   stack found or made ── tally of (stack, thread) found or made ── sample made ── counted
 //! release  counted off ── its lifetime noted ── a tally without live samples goes (without prof_accum)
 //! reset    the era grows: everything counted before is void at once, and cleared bit by bit
+//! tidy     what could not go while a dump was under way, or when its thread ended, goes bit by bit
 //! ```
 //! B1  Live counts are sums over the samples of this era that are alive: of the process, of each thread, each stack, each
 //!     tally.
@@ -33,9 +34,9 @@ const IDLE_STACKS: usize = 4096;
 const STACKS_MAX: usize = 1 << 20;
 /// Stacks looked at for each that is made, once there are enough.
 const LOOKS: usize = 4;
-/// Stacks cleared, and threads tidied, under one hold of the lock.
+/// Stacks and tallies cleared, and tallies folded, under one hold of the lock (B4).
 const SWEPT: usize = 64;
-const TIDIED: usize = 8;
+pub(super) const FOLDED: usize = 64;
 
 /// Samples of a size class, by what was asked for: `prof.stats`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,6 +79,8 @@ pub(super) struct Books {
     /// Cumulative counts are printed; nothing is forgotten before it must be.
     pub(super) accumulates: Cell<bool>,
     pub(super) keeps_all: Cell<bool>,
+    /// A stack had more tags than are told apart.
+    pub(super) has_others: Cell<bool>,
     pub(super) samples: Cell<u64>,
     pub(super) dropped: Cell<u64>,
     pub(super) is_pinned: Cell<bool>,
@@ -85,7 +88,11 @@ pub(super) struct Books {
     pub(super) is_untidy: Cell<bool>,
     /// Where evicting and clearing go on, from the oldest stack to the newest.
     hand: Link<Stack>,
-    sweep: Link<Stack>,
+    pub(super) sweep: Link<Stack>,
+    /// The tally of the stack at the sweep that is cleared next.
+    swept: Link<Tally>,
+    /// The thread whose tallies are folded, as a dump is over. It is held as a user.
+    tidied: Link<Thread>,
     /// The sample that a dump comes to next.
     pub(super) cursor: Link<Life>,
     /// Bytes from one dump to the next; 0: no such dumps. And what is left of them.
@@ -124,12 +131,15 @@ impl Books {
             lg_sample: Cell::new(0),
             accumulates: Cell::new(false),
             keeps_all: Cell::new(false),
+            has_others: Cell::new(false),
             samples: Cell::new(0),
             dropped: Cell::new(0),
             is_pinned: Cell::new(false),
             is_untidy: Cell::new(false),
             hand: unlinked(),
             sweep: unlinked(),
+            swept: unlinked(),
+            tidied: unlinked(),
             cursor: unlinked(),
             interval: Cell::new(0),
             until_dump: Cell::new(0),
@@ -176,8 +186,8 @@ impl Books {
                 ns: now_ns,
             });
         }
-        if tag != 0 {
-            own.tags.add(tag, weight, held);
+        if tag != 0 && !own.tags.add(tag, weight, held) {
+            self.has_others.set(true);
         }
         self.count_class(event.usable, |class| {
             for counts in [&mut class.live, &mut class.cumulative] {
@@ -202,7 +212,7 @@ impl Books {
         let held = &self.held;
         let own = life.of(held);
         self.count_class(own.usable, |class| {
-            class.live[0] = class.live[0].saturating_sub(own.requested as u64);
+            class.live[0] = class.live[0].saturating_sub(own.requested.get() as u64);
             class.live[1] = class.live[1].saturating_sub(1);
         });
         self.note_death(life, thread, frames, now_ns);
@@ -230,6 +240,16 @@ impl Books {
         unsafe { life.forget(held) };
     }
 
+    /// The object of a sample is asked for `requested` bytes from now on, in its class: what it was asked for before is no more.
+    pub(super) fn note_request(&self, life: Handle<Life>, requested: usize) {
+        let own = life.of(&self.held);
+        let before = own.requested.replace(requested);
+        self.count_class(own.usable, |class| {
+            let others = class.live[0].saturating_sub(before as u64);
+            class.live[0] = others.saturating_add(requested as u64);
+        });
+    }
+
     /// The thread's record: those that are past their ends, and still allocate, have one together.
     fn recorded(&self, thread: ThreadRef) -> Option<Handle<Thread>> {
         let known = thread.handle().or_else(|| self.past.get());
@@ -242,15 +262,12 @@ impl Books {
 
     /// Changes the counts of a tally, its thread, and the process.
     fn count(&self, tally: Handle<Tally>, change: impl Fn(&mut Counts)) {
-        let moment = self.moment.get();
+        let (moment, era) = (self.moment.get(), self.era.get());
         let tally = tally.of(&self.held);
         let thread = tally.thread.of(&self.held);
-        if thread.era.replace(self.era.get()) != self.era.get() {
-            thread.kept.reset(moment);
-        }
-        for kept in [&tally.kept, &thread.kept, &self.kept] {
-            kept.change(moment, &change);
-        }
+        tally.counts.change(moment, era, &change);
+        thread.counts.change(moment, era, &change);
+        self.kept.change(moment, &change);
     }
 
     /// Notes that so many bytes of a sample stand for what was allocated. `true`: the next dump is due.
@@ -317,7 +334,7 @@ impl Books {
         if let Some(tally) = self.tallies.find(hash, held, is_it) {
             return Some(tally);
         }
-        let tally = Tally::make(stack, thread, self.moment.get())?;
+        let tally = Tally::make(stack, thread, self.moment.get(), self.era.get())?;
         if self.tallies.insert(tally, held).is_none() {
             // SAFETY: just made, in no table and no list.
             unsafe { tally.forget(held) };
@@ -338,8 +355,9 @@ impl Books {
 
     /// Lets go of a tally without live samples, unless cumulative counts are wanted by thread.
     pub(super) fn fold_tally(&self, tally: Handle<Tally>) {
-        let counts = tally.of(&self.held).kept.now();
-        if self.accumulates.get() || counts.live.objects > 0 {
+        let counts = tally.of(&self.held).counts.now(self.era.get());
+        let is_wanted = self.accumulates.get() && counts.cumulative.objects > 0;
+        if is_wanted || counts.live.objects > 0 {
             return;
         }
         if self.is_pinned.get() {
@@ -354,6 +372,13 @@ impl Books {
     fn drop_tally(&self, tally: Handle<Tally>) {
         let held = &self.held;
         let (stack, thread) = (tally.of(held).stack, tally.of(held).thread);
+        if self.swept.get() == Some(tally) {
+            self.swept.set(list::after::<OfStack, _>(tally, held));
+        }
+        let fold = &thread.of(held).fold;
+        if fold.get() == Some(tally) {
+            fold.set(list::after::<OfThread, _>(tally, held));
+        }
         stack.of(held).tallies.remove::<OfStack>(tally, held);
         thread.of(held).tallies.remove::<OfThread>(tally, held);
         self.tallies.remove(tally, held);
@@ -362,7 +387,7 @@ impl Books {
         self.drop_thread(thread);
     }
 
-    /// Clears a stack of an earlier era (A3).
+    /// Clears a stack of an earlier era (A3), but for its tallies: those clear themselves, or go with the sweep.
     fn revive(&self, stack: Handle<Stack>) {
         let held = &self.held;
         let own = stack.of(held);
@@ -374,9 +399,6 @@ impl Books {
         own.lives.clear(held);
         own.tags.clear(held);
         own.samples.clear();
-        while let Some(tally) = own.tallies.first() {
-            self.drop_tally(tally);
-        }
     }
 
     /// Drops a stack that nothing holds.
@@ -387,10 +409,11 @@ impl Books {
         if is_held || self.is_pinned.get() {
             return;
         }
-        for cursor in [&self.hand, &self.sweep] {
-            if cursor.get() == Some(stack) {
-                cursor.set(list::before::<stack::All, _>(stack, held));
-            }
+        if self.hand.get() == Some(stack) {
+            self.hand.set(list::before::<stack::All, _>(stack, held));
+        }
+        if self.sweep.get() == Some(stack) {
+            self.sweep_to(list::before::<stack::All, _>(stack, held));
         }
         self.stacks.remove(stack, held);
         self.all.remove::<stack::All>(stack, held);
@@ -428,7 +451,13 @@ impl Books {
         self.peak.set(Peak { number, bytes, ns });
         self.samples.set(0);
         self.lg_sample.set(lg_sample);
-        self.sweep.set(self.all.last());
+        self.sweep_to(self.all.last());
+    }
+
+    fn sweep_to(&self, stack: Option<Handle<Stack>>) {
+        self.sweep.set(stack);
+        let first = stack.and_then(|stack| stack.of(&self.held).tallies.first());
+        self.swept.set(first);
     }
 
     /// Clears some of what a reset made void. `true`: there is more.
@@ -437,32 +466,44 @@ impl Books {
             let Some(stack) = self.sweep.get() else {
                 return false;
             };
-            self.sweep
-                .set(list::before::<stack::All, _>(stack, &self.held));
-            self.revive_and_drop(stack);
+            if let Some(tally) = self.swept.get() {
+                self.swept.set(list::after::<OfStack, _>(tally, &self.held));
+                self.fold_tally(tally);
+            } else {
+                self.sweep_to(list::before::<stack::All, _>(stack, &self.held));
+                self.revive_and_drop(stack);
+            }
         }
         true
     }
 
-    /// Lets go of what had to stay while a dump was under way, some of it. `true`: there is more, from the thread
-    /// `from` on. `None` is the first.
-    pub(super) fn tidy_some(&self, from: &mut Option<u64>) -> bool {
-        let mut next = self.threads.first();
-        for _ in 0..TIDIED {
-            while let Some(thread) = next {
-                let uid = thread.of(&self.held).uid;
-                if from.is_none_or(|from| uid > from) {
-                    break;
-                }
-                next = list::after::<super::thread::All, _>(thread, &self.held);
-            }
-            let Some(thread) = next else {
-                return false;
-            };
-            *from = Some(thread.of(&self.held).uid);
-            next = list::after::<super::thread::All, _>(thread, &self.held);
-            self.fold_thread(thread);
+    /// Begins to let go of what had to stay while a dump was under way: [`Books::tidy_some`] is to be called.
+    pub(super) fn begin_tidy(&self) {
+        self.tidy_from(self.threads.first());
+    }
+
+    fn tidy_from(&self, thread: Option<Handle<Thread>>) {
+        self.tidied.set(thread);
+        if let Some(thread) = thread {
+            self.begin_fold(thread);
         }
-        true
+    }
+
+    /// Lets go of some of it. `true`: there is more.
+    pub(super) fn tidy_some(&self) -> bool {
+        let mut left = FOLDED;
+        while let Some(thread) = self.tidied.get() {
+            if left == 0 {
+                return true;
+            }
+            left -= 1;
+            // Before it may be gone.
+            let next = list::after::<super::thread::All, _>(thread, &self.held);
+            if self.fold_at_most(thread, &mut left) {
+                return true;
+            }
+            self.tidy_from(next);
+        }
+        false
     }
 }

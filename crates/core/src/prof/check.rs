@@ -28,11 +28,12 @@ impl Books {
                 let uid = of_stack.thread.of(held).uid;
                 assert!(last_uid.is_none_or(|last| last < uid), "in order");
                 last_uid = Some(uid);
-                let counts = of_stack.kept.now();
+                let counts = of_stack.counts.now(self.era.get());
                 assert!(counts.live.objects <= counts.cumulative.objects, "K2");
                 assert!(counts.live.bytes <= counts.cumulative.bytes, "K2");
                 let stays = counts.live.objects > 0 || self.accumulates.get();
-                assert!(stays || self.is_pinned.get(), "an idle tally");
+                let is_to_go = self.is_pinned.get() || self.sweep.get().is_some();
+                assert!(stays || is_to_go, "an idle tally");
                 live = live.plus(counts.live);
                 tallies += 1;
                 next = list::after::<OfStack, _>(tally, held);
@@ -72,14 +73,15 @@ impl Books {
             while let Some(one) = tally {
                 let is_current = one.of(held).stack.of(held).era.get() == self.era.get();
                 if is_current {
-                    live = live.plus(one.of(held).kept.now().live);
+                    live = live.plus(one.of(held).counts.now(self.era.get()).live);
                     of_threads += 1;
                 }
                 tally = list::after::<OfThread, _>(one, held);
             }
-            let totals = own.then(self.moment.get().wrapping_add(1), self.era.get());
+            let totals = own.counts.now(self.era.get());
             assert_eq!(live, totals.live, "B1");
             all_threads = all_threads.plus(totals);
+            assert!(own.fold.get().is_none(), "nobody folds");
             let stays = !own.is_over.get() || own.users.get() > 0 || !own.tallies.is_empty();
             assert!(stays || self.is_pinned.get(), "D2");
             next = list::after::<thread::All, _>(handle, held);

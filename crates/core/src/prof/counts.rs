@@ -122,6 +122,48 @@ impl Kept {
     }
 }
 
+/// Counts of the era under way: those of an earlier one read zero, without anybody going round to clear them.
+pub(super) struct Current {
+    kept: Kept,
+    era: Cell<u32>,
+}
+
+impl Current {
+    /// Zero now, and at every moment up to `moment`.
+    pub(super) const fn born(moment: u32, era: u32) -> Self {
+        Self {
+            kept: Kept::born(moment),
+            era: Cell::new(era),
+        }
+    }
+
+    /// As of now, in the era `era`.
+    pub(super) fn now(&self, era: u32) -> Counts {
+        if self.era.get() == era {
+            self.kept.now()
+        } else {
+            Counts::ZERO
+        }
+    }
+
+    /// As of the last moment, which is `moment`, in the era `era`.
+    pub(super) fn then(&self, moment: u32, era: u32) -> Counts {
+        if self.era.get() == era {
+            self.kept.then(moment)
+        } else {
+            Counts::ZERO
+        }
+    }
+
+    /// Changes what is counted now; `moment` is the last one, `era` the one under way.
+    pub(super) fn change(&self, moment: u32, era: u32, change: impl FnOnce(&mut Counts)) {
+        if self.era.replace(era) != era {
+            self.kept.reset(moment);
+        }
+        self.kept.change(moment, change);
+    }
+}
+
 /// What is alive of a stack, and was at the peak of the process.
 ///
 /// ```text

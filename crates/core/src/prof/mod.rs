@@ -45,6 +45,7 @@ pub(crate) use log::text::{Info, LogText};
 pub(crate) use numbers::gap_objects;
 pub(crate) use recent::text::RecentText;
 pub(crate) use sample::Sample;
+pub(crate) use shares::{APART as TAGS_APART, OTHERS as OTHER_TAGS};
 pub(crate) use stack::DEPTH_MAX;
 pub(crate) use thread::{ThreadRef, active_at_first, has_system_names, set_active_at_first};
 
@@ -159,6 +160,13 @@ pub(crate) fn release(sample: Sample, thread: ThreadRef, frames: &[usize]) {
         books.release(life, thread, frames, now_ns);
         drop(books);
         probe!(otel_memory:free, address);
+    }
+}
+
+/// The object is asked for `requested` bytes from now on, which its place has.
+pub(crate) fn note_request(sample: Sample, requested: usize) {
+    if let Some(life) = sample.handle() {
+        BOOKS.lock().note_request(life, requested);
     }
 }
 
@@ -343,6 +351,11 @@ pub(crate) fn forget_dump() {
 /// Samples that were dropped as there was no memory for their records.
 pub(crate) fn dropped() -> u64 {
     BOOKS.lock().dropped.get()
+}
+
+/// Whether tags of a stack were counted together since this was asked last: there were more than [`TAGS_APART`].
+pub(crate) fn take_others() -> bool {
+    BOOKS.lock().has_others.replace(false)
 }
 
 /// Samples of the size class with index `class`.

@@ -50,7 +50,7 @@ pub(super) struct Life {
     /// The address below, the tag in the highest 16 bits.
     place: u64,
     pub(super) usable: usize,
-    pub(super) requested: usize,
+    pub(super) requested: Cell<usize>,
     pub(super) born_ns: u64,
 }
 
@@ -85,7 +85,7 @@ impl Life {
             place: event.address as u64 & ((1 << Self::LG_TAG) - 1)
                 | u64::from(tag) << Self::LG_TAG,
             usable: event.usable,
-            requested: event.requested,
+            requested: Cell::new(event.requested),
             born_ns,
         }
     }

@@ -3,7 +3,7 @@
 //! A chain of records with three values each, the first come first. Most stacks have a handful of either.
 //!
 //! S1  A value is in the chain once.
-//! S2  A chain has [`LONGEST`] records at most: what comes then is not counted by value.
+//! S2  A chain has [`LONGEST`] records at most. Values that come then, or find no memory, are counted together, as [`OTHERS`].
 
 use super::numbers::Estimate;
 use super::record::{Handle, Held, Link, unlinked};
@@ -13,6 +13,10 @@ use core::cell::Cell;
 const VALUES: usize = 3;
 /// Records of a chain, at most.
 const LONGEST: usize = 64;
+/// Values that are told apart.
+pub(crate) const APART: usize = LONGEST * VALUES;
+/// Stands for all values beyond those (S2), and for itself.
+pub(crate) const OTHERS: u16 = u16::MAX;
 
 /// Three values and what is counted of each.
 pub(super) struct Shares {
@@ -24,16 +28,31 @@ pub(super) struct Shares {
 const _: () = assert!(size_of::<Shares>() <= crate::meta::UNIT);
 
 /// The values of a stack.
-pub(super) struct Chain(Link<Shares>);
+pub(super) struct Chain {
+    first: Link<Shares>,
+    others: Cell<Estimate>,
+}
 
 impl Chain {
     pub(super) const fn empty() -> Self {
-        Self(unlinked())
+        Self {
+            first: unlinked(),
+            others: Cell::new(Estimate::ZERO),
+        }
     }
 
-    /// Adds to what is counted of `value`, as long as there is memory for it, and room (S2).
-    pub(super) fn add(&self, value: u16, more: Estimate, held: &Held) {
-        let mut link = &self.0;
+    /// Adds to what is counted of `value`. `false`: it is counted among others (S2).
+    pub(super) fn add(&self, value: u16, more: Estimate, held: &Held) -> bool {
+        let is_apart = value != OTHERS && self.add_apart(value, more, held);
+        if !is_apart {
+            self.others.set(self.others.get().plus(more));
+        }
+        is_apart || value == OTHERS
+    }
+
+    /// Adds to what is counted of `value`, as long as there is memory for it, and room.
+    fn add_apart(&self, value: u16, more: Estimate, held: &Held) -> bool {
+        let mut link = &self.first;
         for _ in 0..LONGEST {
             let Some(handle) = link.get() else {
                 let shares = Shares {
@@ -42,23 +61,23 @@ impl Chain {
                     estimates: [const { Cell::new(Estimate::ZERO) }; VALUES],
                 };
                 let Some(made) = Handle::make(shares) else {
-                    return;
+                    return false;
                 };
                 link.set(Some(made));
-                made.of(held).take(value, more);
-                return;
+                return made.of(held).take(value, more);
             };
             let shares = handle.of(held);
             if shares.take(value, more) {
-                return;
+                return true;
             }
             link = &shares.next;
         }
+        false
     }
 
     /// Calls `visit` with every value and what is counted of it.
     pub(super) fn each(&self, held: &Held, mut visit: impl FnMut(u16, Estimate)) {
-        let mut link = self.0.get();
+        let mut link = self.first.get();
         while let Some(handle) = link {
             let shares = handle.of(held);
             for (value, estimate) in shares.values.iter().zip(&shares.estimates) {
@@ -68,11 +87,15 @@ impl Chain {
             }
             link = shares.next.get();
         }
+        if self.others.get() != Estimate::ZERO {
+            visit(OTHERS, self.others.get());
+        }
     }
 
     /// Forgets all.
     pub(super) fn clear(&self, held: &Held) {
-        let mut link = self.0.take();
+        self.others.set(Estimate::ZERO);
+        let mut link = self.first.take();
         while let Some(handle) = link {
             link = handle.of(held).next.get();
             // SAFETY: the chain was the only one to name it, and is empty now.
@@ -100,25 +123,31 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
-    fn values_are_added_up_and_too_many_are_left_out() {
+    fn values_are_added_up_and_too_many_count_as_others() {
         let (held, chain) = (Held::new(), Chain::empty());
         let mut twin = BTreeMap::new();
+        let mut seen_apart = BTreeSet::new();
         for at in 0..1000u64 {
-            let value = (at * at % 250) as u16;
+            let value = (at * 7 % 250) as u16;
             let more = Estimate {
                 eighths: at + 8,
                 bytes: at,
             };
-            chain.add(value, more, &held);
-            let known = twin.len() < VALUES * LONGEST || twin.contains_key(&value);
-            if known {
-                let sum: &mut Estimate = twin.entry(value).or_default();
-                *sum = sum.plus(more);
+            let value = if at % 97 == 0 { OTHERS } else { value };
+            let is_told = chain.add(value, more, &held);
+            let is_apart = seen_apart.len() < APART || seen_apart.contains(&value);
+            assert_eq!(is_told, value == OTHERS || is_apart, "S2");
+            let value = if is_apart { value } else { OTHERS };
+            if value != OTHERS {
+                seen_apart.insert(value);
             }
+            let sum: &mut Estimate = twin.entry(value).or_default();
+            *sum = sum.plus(more);
         }
+        assert_eq!(seen_apart.len(), APART);
         let mut seen = BTreeMap::new();
         chain.each(&held, |value, estimate| {
             assert!(seen.insert(value, estimate).is_none(), "S1");

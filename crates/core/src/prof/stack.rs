@@ -10,9 +10,10 @@
 //! A1  Frames never change. Two stacks differ in them.
 //! A2  A tally's counts are those of its thread's samples with its stack. What tallies counted that are no more is in
 //!     `gone`.
-//! A3  A stack of an earlier era, that is from before the last reset, counts as empty: see `Books::revive`.
+//! A3  A stack of an earlier era, that is from before the last reset, counts as empty (see `Books::revive`), and so does a
+//!     tally. Nobody waits for all of them to be cleared.
 
-use super::counts::{Kept, Sums, Tide};
+use super::counts::{Current, Sums, Tide};
 use super::list::{Ends, Listed, Neighbours};
 use super::record::{Handle, Held, Link, unlinked};
 use super::sample::Life;
@@ -173,7 +174,7 @@ pub(super) struct Tally {
     pub(super) thread: Handle<Thread>,
     of_stack: Neighbours<Tally>,
     of_thread: Neighbours<Tally>,
-    pub(super) kept: Kept,
+    pub(super) counts: Current,
 }
 
 /// The list of a stack's tallies.
@@ -214,6 +215,7 @@ impl Tally {
         stack: Handle<Stack>,
         thread: Handle<Thread>,
         moment: u32,
+        era: u32,
     ) -> Option<Handle<Self>> {
         Handle::make(Self {
             hash: Self::hash_of(stack, thread),
@@ -222,7 +224,7 @@ impl Tally {
             thread,
             of_stack: Neighbours::none(),
             of_thread: Neighbours::none(),
-            kept: Kept::born(moment),
+            counts: Current::born(moment, era),
         })
     }
 }

@@ -3,11 +3,13 @@
 //! D1  Numbers ascend from 0 in the order in which threads first touch the profiler; the list of all is in that order.
 //! D2  A thread that is over stays as long as one of its samples is alive or recorded, or, under `prof_accum`, was ever
 //!     taken.
+//!     Its tallies that are of no more interest go a few at a time: `fold` is where that goes on, and who does it is a user.
 //! D3  Name, switch and tag are written by the thread itself; the name under the lock, as dumps read it.
 
-use super::counts::{Counts, Kept};
+use super::books::FOLDED;
+use super::counts::Current;
 use super::list::{self, Ends, Listed, Neighbours};
-use super::record::{Handle, Held};
+use super::record::{Handle, Held, Link, unlinked};
 use super::stack::{OfThread, Tally};
 use super::{BOOKS, Books, numbers};
 use core::cell::Cell;
@@ -29,8 +31,9 @@ pub(super) struct Thread {
     pub(super) uid: u64,
     listed: Neighbours<Thread>,
     pub(super) tallies: Ends<Tally>,
-    pub(super) kept: Kept,
-    pub(super) era: Cell<u32>,
+    pub(super) counts: Current,
+    /// The tally that is looked at next (D2).
+    pub(super) fold: Link<Tally>,
     pub(super) is_over: Cell<bool>,
     /// Records that name it beside its tallies.
     pub(super) users: Cell<u32>,
@@ -51,15 +54,6 @@ impl Listed<All> for Thread {
 }
 
 impl Thread {
-    /// Its totals at the moment `moment`, if they are of this era.
-    pub(super) fn then(&self, moment: u32, era: u32) -> Counts {
-        if self.era.get() == era {
-            self.kept.then(moment)
-        } else {
-            Counts::ZERO
-        }
-    }
-
     /// Its name, and how long that is.
     pub(super) fn name(&self) -> ([u8; NAME], usize) {
         let name = core::array::from_fn(|at| self.name[at].load(Ordering::Relaxed));
@@ -96,7 +90,10 @@ impl ThreadRef {
     /// The thread ends, or is gone in a forked child. Called inside a passage, no lock held.
     pub(crate) fn end(self) {
         if let Some(thread) = self.0 {
-            BOOKS.lock().end_thread(thread);
+            let mut more = BOOKS.lock().end_thread(thread);
+            while more {
+                more = BOOKS.lock().fold_some(thread);
+            }
         }
     }
 
@@ -241,8 +238,8 @@ impl Books {
             uid,
             listed: Neighbours::none(),
             tallies: Ends::empty(),
-            kept: Kept::born(self.moment.get()),
-            era: Cell::new(self.era.get()),
+            counts: Current::born(self.moment.get(), self.era.get()),
+            fold: unlinked(),
             is_over: Cell::new(false),
             users: Cell::new(0),
             logged: Cell::new(0),
@@ -256,23 +253,40 @@ impl Books {
         Some(thread)
     }
 
-    pub(super) fn end_thread(&self, thread: Handle<Thread>) {
+    /// The thread is over. `true`: [`Books::fold_some`] is to be called.
+    pub(super) fn end_thread(&self, thread: Handle<Thread>) -> bool {
         thread.of(&self.held).is_over.set(true);
-        self.fold_thread(thread);
+        self.begin_fold(thread);
+        self.fold_some(thread)
     }
 
-    /// Lets go of what a thread that is over counted and is of no more interest, and of the thread with it (D2).
-    pub(super) fn fold_thread(&self, thread: Handle<Thread>) {
+    /// Begins to let go of what a thread counted and is of no more interest (D2).
+    pub(super) fn begin_fold(&self, thread: Handle<Thread>) {
         let own = thread.of(&self.held);
-        // The last of its tallies would take it along.
         own.users.set(own.users.get() + 1);
-        let mut next = own.tallies.first();
-        while let Some(tally) = next {
-            next = list::after::<OfThread, _>(tally, &self.held);
+        own.fold.set(own.tallies.first());
+    }
+
+    /// Lets go of some of it. `true`: there is more; else the thread goes, too, if nothing holds it.
+    pub(super) fn fold_some(&self, thread: Handle<Thread>) -> bool {
+        let mut left = FOLDED;
+        self.fold_at_most(thread, &mut left)
+    }
+
+    /// As [`Books::fold_some`], of `left` tallies.
+    pub(super) fn fold_at_most(&self, thread: Handle<Thread>, left: &mut usize) -> bool {
+        let own = thread.of(&self.held);
+        while let Some(tally) = own.fold.get() {
+            if *left == 0 {
+                return true;
+            }
+            *left -= 1;
+            own.fold.set(list::after::<OfThread, _>(tally, &self.held));
             self.fold_tally(tally);
         }
         own.users.set(own.users.get() - 1);
         self.drop_thread(thread);
+        false
     }
 
     /// Lets go of a thread that nothing holds.

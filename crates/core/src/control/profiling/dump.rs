@@ -5,7 +5,7 @@ use super::{inside, names};
 use crate::arena::{ArenaIndex, automatic, bin, depot, explicit};
 use crate::control::boot;
 use crate::ds::text::Line;
-use crate::prof::desk::{Desk, PathText, Sheet};
+use crate::prof::desk::{Desk, PATH, PathText, Sheet};
 use crate::prof::dump::{Dump, Found, SlabFigures};
 use crate::prof::{self, hooks};
 use crate::size::{PAGE, SMALL_CLASSES, size_of_class, slab_pages, slab_slots};
@@ -26,6 +26,8 @@ const NOT_AT_EXIT: &[u8] =
 /// What the purge thread has to tell.
 static KEPT: Mutex<Line, 0> = Mutex::new(Line::new());
 static IS_KEPT: AtomicBool = AtomicBool::new(false);
+/// [`tell_others`] has done so.
+static OTHERS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Why a profile is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,17 +119,45 @@ pub(super) fn write_for_channel(path: &[u8]) -> Result<Found, Errno> {
 }
 
 /// Leaves the desk, and tells the application's hook.
-fn finish(mut desk: Desk, is_written: bool) {
+fn finish(desk: Desk, is_written: bool) {
     // The application's code is for its own threads.
     let is_told = is_written && !bare::is_current();
-    let Some(dumped) = hooks::dumped().filter(|_| is_told) else {
+    match hooks::dumped().filter(|_| is_told) {
+        Some(dumped) => tell_dumped(desk, dumped),
+        None => drop(desk),
+    }
+    if boot::options().prof.details {
+        tell_others();
+    }
+}
+
+/// Says, once, that a call path has more tags than are told apart.
+#[cold]
+fn tell_others() {
+    let is_ours = bare::is_current() && process::has_message_function();
+    if is_ours || !inside(prof::take_others) || OTHERS_TOLD.swap(true, Ordering::Relaxed) {
         return;
-    };
+    }
+    let mut line = Line::new();
+    line.text("<jemoxide>: a call path has more than ")
+        .decimal(prof::TAGS_APART)
+        .text(" tags: what comes with others counts as tag ")
+        .decimal(usize::from(prof::OTHER_TAGS))
+        .text("\n");
+    process::write_error(line.as_bytes());
+}
+
+/// Tells the hook of a dump. Apart, for the sake of its frame.
+#[cold]
+#[inline(never)]
+fn tell_dumped(mut desk: Desk, dumped: hooks::Dumped) {
     // A copy: the hook may ask for a dump.
-    let mut copy = Line::new();
-    copy.bytes(desk.parts().1.as_bytes()).text("\0");
+    let mut copy = [0; PATH];
+    for (to, &from) in copy.iter_mut().zip(desk.parts().1.as_bytes()) {
+        *to = from;
+    }
     drop(desk);
-    if let Ok(path) = CStr::from_bytes_with_nul(copy.as_bytes()) {
+    if let Ok(path) = CStr::from_bytes_until_nul(&copy) {
         // SAFETY: `prof_dump` was given such a function; a C text.
         process::keep_errno(|| unsafe { dumped(path.as_ptr()) });
     }

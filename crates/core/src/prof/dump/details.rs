@@ -175,7 +175,7 @@ fn object(sheet: &mut Sheet, life: &Life, books: &Books, now_ns: u64) {
     let uid = life.tally.of(&books.held).thread.of(&books.held).uid;
     let numbers = [
         life.usable as u64,
-        life.requested as u64,
+        life.requested.get() as u64,
         now_ns.saturating_sub(life.born_ns),
         uid,
         u64::from(life.tag()),

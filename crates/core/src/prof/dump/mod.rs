@@ -123,18 +123,21 @@ impl Dump {
         let is_untidy = {
             let books = BOOKS.lock();
             books.unpin(self.pinned);
-            books.is_untidy.replace(false)
+            let is_untidy = books.is_untidy.replace(false);
+            if is_untidy {
+                books.begin_tidy();
+            }
+            is_untidy
         };
-        let mut from = None;
-        while is_untidy && BOOKS.lock().tidy_some(&mut from) {}
+        while is_untidy && BOOKS.lock().tidy_some() {}
     }
 
     /// The same, of any books.
     #[cfg(test)]
     pub(super) fn end_of(self, books: &Books) {
         books.unpin(self.pinned);
-        let mut from = None;
-        while books.tidy_some(&mut from) {}
+        books.begin_tidy();
+        while books.tidy_some() {}
     }
 
     fn step(&mut self, books: &Books, sheet: &mut Sheet) {
@@ -153,7 +156,7 @@ impl Dump {
             Stage::Threads(Some(at)) => {
                 let own = at.of(held);
                 if own.uid < self.threads_end {
-                    self.line(sheet, Some(own.uid), own.then(self.moment, self.era));
+                    self.line(sheet, Some(own.uid), own.counts.then(self.moment, self.era));
                     let (name, len) = own.name();
                     if len > 0 {
                         sheet.text(" ").bytes(&name[..len]);
@@ -180,7 +183,7 @@ impl Dump {
             }
             Stage::Tallies(stack, Some(at)) => {
                 let own = at.of(held);
-                let counts = own.kept.then(self.moment);
+                let counts = own.counts.then(self.moment, self.era);
                 if self.is_listed(counts) {
                     self.line(sheet, Some(own.thread.of(held).uid), counts);
                     sheet.text("\n");
@@ -192,14 +195,15 @@ impl Dump {
         };
     }
 
-    /// Counts of a stack over all threads: none of an earlier era, whose tallies may be gone.
+    /// Counts of a stack over all threads: none of an earlier era.
     fn sum(&self, stack: &Stack, books: &Books) -> Counts {
         if stack.era.get() != books.era.get() {
             return Counts::ZERO;
         }
         let (mut sum, mut next) = (Counts::ZERO, stack.tallies.first());
         while let Some(tally) = next {
-            sum = sum.plus(tally.of(&books.held).kept.then(self.moment));
+            let own = tally.of(&books.held);
+            sum = sum.plus(own.counts.then(self.moment, self.era));
             next = list::after::<OfStack, _>(tally, &books.held);
         }
         sum

@@ -93,7 +93,7 @@ impl Books {
                 stack: Some(tally.stack),
             },
             died: Cell::new(None),
-            requested: own.requested,
+            requested: own.requested.get(),
             usable: own.usable,
         });
         let Some(entry) = entry else {

@@ -29,6 +29,15 @@ fn begin(books: &Books) -> ThreadRef {
     ThreadRef::from_number(books.begin_thread().unwrap().number())
 }
 
+/// A thread ends, to its last tally that may go.
+fn end(books: &Books, thread: ThreadRef) {
+    let thread = thread.handle().unwrap();
+    let mut more = books.end_thread(thread);
+    while more {
+        more = books.fold_some(thread);
+    }
+}
+
 fn sample(books: &Books, object: &Object) -> Option<Handle<Life>> {
     let event = Event {
         address: object.address,
@@ -96,7 +105,7 @@ fn run(accumulates: bool, seed: u64, rounds: usize) {
             97 => {
                 // A thread ends, another begins.
                 let at = dice.below(threads.len());
-                books.end_thread(threads[at].handle().unwrap());
+                end(&books, threads[at]);
                 twin.end(threads[at]);
                 threads[at] = begin(&books);
             }
@@ -226,16 +235,19 @@ fn a_moment_keeps_counts_while_they_change() {
     books.release(first, two, &[], 9);
     assert_eq!(books.kept.then(moment), then, "K1");
     assert_ne!(books.kept.now(), then);
-    let thread = |thread: ThreadRef| -> &Thread { thread.handle().unwrap().of(&books.held) };
-    assert_eq!(thread(one).then(moment, 0), then, "K1");
-    assert_eq!(thread(two).then(moment, 0).live.objects, 0, "K1");
+    let counts = |thread: ThreadRef| {
+        let own: &Thread = thread.handle().unwrap().of(&books.held);
+        own.counts.then(moment, 0)
+    };
+    assert_eq!(counts(one), then, "K1");
+    assert_eq!(counts(two).live.objects, 0, "K1");
     // The tally that has nothing left stays as long as the dump is under way, and so does its thread.
-    books.end_thread(one.handle().unwrap());
+    end(&books, one);
     assert_eq!(books.tallies.len(), 2, "R3");
     books.check();
     books.unpin(pinned);
-    let mut from = None;
-    while books.tidy_some(&mut from) {}
+    books.begin_tidy();
+    while books.tidy_some() {}
     assert_eq!(books.tallies.len(), 1);
     books.check();
     books.release(second, two, &[], 10);
@@ -282,7 +294,7 @@ fn recent_samples_are_the_last_ones_and_a_log_has_the_dead() {
     // The entries hold what they name through a reset and the end of the thread.
     books.reset(19);
     while books.clear_some() {}
-    books.end_thread(thread.handle().unwrap());
+    end(&books, thread);
     assert_eq!(
         recents(&books),
         [(4, Some(101)), (5, None), (200, Some(300))]
@@ -336,4 +348,156 @@ fn the_generation_tells_of_every_switch() {
         assert!(first != 0 && set_active(true) && generation() == first);
         assert!(set_active(false) && generation() != first);
     });
+}
+
+/// Books in which many threads sampled at one stack, one thread at many, and what was sampled is dead: tallies stay as a dump
+/// is under way.
+fn idle_tallies(books: &Books, count: usize) -> (ThreadRef, record::Pinned) {
+    let pinned = books.pin();
+    let busy = begin(books);
+    let object = |thread, number| Object {
+        address: 64,
+        requested: 10,
+        usable: 16,
+        thread,
+        tag: 0,
+        frames: vec![number; 3],
+        born_ns: 5,
+    };
+    for number in 0..count {
+        for object in [object(busy, number), object(begin(books), count)] {
+            let life = sample(books, &object).unwrap();
+            books.release(life, busy, &[], 6);
+        }
+    }
+    (busy, pinned)
+}
+
+#[test]
+fn what_goes_over_many_records_goes_a_few_at_a_time() {
+    const MANY: usize = 1000;
+    let step = |books: &Books, mut step: Box<dyn FnMut() -> bool + '_>| {
+        let mut steps = 0;
+        loop {
+            let before = books.tallies.len();
+            let more = step();
+            assert!(before - books.tallies.len() <= 64, "B4");
+            steps += 1;
+            if !more {
+                return steps;
+            }
+        }
+    };
+    // A thread ends.
+    let books = books(19, false);
+    let (busy, pinned) = idle_tallies(&books, MANY);
+    books.unpin(pinned);
+    let thread = busy.handle().unwrap();
+    let mut is_over = false;
+    let steps = step(
+        &books,
+        Box::new(|| match core::mem::replace(&mut is_over, true) {
+            false => books.end_thread(thread),
+            true => books.fold_some(thread),
+        }),
+    );
+    assert!(steps > MANY / 64 && books.tallies.len() == MANY);
+    // A dump is over, and others are at work meanwhile.
+    books.begin_tidy();
+    let other = begin(&books);
+    let mut round = 0;
+    step(
+        &books,
+        Box::new(|| {
+            round += 1;
+            let object = Object {
+                address: 64,
+                requested: 10,
+                usable: 16,
+                thread: other,
+                tag: 0,
+                frames: vec![MANY; 3],
+                born_ns: 5,
+            };
+            let life = sample(&books, &object).unwrap();
+            books.release(life, other, &[], 6);
+            books.tidy_some()
+        }),
+    );
+    assert_eq!(books.tallies.len(), 0);
+    books.check();
+}
+
+#[test]
+fn a_reset_holds_the_lock_for_a_few_tallies_at_a_time() {
+    const MANY: usize = 1000;
+    let books = books(19, true);
+    let (busy, pinned) = idle_tallies(&books, MANY);
+    books.unpin(pinned);
+    assert_eq!(books.tallies.len(), 2 * MANY);
+    books.reset(19);
+    books.check();
+    // Where the sweep is, one samples again: it counts from nothing, and stays.
+    let object = Object {
+        address: 64,
+        requested: 10,
+        usable: 16,
+        thread: busy,
+        tag: 0,
+        frames: vec![MANY - 1; 3],
+        born_ns: 5,
+    };
+    let life = sample(&books, &object).unwrap();
+    let counts = |life: Handle<Life>| {
+        let tally = life.of(&books.held).tally.of(&books.held);
+        tally.counts.now(books.era.get()).cumulative.objects
+    };
+    assert_eq!(counts(life), 1, "A3");
+    loop {
+        let before = books.tallies.len();
+        let more = books.clear_some();
+        assert!(before - books.tallies.len() <= 64, "B4");
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((books.tallies.len(), books.stacks.len()), (1, 1));
+    assert_eq!(counts(life), 1);
+    books.check();
+    books.release(life, busy, &[], 6);
+}
+
+#[test]
+fn tags_beyond_those_that_are_told_apart_count_together() {
+    let books = books(19, false);
+    let thread = begin(&books);
+    let mut lives = Vec::new();
+    for tag in 1..=TAGS_APART as u16 + 8 {
+        assert_eq!(books.has_others.get(), usize::from(tag) > TAGS_APART + 1);
+        thread.set_tag(tag);
+        let object = Object {
+            address: 64,
+            requested: 10,
+            usable: 16,
+            thread,
+            tag,
+            frames: vec![1],
+            born_ns: 5,
+        };
+        lives.push(sample(&books, &object).unwrap());
+    }
+    let stack = lives[0].of(&books.held).tally.of(&books.held).stack;
+    let one = numbers::weight(16, 19);
+    let (mut apart, mut others) = (0, None);
+    stack.of(&books.held).tags.each(&books.held, |tag, sum| {
+        if tag == OTHER_TAGS {
+            others = Some(sum);
+        } else {
+            assert_eq!(sum, one);
+            apart += 1;
+        }
+    });
+    assert_eq!(apart, TAGS_APART);
+    let eight = (0..8).fold(numbers::Estimate::ZERO, |sum, _| sum.plus(one));
+    assert_eq!(others, Some(eight), "S2");
 }

@@ -151,11 +151,14 @@ impl Twin {
             let mut cumulative = own.gone.get();
             let mut next = own.tallies.first();
             while let Some(tally) = next {
-                let counts = tally.of(held).kept.now();
+                let counts = tally.of(held).counts.now(books.era.get());
                 cumulative = cumulative.plus(counts.cumulative);
                 if self.accumulates {
                     let thread = tally.of(held).thread.number();
-                    assert_eq!(counts.cumulative, known.by_thread[&thread]);
+                    assert_eq!(
+                        counts.cumulative,
+                        known.by_thread.get(&thread).copied().unwrap_or_default()
+                    );
                 }
                 next = list::after::<OfStack, _>(tally, held);
             }
