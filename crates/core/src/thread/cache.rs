@@ -35,6 +35,7 @@ use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
 use counting::{Counters, Grant, Totals};
+use sampling::Side;
 use slots::Slots;
 
 /// Slow entries from one look of the gc to the next, a power of two, by default; and what is taken of their number.
@@ -334,7 +335,7 @@ impl CacheRef {
     /// An object of `class`, which is cached. `None`: out of memory.
     pub(crate) fn pop(self, class: SizeClass) -> Option<*mut u8> {
         let object = self.pop_slow(class);
-        self.arm(class);
+        self.arm_for(class, Side::Pops);
         object
     }
 
@@ -406,7 +407,7 @@ impl CacheRef {
     /// Takes an object of `class`, which is cached, whether or not there is room.
     pub(crate) fn push(self, class: SizeClass, object: *mut u8) {
         self.push_slow(class, object);
-        self.arm(class);
+        self.arm_for(class, Side::Pushes);
     }
 
     fn push_slow(mut self, class: SizeClass, object: *mut u8) {

@@ -9,7 +9,8 @@
 //! ```
 //! A Poisson process over all bytes is the sum of independent ones, one a class. So every class of a thread has its own
 //! countdown of objects, and nothing counts on the way: looks do (see `counting`), and what may be popped before the next
-//! look is bounded. Half of what is left is let pass each time, so that a sample costs some lg(`until`) looks more.
+//! look is bounded. Most of that is given to what ran out last, pops or pushes, as that is what the program does with the
+//! class: a sample costs two or three looks more.
 //!
 //! N1  At every instant the fast paths can pop at most `until` objects more of a class before a look. At 0 the next
 //!     allocation is the sample, whatever way it goes.
@@ -38,6 +39,15 @@ use core::ptr::NonNull;
 const UNDRAWN: u64 = u64::MAX;
 /// Where large objects are counted, in bytes (N3).
 const LARGE: usize = 0;
+/// The part of what may pass that is kept for the other side.
+const OTHER_SIDE: u64 = 8;
+
+/// What ran out of a bin when it was looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Pops,
+    Pushes,
+}
 
 /// The countdowns of a thread.
 #[repr(C, align(64))]
@@ -49,6 +59,8 @@ pub(super) struct Points {
     lowest: [u8; BINS],
     /// Whether the bin's pushes are bounded by its point, not by its room.
     is_cut: [bool; BINS],
+    /// What ran out last.
+    side: [Side; BINS],
     /// The random state (N5).
     random: u64,
     /// The mean's lg.
@@ -70,6 +82,7 @@ impl Points {
                 until: [UNDRAWN; BINS],
                 lowest: [0; BINS],
                 is_cut: [false; BINS],
+                side: [Side::Pops; BINS],
                 random,
                 lg: prof::lg_sample(),
                 busy: false,
@@ -288,6 +301,15 @@ impl CacheRef {
         }
     }
 
+    /// As [`CacheRef::arm`], where `side` had run out.
+    #[inline]
+    pub(super) fn arm_for(mut self, class: SizeClass, side: Side) {
+        if let Some(points) = self.points() {
+            points.side[slot(class)] = side;
+            self.arm_now(class);
+        }
+    }
+
     #[inline(never)]
     fn arm_now(mut self, class: SizeClass) {
         let (count, slot) = (self.look(class), slot(class));
@@ -300,10 +322,19 @@ impl CacheRef {
         if count < (*lowest).into() {
             *lowest = count.div_ceil(2) as u8;
         }
-        let half = until - until / 2;
-        let down = ((count - usize::from(*lowest)) as u64).min(half);
-        let up = (room as u64).min(until - down);
-        points.is_cut[slot] = up < room as u64;
+        let (count_down, room) = ((count - usize::from(*lowest)) as u64, room as u64);
+        let most = until - (until / OTHER_SIDE).max(u64::from(until > 1));
+        let (down, up) = match points.side[slot] {
+            Side::Pops => {
+                let down = count_down.min(most);
+                (down, room.min(until - down))
+            }
+            Side::Pushes => {
+                let up = room.min(most);
+                (count_down.min(until - up), up)
+            }
+        };
+        points.is_cut[slot] = up < room;
         let bin = self.bin(class);
         bin.low_water = mark(bin.head.wrapping_add(down as usize));
         self.set_granted(class, up as i16);
@@ -358,7 +389,7 @@ impl CacheRef {
         }
         self.look(class);
         self.push_granted(class, count, object);
-        self.arm(class);
+        self.arm_for(class, Side::Pushes);
         true
     }
 
