@@ -145,13 +145,10 @@ fn is_of(kinds: &BTreeSet<&str>, wanted: &str) -> bool {
 /// Whether the row tells of what this build, or this run, has nothing of.
 fn is_excused(path: &str, note: &str, config: &Value) -> bool {
     let off = |switch: &str| config[switch] == Value::Bool(false);
-    // Samples by class are told by `prof.stats.*` only.
-    let by_class = path.contains("prof_live") || path.contains("prof_accum");
     let prof = path.contains(".prof");
     let absent = include_str!("../facts/mallctl_absent.txt");
     let key = path.strip_prefix("jemalloc.opt.");
-    by_class
-        || (note.contains("--enable-prof") || prof) && off("prof")
+    (note.contains("--enable-prof") || prof) && off("prof")
         || note.contains("--enable-fill") && off("fill")
         || note.contains("--enable-utrace") && off("utrace")
         || note.contains("--enable-xmalloc") && off("xmalloc")
@@ -160,8 +157,47 @@ fn is_excused(path: &str, note: &str, config: &Value) -> bool {
 }
 
 #[test]
+fn tables_tell_of_samples_where_they_are_counted_by_class() {
+    let words = [
+        "prof_live_requested",
+        "prof_live_count",
+        "prof_accum_requested",
+        "prof_accum_count",
+    ];
+    for (options, tables) in [
+        ("prof:true,prof_stats:true,lg_prof_sample:0", 2),
+        ("prof:true", 0),
+    ] {
+        let Some(text) = text_of("write", Some("a"), options) else {
+            return;
+        };
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let headings = lines.iter().enumerate();
+        let headings = headings.filter(|(_, heading)| heading.contains(&"prof_live_count"));
+        let mut found = 0;
+        for (at, heading) in headings {
+            found += 1;
+            let first = heading.iter().position(|&word| word == words[0]).unwrap();
+            assert_eq!(heading[first..first + 4], words);
+            // As many columns as there are titles behind the table's own.
+            let mut rows = lines[at + 1..].iter();
+            let row = rows
+                .find(|row| row[0] != "---")
+                .expect("something is allocated");
+            assert_eq!(row.len(), heading.len() - 1, "{row:?}");
+        }
+        assert_eq!(found, tables, "{text}");
+    }
+}
+
+#[test]
 fn json_has_the_schema_of_the_table_row_by_row() {
-    let Some(text) = text_of("write", Some("J"), "background_thread:false,narenas:2") else {
+    // Samples by class are told of all arenas together.
+    let options = "background_thread:false,narenas:2,prof:true,prof_stats:true";
+    let Some(text) = text_of("write", Some("J"), options) else {
         return;
     };
     let json: Value = serde_json::from_str(&text).expect("it is JSON");

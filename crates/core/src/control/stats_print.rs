@@ -142,6 +142,19 @@ impl Raw {
 }
 
 impl Source for Tree {
+    fn pair(&self, name: &[u8]) -> Option<[u64; 2]> {
+        let mut pair = [0; 2];
+        let mut room = size_of_val(&pair);
+        let found = mallctl::by_name(name).ok()?;
+        // SAFETY: room for that many bytes.
+        let request = unsafe { Request::new((&raw mut pair).cast(), &mut room, ptr::null(), 0) };
+        let own = thread::current().cache();
+        // Rule I1.
+        let _passage = Passage::enter(own);
+        let (result, _) = mallctl::answer(found, request, own);
+        result.ok().map(|()| pair)
+    }
+
     fn arena_name(&self, index: usize, text: &mut [u8; ARENA_NAME]) -> usize {
         let name = Name::of("arena.").index(index).then(".name");
         // The key writes where the old value points to.

@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::{
     ARENA_LOCKS, ARENA_NAME, Arenas, CONF_SOURCES, CONFIG, DIRTY_MULT, DIRTY_MULT_NEVER, Figures,
-    LOCK_COUNTS, Letters, Name, OPTIONS, PROCESS_LOCKS, Sink, Source, Value,
+    LOCK_COUNTS, Letters, Name, OPTIONS, PROCESS_LOCKS, SAMPLES, Sink, Source, Value,
 };
 
 /// Text that nests.
@@ -236,12 +236,13 @@ impl<S: Source> Figures<'_, S> {
             self.locks(json, prefix.then("mutexes."), ARENA_LOCKS);
         }
         if !letters.omit(b'b') {
-            self.bins(json, prefix, letters);
+            self.bins(json, arenas, letters);
         }
         if !letters.omit(b'l') {
-            json.array(b"lextents", self.large(), |json, class| {
-                let class = prefix.then("lextents.").index(class).then(".");
+            json.array(b"lextents", self.large(), |json, at| {
+                let class = prefix.then("lextents.").index(at).then(".");
                 self.all(json, class, "curlextents");
+                self.sampled(json, self.samples(arenas, "lextents", at));
             });
         }
         if !letters.omit(b'e') {
@@ -256,12 +257,19 @@ impl<S: Source> Figures<'_, S> {
         }
     }
 
-    fn bins<K: Sink>(&self, json: &mut Json<'_, '_, K>, prefix: Name, letters: Letters) {
+    fn sampled<K: Sink>(&self, json: &mut Json<'_, '_, K>, samples: Option<[u64; 4]>) {
+        for (key, number) in SAMPLES.split(' ').zip(samples.into_iter().flatten()) {
+            json.key(key.as_bytes());
+            json.value(Value::Unsigned(number));
+        }
+    }
+
+    fn bins<K: Sink>(&self, json: &mut Json<'_, '_, K>, arenas: Arenas, letters: Letters) {
         json.array(b"bins", self.small(), |json, class| {
-            let bin = prefix.then("bins.").index(class).then(".");
-            let keys =
-                "nmalloc ndalloc curregs nrequests nfills nflushes nreslabs curslabs nonfull_slabs";
-            self.all(json, bin, keys);
+            let bin = arenas.name("bins.").index(class).then(".");
+            self.all(json, bin, "nmalloc ndalloc curregs nrequests");
+            self.sampled(json, self.samples(arenas, "bins", class));
+            self.all(json, bin, "nfills nflushes nreslabs curslabs nonfull_slabs");
             if !letters.omit(b'x') {
                 json.object(b"mutex", |json| {
                     self.all(json, bin.then("mutex."), LOCK_COUNTS);

@@ -39,6 +39,8 @@ pub(crate) enum Value {
 pub(crate) trait Source {
     /// The value of `name`. `None`: there is none.
     fn value(&self, name: &[u8]) -> Option<Value>;
+    /// The two numbers of `name`. `None`: there are none.
+    fn pair(&self, name: &[u8]) -> Option<[u64; 2]>;
     /// Writes what arena `index` is called into `text`; so many bytes.
     fn arena_name(&self, index: usize, text: &mut [u8; ARENA_NAME]) -> usize;
 }
@@ -81,6 +83,18 @@ impl<S: Source> Figures<'_, S> {
         }
     }
 
+    /// What of class `class` of `part`, `bins` or `lextents`, is sampled: bytes asked for and objects, alive and ever. It is told
+    /// of all arenas together, and where samples are counted by class.
+    fn samples(&self, arenas: Arenas, part: &str, class: usize) -> Option<[u64; 4]> {
+        if arenas != Arenas::Merged {
+            return None;
+        }
+        let class = Name::of("prof.stats.").then(part).then(".").index(class);
+        let pair = |figure| self.0.pair(class.then(figure).as_bytes());
+        let ([live_bytes, live], [bytes, count]) = (pair(".live")?, pair(".accum")?);
+        Some([live_bytes, live, bytes, count])
+    }
+
     fn is_on(&self, name: &Name) -> bool {
         self.value(name) == Some(Value::Switch(true))
     }
@@ -105,6 +119,9 @@ impl<S: Source> Figures<'_, S> {
         }
     }
 }
+
+/// What samples of a class are called in JSON, and in tables.
+const SAMPLES: &str = "prof_live_requested prof_live_count prof_accum_requested prof_accum_count";
 
 /// Arenas that figures are of.
 #[derive(Clone, Copy, PartialEq, Eq)]

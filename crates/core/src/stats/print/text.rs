@@ -12,8 +12,12 @@ const LOCKS: &str = "_=21";
 const ALLOCATIONS: &str = "_=21 allocated=16 nmalloc=16 (#/sec)=10 ndalloc=16 (#/sec)=10 nrequests=16 (#/sec)=10 \
     nfill=16 (#/sec)=10 nflush=16 (#/sec)=10";
 const DECAY: &str = "_=9 time=6 npages=13 sweeps=13 madvises=13 purged=13";
-const BINS: &str = "size=20 ind=4 allocated=13 nmalloc=13 (#/sec)=8 ndalloc=13 (#/sec)=8 nrequests=13 (#/sec)=10 \
-    nshards=9 curregs=13 curslabs=13 nonfull_slabs=15 regs=5 pgs=4 util=7 nfills=13 (#/sec)=8 nflushes=13 (#/sec)=8 \
+const BINS: &str =
+    "size=20 ind=4 allocated=13 nmalloc=13 (#/sec)=8 ndalloc=13 (#/sec)=8 nrequests=13 (#/sec)=10";
+/// Behind those, where samples are counted by class.
+const SAMPLED: &str =
+    "prof_live_requested=21 prof_live_count=17 prof_accum_requested=21 prof_accum_count=17";
+const MORE_OF_BINS: &str = "nshards=9 curregs=13 curslabs=13 nonfull_slabs=15 regs=5 pgs=4 util=7 nfills=13 (#/sec)=8 nflushes=13 (#/sec)=8 \
     nslabs=13 nreslabs=13 (#/sec)=8";
 const LARGE: &str = "size=20 ind=4 allocated=13 nmalloc=13 (#/sec)=8 ndalloc=13 (#/sec)=8 nrequests=13 (#/sec)=8 \
     curlextents=13";
@@ -262,10 +266,10 @@ impl<S: Source> Figures<'_, S> {
             self.print_locks(out, prefix.then("mutexes."), ARENA_LOCKS, uptime_ns);
         }
         if !letters.omit(b'b') {
-            self.print_bins(out, prefix, letters, uptime_ns);
+            self.print_bins(out, arenas, letters, uptime_ns);
         }
         if !letters.omit(b'l') {
-            self.print_large(out, prefix, uptime_ns);
+            self.print_large(out, arenas, uptime_ns);
         }
         if !letters.omit(b'e') {
             self.print_extents(out, prefix);
@@ -296,12 +300,18 @@ impl<S: Source> Figures<'_, S> {
     fn print_bins<K: Sink>(
         &self,
         out: &mut Output<'_, K>,
-        prefix: Name,
+        arenas: Arenas,
         letters: Letters,
         uptime_ns: u64,
     ) {
+        let prefix = arenas.name("");
         let with_locks = !letters.omit(b'x');
         titles(out, "bins:", BINS);
+        let is_sampled = self.samples(arenas, "bins", 0).is_some();
+        if is_sampled {
+            titles(out, "", SAMPLED);
+        }
+        titles(out, "", MORE_OF_BINS);
         if with_locks {
             titles(out, "", LOCK);
         }
@@ -323,6 +333,8 @@ impl<S: Source> Figures<'_, S> {
             for figure in ["nmalloc", "ndalloc", "nrequests"] {
                 row.rated(number(figure), uptime_ns);
             }
+            self.print_samples(out, self.samples(arenas, "bins", class));
+            let mut row = Row::of(out, MORE_OF_BINS);
             row.number(constant("nshards")).number(used);
             row.number(number("curslabs"))
                 .number(number("nonfull_slabs"));
@@ -340,8 +352,23 @@ impl<S: Source> Figures<'_, S> {
         gap.close(out);
     }
 
-    fn print_large<K: Sink>(&self, out: &mut Output<'_, K>, prefix: Name, uptime_ns: u64) {
-        headings(out, "large:", LARGE);
+    /// The columns of samples, where there are any.
+    fn print_samples<K: Sink>(&self, out: &mut Output<'_, K>, samples: Option<[u64; 4]>) {
+        if let Some(samples) = samples {
+            let mut row = Row::of(out, SAMPLED);
+            for number in samples {
+                row.number(number);
+            }
+        }
+    }
+
+    fn print_large<K: Sink>(&self, out: &mut Output<'_, K>, arenas: Arenas, uptime_ns: u64) {
+        let prefix = arenas.name("");
+        titles(out, "large:", LARGE);
+        if self.samples(arenas, "lextents", 0).is_some() {
+            titles(out, "", SAMPLED);
+        }
+        out.byte(b'\n');
         let (small, mut gap) = (self.small(), Gap::NONE);
         for class in 0..self.large() {
             let name = prefix.then("lextents.").index(class).then(".");
@@ -358,7 +385,9 @@ impl<S: Source> Figures<'_, S> {
             for figure in ["nmalloc", "ndalloc", "nrequests"] {
                 row.rated(number(figure), uptime_ns);
             }
-            row.number(live).end();
+            row.number(live);
+            self.print_samples(out, self.samples(arenas, "lextents", class));
+            out.byte(b'\n');
         }
         gap.close(out);
     }
