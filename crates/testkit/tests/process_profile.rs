@@ -646,6 +646,60 @@ fn a_child_logs_though_it_was_forked_while_a_log_was_written() {
 }
 
 #[test]
+fn hooks_are_told_of_dumps_however_long_their_path() {
+    let folder = folder("far");
+    if let Some(outcome) = run("far", "prof:true", &folder) {
+        outcome.expect_success();
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn tags_beyond_those_told_apart_count_together_and_that_is_said_once() {
+    let folder = folder("many_tags");
+    let options = "prof:true,lg_prof_sample:0,prof_details:true,prof_accum:true";
+    let Some(outcome) = run("many_tags", options, &folder) else {
+        return;
+    };
+    let said = outcome.expect_success().stderr;
+    let words = "more than 192 tags: what comes with others counts as tag 65535";
+    assert_eq!(said.matches(words).count(), 1, "{said}");
+    let profile = read(&folder.join("many_tags.heap"));
+    // The objects of the site; its arrays have other lines.
+    let of_tags = |bytes: usize| {
+        let lines = profile.rest.lines();
+        lines
+            .filter(|line| line.starts_with("  g ") && line.ends_with(&format!(" {bytes}")))
+            .count()
+    };
+    assert_eq!(of_tags(112), 192, "one each");
+    assert!(profile.rest.contains("\n  g 65535 64 896\n"), "eight");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn sampling_goes_on_and_off_while_threads_run() {
+    let folder = folder("switched");
+    let rate = "lg_prof_sample:12,prof_stats:true";
+    for (case, options) in [
+        ("switched", "prof:true"),
+        ("switched", "prof:true,prof_active:false"),
+        (
+            "signalled_often",
+            "prof:true,prof_active:false,prof_signal:10,prof_prefix:",
+        ),
+        ("signalled_often", "prof:true,prof_signal:10,prof_prefix:"),
+    ] {
+        let Some(outcome) = run(case, &format!("{rate},{options}"), &folder) else {
+            return;
+        };
+        outcome.expect_success();
+    }
+    assert_eq!(files(&folder), [""; 0]);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_name_of_the_systems_stays_on_its_line() {
     let folder = folder("system_name");
     let options = "prof:true,lg_prof_sample:0,prof_sys_thread_name:true";

@@ -78,3 +78,35 @@ fn threads_come_and_go() {
         assert!(written.is_none_or(|text| text.contains("threads 400")));
     }
 }
+
+/// Runs `sudden_ends.c`, compiled with `flag`, where all or some objects are samples.
+fn end_suddenly(case: &str, flag: &str, options: &str) {
+    let name = format!("sampled_ends{flag}");
+    let flags = ["-ldl", "-pthread", "-O2", flag];
+    let Some(program) = compiler::c("process/sudden_ends.c", &name, &flags) else {
+        return;
+    };
+    let shared = ["-shared", "-fPIC", flag];
+    let Some(plugin) = compiler::c("process/plugin.c", &format!("{name}_plugin.so"), &shared)
+    else {
+        return;
+    };
+    child::Run::new(program)
+        .timeout(TIMEOUT)
+        .arg(case)
+        .arg(plugin)
+        .preload(artifacts::library())
+        .env("MALLOC_CONF", options)
+        .run()
+        .expect_success();
+}
+
+#[test]
+fn stacks_are_walked_in_dying_threads_and_through_libraries_that_come_and_go() {
+    for flag in ["-fomit-frame-pointer", "-fno-omit-frame-pointer"] {
+        for case in ["cancel", "exit", "plugins"] {
+            end_suddenly(case, flag, ALL);
+        }
+        end_suddenly("fork", flag, SOME);
+    }
+}

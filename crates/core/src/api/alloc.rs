@@ -311,7 +311,7 @@ fn alloc_known_missed(size: usize, align: usize, zeroed: bool) -> *mut u8 {
 /// The rest of [`alloc_by`] and its kin.
 #[cold]
 #[inline(never)]
-fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
+pub(super) fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut u8 {
     // What the options ask of doors goes by way of the shadow bins.
     if align <= 8 && !zeroed && thread::live().is_some() {
         return alloc_missed_for(Ask::new(size, align, door));
@@ -319,19 +319,24 @@ fn alloc_missed_by(size: usize, align: usize, zeroed: bool, door: Door) -> *mut 
     alloc_aligned_missed(size, align, zeroed, door)
 }
 
-/// Has what `body` allocates come from an automatic arena, whatever the thread is bound to.
-///
-/// Its callers are the outermost functions of ours on a Rust program's stack: samples begin above them.
+/// Has what `body` allocates come from an automatic arena, whatever the thread is bound to. Its caller as for [`outermost`].
 #[inline(always)]
 pub(super) fn unbound<R>(body: impl FnOnce() -> R) -> R {
-    let frame = 0u8;
-    let Some(cache) = thread::current().cache() else {
-        return body();
-    };
-    cache.marked((&raw const frame).addr(), || match thread::live() {
-        None => cache.unbound(body),
-        Some(_) => body(),
+    outermost(|| match (thread::current().cache(), thread::live()) {
+        (Some(cache), None) => cache.unbound(body),
+        _ => body(),
     })
+}
+
+/// Has samples of `body` begin with the caller of the function that this is in: it is the outermost one of ours on the stack,
+/// and not inlined.
+#[inline(always)]
+pub(super) fn outermost<R>(body: impl FnOnce() -> R) -> R {
+    let frame = 0u8;
+    match thread::current().cache() {
+        Some(cache) => cache.marked((&raw const frame).addr(), body),
+        None => body(),
+    }
 }
 
 /// Null, for a request that nothing can satisfy; the end of the process where the option `xmalloc` asks for it.

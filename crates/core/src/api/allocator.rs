@@ -1,8 +1,9 @@
 //! `Allocator` of the crate `allocator-api2`: collections that take an allocator, with excess and in-place growth.
 
+use super::alloc::outermost;
 use super::flags::Flags;
 use super::query::is_exact;
-use super::{Arena, alloc_with, dealloc_sized_with, realloc_with};
+use super::{Arena, dealloc_sized_with, realloc_with};
 use super::{Jemoxide, alloc_aligned, alloc_zeroed_aligned, dealloc_sized, realloc, request_size};
 use allocator_api2::alloc::{AllocError, Allocator};
 use core::alloc::Layout;
@@ -92,15 +93,12 @@ impl Arena {
     ///
     /// # Safety
     /// `ptr` is a live object of the arena; if this succeeds the answer counts.
+    #[inline(never)]
     unsafe fn resize(self, ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let flags = self.flags(new.align(), false);
         // SAFETY: the caller's promise.
-        let resized = unsafe { realloc_with(ptr.as_ptr(), new.size(), flags) };
+        let resized = outermost(|| unsafe { realloc_with(ptr.as_ptr(), new.size(), flags) });
         with_excess(resized, new)
-    }
-
-    fn allocate_as(self, layout: Layout, flags: Flags) -> Result<NonNull<[u8]>, AllocError> {
-        with_excess(alloc_with(layout.size(), flags), layout)
     }
 }
 
@@ -108,11 +106,11 @@ impl Arena {
 //         destroyed, which its caller answers for; copies of the handle mean the same arena.
 unsafe impl Allocator for Arena {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate_as(layout, self.flags(layout.align(), false))
+        with_excess(self.alloc(layout), layout)
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate_as(layout, self.flags(layout.align(), true))
+        with_excess(self.alloc_zeroed(layout), layout)
     }
 
     unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {

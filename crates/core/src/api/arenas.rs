@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+use super::alloc::outermost;
 use super::flags::Flags;
 use super::mallctl::{self, Error, Value};
 use super::{alloc_with, dealloc_sized_with};
@@ -120,13 +121,15 @@ impl Arena {
     }
 
     /// An object of the arena, past the caches of threads. Null: out of memory, or there is no such arena.
+    #[inline(never)]
     pub fn alloc(self, layout: Layout) -> *mut u8 {
-        alloc_with(layout.size(), self.flags(layout.align(), false))
+        outermost(|| alloc_with(layout.size(), self.flags(layout.align(), false)))
     }
 
     /// As [`Arena::alloc`], and the object reads zero.
+    #[inline(never)]
     pub fn alloc_zeroed(self, layout: Layout) -> *mut u8 {
-        alloc_with(layout.size(), self.flags(layout.align(), true))
+        outermost(|| alloc_with(layout.size(), self.flags(layout.align(), true)))
     }
 
     /// Frees an object of the arena; null is ignored.

@@ -4,7 +4,7 @@
 //! or a thread without bins. A sized free compares the byte with the class of its size: equal pushes, all
 //! else is looked at, which finds wrong sizes for the price of the compare.
 
-use super::alloc::looked_up;
+use super::alloc::{looked_up, outermost};
 use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Door, Freed, Size, Told};
@@ -131,7 +131,7 @@ pub(super) fn is_known_apart(ptr: *mut u8, byte: u8, size: usize, align: usize) 
 #[cold]
 #[inline(never)]
 fn dealloc_known_apart(ptr: *mut u8, size: usize, align: usize) {
-    dealloc_looked_up(ptr, size, align);
+    outermost(|| dealloc_looked_up(ptr, size, align));
 }
 
 #[inline(always)]

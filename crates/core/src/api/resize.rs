@@ -8,7 +8,7 @@
 //! ```
 
 use super::alloc::{
-    alloc_aligned, alloc_aligned_missed, alloc_known, alloc_zeroed_aligned, class_byte, refuse,
+    alloc_aligned, alloc_aligned_missed, alloc_missed_by, alloc_zeroed_aligned, class_byte, refuse,
     unbound,
 };
 use super::block;
@@ -86,8 +86,9 @@ unsafe fn realloc_known_missed(ptr: *mut u8, size: usize, align: usize) -> *mut 
         // SAFETY: the caller's promise.
         return unbound(|| unsafe { realloc_hardened(ptr, size, align, Door::Rust) });
     }
+    let fresh = |size, align, zeroed| alloc_missed_by(size, align, zeroed, Door::Rust);
     // SAFETY: the caller's promise.
-    unbound(|| unsafe { resize_or_move(ptr, size, align, false, alloc_known) })
+    unbound(|| unsafe { resize_or_move(ptr, size, align, false, fresh) })
 }
 
 /// What a resize means for an object's class.
@@ -194,6 +195,7 @@ unsafe fn resize_or_move(
     };
     let aligned = ptr.addr() & (align - 1) == 0;
     if old == new && aligned {
+        sampling::kept(ptr, size);
         return ptr;
     }
     if old >= LARGE_MIN && new >= LARGE_MIN && aligned {
@@ -392,6 +394,9 @@ pub unsafe fn resize_in_place(
     let (Some(least), Some(most)) = (request_size(size, align), request_size(most, align)) else {
         return old;
     };
+    if old == least {
+        sampling::kept(ptr, size);
+    }
     if old < LARGE_MIN {
         return old;
     }

@@ -10,6 +10,7 @@
 //! memory for a record the object stays as it is, without one. Called inside a passage, no lock held.
 
 use super::free::is_told_by_address;
+use super::slow;
 use crate::arena::hardened::{self, Ask, Door};
 use crate::arena::misuse::Misuse;
 use crate::arena::{ArenaIndex, large, manual, sampled};
@@ -38,6 +39,7 @@ pub(super) fn is_due(cache: Option<CacheRef>, usable: usize) -> bool {
     }
 }
 
+/// A thread past its end has the switch that threads begin with: its own went with it.
 #[cold]
 fn is_due_past(usable: usize) -> bool {
     let mut random = match PAST.load(Ordering::Relaxed) {
@@ -46,7 +48,7 @@ fn is_due_past(usable: usize) -> bool {
     };
     let gap = prof::gap_objects(&mut random, usable, prof::lg_sample());
     PAST.store(random, Ordering::Relaxed);
-    gap == 1
+    gap == 1 && prof::active_at_first()
 }
 
 /// A small object that is a sample, counted as the thread's. `None`: out of memory; an ordinary one may do.
@@ -138,13 +140,32 @@ fn decide_anew(cache: Option<CacheRef>, ptr: *mut u8, usable: usize) {
     }
 }
 
+/// The object at `ptr` is asked for `requested` bytes from now on, which its class has: nothing is allocated or freed, but of a
+/// sample it is told what was asked for.
+#[inline]
+pub(super) fn kept(ptr: *mut u8, requested: usize) {
+    if prof::generation() != 0 {
+        note_request(ptr, requested);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn note_request(ptr: *mut u8, requested: usize) {
+    slow::enter(|_| {
+        if let Some(sample) = sample_of(ptr) {
+            prof::note_request(sample, requested);
+        }
+    });
+}
+
 /// Ends a sample, freed by the calling thread.
 pub(super) fn release(cache: Option<CacheRef>, sample: Sample) {
     if let Some(released) = hooks::released() {
         let (address, usable) = prof::place(sample);
         let object = with_exposed_provenance_mut::<c_void>(address);
         // SAFETY: `prof_sample_free` was given such a function.
-        outside(cache, || unsafe { released(object, usable) });
+        Inside(cache).outside(|| unsafe { released(object, usable) });
     }
     if prof::wants_release_frames() {
         let mut frames = [0; FRAMES];
@@ -161,9 +182,7 @@ fn capture(cache: Option<CacheRef>, frames: &mut [usize]) -> usize {
     if let Some(backtrace) = hooks::backtrace() {
         let (stack, mut count) = (frames.as_mut_ptr().cast::<*mut c_void>(), 0);
         // SAFETY: `prof_backtrace` was given such a function; room for so many addresses.
-        outside(cache, || unsafe {
-            backtrace(stack, &mut count, depth as c_uint)
-        });
+        Inside(cache).outside(|| unsafe { backtrace(stack, &mut count, depth as c_uint) });
         return depth.min(count as usize);
     }
     let mark = cache.map_or(0, CacheRef::mark);
@@ -171,15 +190,6 @@ fn capture(cache: Option<CacheRef>, frames: &mut [usize]) -> usize {
     match cache {
         Some(cache) => cache.unsampled(work),
         None => work(),
-    }
-}
-
-/// Runs the application's code in the middle of a sample: outside the gate, and what it allocates is no sample.
-fn outside(cache: Option<CacheRef>, body: impl FnOnce()) {
-    let outside = || Inside(cache).outside(body);
-    match cache {
-        Some(cache) => cache.unsampled(outside),
-        None => outside(),
     }
 }
 
@@ -243,15 +253,14 @@ fn record_from(
         );
         let object = ptr.cast::<c_void>();
         // SAFETY: `prof_sample` was given such a function; so many addresses.
-        outside(cache, || unsafe {
-            sampled(object, requested, stack, depth, usable)
-        });
+        Inside(cache).outside(|| unsafe { sampled(object, requested, stack, depth, usable) });
     }
     Some(sample)
 }
 
-/// Whether the object at `ptr` is a sample.
-#[cfg(test)]
-pub(super) fn is_sample(ptr: *const u8) -> bool {
-    sampled::is_sample(ptr) || large::is_sample(ptr) || manual::is_sample(ptr)
+/// The sample of the object at `ptr`, the caller's, if it has one.
+pub(super) fn sample_of(ptr: *const u8) -> Option<Sample> {
+    sampled::sample_of(ptr)
+        .or_else(|| large::sample_of(ptr))
+        .or_else(|| manual::sample_of(ptr))
 }

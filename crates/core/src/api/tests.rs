@@ -11,6 +11,7 @@
 //! | `repeat` | do the same operations give the same addresses? |
 //! | `limit` | does it stay within the limits it was given, and count what it uses? |
 //! | `sampling` | are samples where the draws have them, and do estimates hold? |
+//! | `sample_lives` | what becomes of samples apart from a free? |
 //! | `edge` | sizes and alignments at the ends of their ranges |
 
 mod clock;
@@ -22,4 +23,5 @@ mod random;
 mod refusal;
 mod refused_control;
 mod repeat;
+mod sample_lives;
 mod sampling;

@@ -476,6 +476,129 @@ static void fork_log(void) {
     EXPECT(unlink("pipe") == 0);
 }
 
+/* A path beyond the thousand bytes that a message has room for. */
+static char long_path[2000];
+static int told_long;
+static void dumped_far(const char *path) {
+    EXPECT(strcmp(path, long_path) == 0);
+    told_long++;
+}
+static void far(void) {
+    for (int part = 0; part < 6; part++) {
+        size_t length = strlen(long_path);
+        memset(long_path + length, 'a' + part, 200);
+        EXPECT(mkdir(long_path, 0755) == 0);
+        strcat(long_path, "/");
+    }
+    strcat(long_path, "far.heap");
+    EXPECT(strlen(long_path) > 1200);
+    void *hook = (void *)dumped_far;
+    EXPECT(mallctl("experimental.hooks.prof_dump", NULL, NULL, &hook, sizeof hook) == 0);
+    EXPECT(dump(long_path) == 0 && told_long == 1);
+}
+
+/* More tags at one site than are told apart. */
+static void many_tags(void) {
+    for (uint16_t tag = 1; tag <= 200; tag++) {
+        EXPECT(mallctl("jemoxide.prof.tag", NULL, NULL, &tag, sizeof tag) == 0);
+        site_small(1);
+    }
+    EXPECT(dump("many_tags.heap") == 0 && dump("again.heap") == 0);
+}
+
+/* Threads that allocate all the time, as sampling goes on and off. */
+enum { WORKERS = 3 };
+static volatile bool is_over;
+static uint64_t passed[WORKERS];
+static void *works(void *own) {
+    uint64_t *count = own;
+    while (!is_over) {
+        void *volatile object = malloc(100);
+        free(object);
+        __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+/* Lets every worker pass so many objects. */
+static void let_pass(uint64_t objects) {
+    for (int at = 0; at < WORKERS; at++) {
+        uint64_t until = __atomic_load_n(&passed[at], __ATOMIC_RELAXED) + objects;
+        while (__atomic_load_n(&passed[at], __ATOMIC_RELAXED) < until) {
+            usleep(100);
+        }
+    }
+}
+
+/* Samples of the workers' size so far. */
+static uint64_t samples(void) {
+    static int own = -1;
+    if (own < 0) {
+        unsigned bins;
+        size_t length = sizeof bins;
+        EXPECT(mallctl("arenas.nbins", &bins, &length, NULL, 0) == 0);
+        for (unsigned bin = 0; bin < bins; bin++) {
+            char name[64];
+            size_t size;
+            length = sizeof size;
+            snprintf(name, sizeof name, "arenas.bin.%u.size", bin);
+            EXPECT(mallctl(name, &size, &length, NULL, 0) == 0);
+            if (size == 112) {
+                own = (int)bin;
+            }
+        }
+        EXPECT(own >= 0);
+    }
+    char name[64];
+    uint64_t counts[2];
+    size_t length = sizeof counts;
+    snprintf(name, sizeof name, "prof.stats.bins.%d.accum", own);
+    EXPECT(mallctl(name, counts, &length, NULL, 0) == 0);
+    return counts[1];
+}
+
+static void switch_by_key(bool on) { set("prof.active", on); }
+
+/* Done by the next slow entry of whoever comes. */
+static void switch_by_signal(bool on) {
+    raise(SIGUSR1);
+    while (is_on("prof.active") != on) {
+        usleep(1000);
+    }
+}
+
+static void switched(void (*by)(bool)) {
+    enum { HEARD = 5000, COUNTED = 50000 };
+    pthread_t threads[WORKERS];
+    for (int at = 0; at < WORKERS; at++) {
+        EXPECT(pthread_create(&threads[at], NULL, works, &passed[at]) == 0);
+    }
+    /* What the options had on goes off first. */
+    if (is_on("prof.active")) {
+        uint64_t before = samples();
+        let_pass(COUNTED);
+        EXPECT(samples() > before);
+        by(false);
+    }
+    for (int round = 0; round < 10; round++) {
+        let_pass(HEARD);
+        uint64_t before = samples();
+        let_pass(HEARD);
+        EXPECT(samples() == before);
+        by(true);
+        let_pass(HEARD);
+        before = samples();
+        let_pass(COUNTED);
+        /* One of 37 is one, at a mean of 4 KiB. */
+        EXPECT(samples() > before + WORKERS * COUNTED / 37 / 2);
+        by(false);
+    }
+    is_over = true;
+    for (int at = 0; at < WORKERS; at++) {
+        EXPECT(pthread_join(threads[at], NULL) == 0);
+    }
+}
+
 /* A name that would be lines of a profile. */
 static void system_name(void) {
     EXPECT(prctl(PR_SET_NAME, "a\n@ 0x1 0x2") == 0);
@@ -520,6 +643,14 @@ int main(int count, char **words) {
         nested_hooks();
     } else if (strcmp(name, "fork_log") == 0) {
         fork_log();
+    } else if (strcmp(name, "far") == 0) {
+        far();
+    } else if (strcmp(name, "many_tags") == 0) {
+        many_tags();
+    } else if (strcmp(name, "switched") == 0) {
+        switched(switch_by_key);
+    } else if (strcmp(name, "signalled_often") == 0) {
+        switched(switch_by_signal);
     } else if (strcmp(name, "system_name") == 0) {
         system_name();
     } else if (strcmp(name, "allocate") == 0) {

@@ -1,7 +1,7 @@
 //! Samples against a naive twin that counts every allocation, and their estimates against the truth.
 
 use super::model::{Model, Plan, assert_empty};
-use crate::api::sampling::is_sample;
+use crate::api::sampling::sample_of;
 use crate::api::slow;
 use crate::api::{
     Flags, alloc, alloc_aligned, alloc_known, alloc_with, alloc_zeroed, dealloc, dealloc_known,
@@ -63,6 +63,10 @@ impl Twin {
     fn resized(&mut self, usable: usize) -> bool {
         prof::gap_objects(&mut self.random, usable, self.lg) == 1
     }
+}
+
+fn is_sample(ptr: *const u8) -> bool {
+    sample_of(ptr).is_some()
 }
 
 /// How an object is to be freed.
