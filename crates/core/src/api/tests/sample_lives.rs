@@ -265,13 +265,15 @@ fn stacks_of_rust_programs_begin_with_the_caller() {
         let layout = core::alloc::Layout::from_size_align(100, 8).unwrap();
         for size in [8, 100, 5000, 100_000, 3 << 20] {
             for align in [8, 64] {
+                // Another class in any case.
+                let larger = 3 * size + align;
                 let object = expect_caller("alloc", || alloc_known(size, align, false));
                 // SAFETY: a live object, whose place is the answer.
                 let object = expect_caller("realloc", || unsafe {
-                    realloc_known(object, size, align, 3 * size)
+                    realloc_known(object, size, align, larger)
                 });
                 // SAFETY: as above.
-                unsafe { dealloc_known(object, 3 * size, align) };
+                unsafe { dealloc_known(object, larger, align) };
                 let object = expect_caller("alloc_zeroed", || alloc_known(size, align, true));
                 // SAFETY: as above.
                 unsafe { dealloc_known(object, size, align) };

@@ -350,12 +350,9 @@ fn the_generation_tells_of_every_switch() {
     });
 }
 
-/// Books in which many threads sampled at one stack, one thread at many, and what was sampled is dead: tallies stay as a dump
-/// is under way.
-fn idle_tallies(books: &Books, count: usize) -> (ThreadRef, record::Pinned) {
-    let pinned = books.pin();
-    let busy = begin(books);
-    let object = |thread, number| Object {
+/// A small object without a tag, from a stack that `number` says.
+fn plain(thread: ThreadRef, number: usize) -> Object {
+    Object {
         address: 64,
         requested: 10,
         usable: 16,
@@ -363,9 +360,16 @@ fn idle_tallies(books: &Books, count: usize) -> (ThreadRef, record::Pinned) {
         tag: 0,
         frames: vec![number; 3],
         born_ns: 5,
-    };
+    }
+}
+
+/// Books in which many threads sampled at one stack, one thread at many, and what was sampled is dead: tallies stay as a dump
+/// is under way.
+fn idle_tallies(books: &Books, count: usize) -> (ThreadRef, record::Pinned) {
+    let pinned = books.pin();
+    let busy = begin(books);
     for number in 0..count {
-        for object in [object(busy, number), object(begin(books), count)] {
+        for object in [plain(busy, number), plain(begin(books), count)] {
             let life = sample(books, &object).unwrap();
             books.release(life, busy, &[], 6);
         }
@@ -410,16 +414,7 @@ fn what_goes_over_many_records_goes_a_few_at_a_time() {
         &books,
         Box::new(|| {
             round += 1;
-            let object = Object {
-                address: 64,
-                requested: 10,
-                usable: 16,
-                thread: other,
-                tag: 0,
-                frames: vec![MANY; 3],
-                born_ns: 5,
-            };
-            let life = sample(&books, &object).unwrap();
+            let life = sample(&books, &plain(other, MANY)).unwrap();
             books.release(life, other, &[], 6);
             books.tidy_some()
         }),
@@ -438,16 +433,7 @@ fn a_reset_holds_the_lock_for_a_few_tallies_at_a_time() {
     books.reset(19);
     books.check();
     // Where the sweep is, one samples again: it counts from nothing, and stays.
-    let object = Object {
-        address: 64,
-        requested: 10,
-        usable: 16,
-        thread: busy,
-        tag: 0,
-        frames: vec![MANY - 1; 3],
-        born_ns: 5,
-    };
-    let life = sample(&books, &object).unwrap();
+    let life = sample(&books, &plain(busy, MANY - 1)).unwrap();
     let counts = |life: Handle<Life>| {
         let tally = life.of(&books.held).tally.of(&books.held);
         tally.counts.now(books.era.get()).cumulative.objects
@@ -475,16 +461,11 @@ fn tags_beyond_those_that_are_told_apart_count_together() {
     for tag in 1..=TAGS_APART as u16 + 8 {
         assert_eq!(books.has_others.get(), usize::from(tag) > TAGS_APART + 1);
         thread.set_tag(tag);
-        let object = Object {
-            address: 64,
-            requested: 10,
-            usable: 16,
-            thread,
+        let tagged = Object {
             tag,
-            frames: vec![1],
-            born_ns: 5,
+            ..plain(thread, 1)
         };
-        lives.push(sample(&books, &object).unwrap());
+        lives.push(sample(&books, &tagged).unwrap());
     }
     let stack = lives[0].of(&books.held).tally.of(&books.held).stack;
     let one = numbers::weight(16, 19);

@@ -320,7 +320,8 @@ impl<S: Source> Figures<'_, S> {
         for class in 0..self.small() {
             let bin = prefix.then("bins.").index(class).then(".");
             let number = |figure: &str| self.number(&bin.then(figure));
-            if number("nslabs") == 0 {
+            // Samples lie in slabs of their own.
+            if number("nslabs") == 0 && number("nmalloc") == 0 {
                 gap.open();
                 continue;
             }
