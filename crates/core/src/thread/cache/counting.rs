@@ -261,6 +261,18 @@ impl Grant {
         usize::from(end.wrapping_sub(mark(head))) / size_of::<*mut u8>()
     }
 
+    /// Objects that the bin may hold from one look to the next: as many are popped at most up to the next one.
+    #[inline]
+    pub(super) fn brim(self) -> usize {
+        self.brim.into()
+    }
+
+    /// Objects from the mark `low_water` down.
+    #[inline]
+    pub(super) fn below(self, low_water: u16) -> usize {
+        usize::from(self.end.wrapping_sub(low_water)) / size_of::<*mut u8>()
+    }
+
     /// Objects that there is room for beside `count`.
     pub(super) fn room(self, count: usize) -> usize {
         usize::from(self.brim).saturating_sub(count)

@@ -23,7 +23,9 @@
 //!     cache, declines.
 //! N5  A class draws when it is first looked at. Gaps are drawn in the order of need from the thread's own random state, so
 //!     that the same operations of a thread have the same samples.
-//! N6  A switch, or another mean, is noticed at the next slow entry, or look, of each thread: `heard` is the generation that the
+//! N6  As long as a class's next sample is further away than anything that may happen up to the next look, its bin is as that of
+//!     a thread that does not sample, and slow operations are those of such a thread: `is_bounded` is off.
+//! N7  A switch, or another mean, is noticed at the next slow entry, or look, of each thread: `heard` is the generation that the
 //!     countdowns were drawn for.
 //!
 //! Memory: a record of some 500 bytes a thread, while it samples. See docs/DESIGN.md for what else was tried.
@@ -59,6 +61,8 @@ pub(super) struct Points {
     lowest: [u8; BINS],
     /// Whether the bin's pushes are bounded by its point, not by its room.
     is_cut: [bool; BINS],
+    /// Whether its pops or its pushes are, or it was never armed (N6).
+    is_bounded: [bool; BINS],
     /// What ran out last.
     side: [Side; BINS],
     /// The random state (N5).
@@ -82,6 +86,7 @@ impl Points {
                 until: [UNDRAWN; BINS],
                 lowest: [0; BINS],
                 is_cut: [false; BINS],
+                is_bounded: [true; BINS],
                 side: [Side::Pops; BINS],
                 random,
                 lg: prof::lg_sample(),
@@ -152,7 +157,7 @@ impl CacheRef {
         self.get().profiled
     }
 
-    /// Takes notice of a switch (N6). Called inside a passage.
+    /// Takes notice of a switch (N7). Called inside a passage.
     #[inline]
     pub(crate) fn heed_sampling(self) {
         if self.get().heard != prof::generation() {
@@ -236,6 +241,9 @@ impl CacheRef {
     fn is_due_now(mut self, bytes: usize) -> bool {
         let class = class_of(bytes).filter(|class| class.is_cached());
         if let Some(class) = class {
+            if self.is_far(class) {
+                return false;
+            }
             self.look(class);
         }
         let due = self.points().is_some_and(|points| match class {
@@ -296,9 +304,27 @@ impl CacheRef {
     /// every slow operation.
     #[inline]
     pub(crate) fn arm(self, class: SizeClass) {
-        if self.is_sampled() {
+        if self.is_sampled() && !self.is_far(class) {
             self.arm_now(class);
         }
+    }
+
+    /// Whether the next sample of `class` is so far that nothing is bounded by it, after a slow operation, too (N6): up to the
+    /// look before that, and from there to the next one, `brim` objects are popped at most.
+    #[inline]
+    fn is_far(mut self, class: SizeClass) -> bool {
+        let (grant, low_water) = (*self.grant(class), self.bin(class).low_water);
+        let Some(points) = self.points() else {
+            return false;
+        };
+        let (slot, until) = (slot(class), points.until[slot(class)]);
+        let is_far =
+            !points.is_bounded[slot] && until != UNDRAWN && until > 2 * grant.brim() as u64;
+        if is_far {
+            // The mark is the bin's own.
+            points.lowest[slot] = grant.below(low_water) as u8;
+        }
+        is_far
     }
 
     /// As [`CacheRef::arm`], where `side` had run out.
@@ -306,7 +332,7 @@ impl CacheRef {
     pub(super) fn arm_for(mut self, class: SizeClass, side: Side) {
         if let Some(points) = self.points() {
             points.side[slot(class)] = side;
-            self.arm_now(class);
+            self.arm(class);
         }
     }
 
@@ -335,6 +361,7 @@ impl CacheRef {
             }
         };
         points.is_cut[slot] = up < room;
+        points.is_bounded[slot] = up < room || down < count_down;
         let bin = self.bin(class);
         bin.low_water = mark(bin.head.wrapping_add(down as usize));
         self.set_granted(class, up as i16);
@@ -345,7 +372,7 @@ impl CacheRef {
     #[inline(never)]
     pub(in super::super) fn arm_all(self) {
         if self.is_sampled() {
-            self.each_filled(CacheRef::arm);
+            self.each_filled(CacheRef::arm_now);
         }
     }
 
@@ -381,6 +408,9 @@ impl CacheRef {
         }
         if !self.is_sampled() {
             return self.push_roomy(class, object);
+        }
+        if self.is_far(class) && self.push_roomy(class, object) {
+            return true;
         }
         let (bin, grant) = (*self.bin(class), *self.grant(class));
         let count = grant.count(bin.head);
