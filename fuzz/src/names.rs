@@ -7,6 +7,8 @@
 //! ```
 //! P1  Nothing is written behind the length that was given, and a length never grows.
 //! P2  Values are written to names that take a number only: others take addresses, and any bytes are no address.
+//! P3  The place of the old value begins with the address of room for the one name that fills what stands there
+//!     (`arena.<i>.name`): 32 bytes, never more.
 
 use core::ffi::c_int;
 use jemoxide::mallctl::{self, by_mib, by_name, name_to_mib};
@@ -57,6 +59,8 @@ const CODES: [c_int; 6] = [
 /// What stands where nothing may be written.
 const FENCE: u8 = 0xc5;
 const ROOM: usize = 64;
+/// Bytes of an arena's name, with the zero behind it.
+const NAME_ROOM: usize = 32;
 
 static KNOWN: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let theirs = NAMES
@@ -126,7 +130,11 @@ fn ask(bytes: &mut Bytes) {
     let name = name(bytes);
     let lengths = bytes.next();
     let (old_room, new_len) = (usize::from(lengths & 15), usize::from(lengths >> 4));
+    let mut text = [FENCE; ROOM];
     let mut old = [FENCE; ROOM];
+    let place = text.as_mut_ptr().expose_provenance();
+    old[..size_of_val(&place)].copy_from_slice(&place.to_ne_bytes());
+    let before = old;
     let mut old_len = old_room;
     let mut new = [0u8; 16];
     new.iter_mut().for_each(|byte| *byte = bytes.next());
@@ -171,8 +179,9 @@ fn ask(bytes: &mut Bytes) {
     };
     assert!(CODES.contains(&code), "{name:?}: {code}");
     assert!(old_len <= old_room, "P1: {name:?}: {old_len} of {old_room}");
+    assert_eq!(old[old_room..], before[old_room..], "P1: {name:?}");
     assert!(
-        old[old_room..].iter().all(|&byte| byte == FENCE),
-        "P1: {name:?}"
+        text[NAME_ROOM..].iter().all(|&byte| byte == FENCE),
+        "P3: {name:?}"
     );
 }
