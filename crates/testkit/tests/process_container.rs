@@ -159,18 +159,31 @@ fn the_library_tells_what_limit_it_found() {
 
 #[test]
 fn nothing_breaks_where_neither_proc_nor_sys_is_to_be_seen() {
-    let Some(program) = compiler::c("process/container.c", "container_blind", &[]) else {
+    in_a_world_of_its_own("blind", "", "done\n");
+}
+
+/// The first limit is the one that stands there: the files that change from then on are looked at.
+#[test]
+fn nothing_breaks_when_the_groups_files_change_and_vanish() {
+    in_a_world_of_its_own("changing", "cgroup:true", "limit 314572800\n");
+}
+
+/// Runs what hides /proc and /sys from itself.
+fn in_a_world_of_its_own(what: &str, options: &str, expected: &str) {
+    let name = format!("container_{what}");
+    let Some(program) = compiler::c("process/container.c", &name, &[]) else {
         return;
     };
     let outcome = child::Run::new(program)
-        .args(["-", "30", "blind"])
+        .args(["-", "30", what])
         .preload(artifacts::library())
+        .env("JEMOXIDE_CONF", options)
         .run()
         .expect_success();
     if outcome.stdout == "refused\n" {
         compiler::announce_untested("the system does not let us hide /proc and /sys");
         return;
     }
-    assert_eq!(outcome.stdout, "done\n", "{outcome}");
+    assert_eq!(outcome.stdout, expected, "{outcome}");
     assert_eq!(outcome.stderr, "", "{outcome}");
 }

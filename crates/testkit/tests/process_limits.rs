@@ -94,6 +94,50 @@ fn a_start_from_the_second_source_serves() {
     refused("start-brk", "answered in order\n");
 }
 
+/// What a sandbox forbids (EPERM), or a kernel does not know (ENOSYS).
+#[test]
+fn whatever_else_is_refused_memory_is_served() {
+    for error in [libc::EPERM, libc::ENOSYS] {
+        refused(&format!("strangers-{error}"), "did without\n");
+    }
+}
+
+/// Limits that have nothing to do with the library, or little: on data, open files, processes, files' lengths, locked memory.
+#[test]
+fn other_limits_are_survived() {
+    let Some(program) = compiler::c("process/address_space.c", "address_space_others", &[]) else {
+        return;
+    };
+    let data = [1, 2, 4, 8, 16, 40, 100].map(|mib| (libc::RLIMIT_DATA, mib * MIB));
+    let nothing = [
+        libc::RLIMIT_NOFILE,
+        libc::RLIMIT_NPROC,
+        libc::RLIMIT_FSIZE,
+        libc::RLIMIT_MEMLOCK,
+        libc::RLIMIT_RSS,
+    ];
+    for (resource, value) in data
+        .into_iter()
+        .chain(nothing.map(|resource| (resource, 0)))
+    {
+        // Without a descriptor to open, the loader finds no library: the limit comes when the program runs.
+        let is_set_late = [libc::RLIMIT_NOFILE, libc::RLIMIT_DATA].contains(&resource);
+        let run = child::Run::new(&program).preload(artifacts::library());
+        let run = match is_set_late {
+            true => run
+                .arg("bounded")
+                .args([resource.to_string(), value.to_string()]),
+            // Exhaustion is for limits on memory.
+            false => run.arg("dropped").limit(resource, value),
+        };
+        let outcome = run.run().expect_success();
+        assert_eq!(
+            outcome.stdout, "served again\n",
+            "{resource} {value}: {outcome}"
+        );
+    }
+}
+
 fn refused(case: &str, expected: &str) {
     let name = format!("refused_calls_{case}");
     let Some(program) = compiler::c("process/refused_calls.c", &name, &[]) else {

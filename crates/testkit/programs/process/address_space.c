@@ -3,6 +3,7 @@
  *
  * started   - the limit came from outside; exhaust, release, work, twice; then in threads.
  * dropped   - RLIMIT_AS drops to just above what is mapped; exhaust; lift it; more is to be had.
+ * bounded   - another limit, by number and value, is lowered; what it leaves is served; lifted, all is.
  * zero      - RLIMIT_AS drops below what is mapped already: nothing can be mapped at all.
  */
 #include "exhaustion.h"
@@ -89,9 +90,36 @@ static void zero(void) {
     say("served again");
 }
 
+static void bounded(int resource, rlim_t value) {
+    struct rlimit limit;
+    struct hoard all = {0};
+    EXPECT(getrlimit(resource, &limit) == 0);
+    limit.rlim_cur = value;
+    EXPECT(setrlimit(resource, &limit) == 0);
+    for (int round = 0; round < 3; round++) {
+        if (resource == RLIMIT_DATA) {
+            exhaust(&all, ALL);
+            release(&all);
+        } else {
+            expect_working((size_t)32 << 20, (uint64_t)round);
+            malloc_trim(0);
+        }
+    }
+    limit.rlim_cur = limit.rlim_max;
+    EXPECT(setrlimit(resource, &limit) == 0);
+    expect_working((size_t)32 << 20, 1);
+    in_threads();
+    say("served again");
+}
+
 int main(int count, char **arguments) {
-    EXPECT(count == 2);
+    EXPECT(count == 2 || count == 4);
     const char *name = arguments[1];
+    if (count == 4) {
+        EXPECT(strcmp(name, "bounded") == 0);
+        bounded(atoi(arguments[2]), strtoul(arguments[3], NULL, 10));
+        return 0;
+    }
     strcmp(name, "started") == 0   ? started()
     : strcmp(name, "dropped") == 0 ? dropped()
                                    : zero();

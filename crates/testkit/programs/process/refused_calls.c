@@ -6,6 +6,8 @@
  * moves     - only mremap fails: large blocks grow by copying.
  * advice    - madvise, mprotect and munmap fail: memory is not given back, and nothing else
  *             happens.
+ * strangers - whatever else the library asks of the system fails, as a sandbox has it: opening files, names, processors,
+ *             numbers of chance, barriers, residence, new threads. Memory is there, and so is all that is done with it.
  * start     - from the program's first instruction on (the filter is set and the program executed
  *             again) only small anonymous mappings are allowed and no brk: whatever the first
  *             calls answer, they answer in order.
@@ -14,9 +16,11 @@
  * Stacks could not be mapped either, so threads get one that exists already.
  */
 #include "exhaustion.h"
+#include <dlfcn.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -32,6 +36,8 @@ struct refusal {
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF(test, value, then, otherwise) BPF_JUMP(BPF_JMP | (test) | BPF_K, value, then, otherwise)
 #define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, value)
+
+static void install(struct sock_filter *program, int length);
 
 /* brk never returns an error: it answers with an end below the one asked for, here with 0.
  *
@@ -59,6 +65,10 @@ static void refuse(const struct refusal *refusals, int count) {
         length += PER_CALL;
     }
     program[length++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
+    install(program, length);
+}
+
+static void install(struct sock_filter *program, int length) {
     struct sock_fprog whole = {.len = (unsigned short)length, .filter = program};
     EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) != 0) {
@@ -186,6 +196,84 @@ static void advice(void) {
     say("kept its memory");
 }
 
+/* All that the library calls beside memory, clock, writing, and sleeping on a word; and what it might. */
+static const int strange[] = {
+    SYS_open, SYS_openat, SYS_readlink, SYS_readlinkat, SYS_prctl, SYS_membarrier, SYS_getrandom, SYS_sched_getaffinity,
+    SYS_getcpu, SYS_clone, SYS_clone3, SYS_mincore, SYS_process_vm_readv, SYS_unlinkat, SYS_fallocate, SYS_fstat,
+    SYS_rt_sigaction, SYS_sched_yield, SYS_getpid, SYS_gettid};
+enum { STRANGERS = sizeof strange / sizeof *strange };
+
+static void refuse_strangers(int error) {
+    struct sock_filter program[2 * STRANGERS + 2];
+    int length = 0;
+    program[length++] = (struct sock_filter)LOAD(nr);
+    for (int i = 0; i < STRANGERS; i++) {
+        program[length++] = (struct sock_filter)IF(BPF_JEQ, (uint32_t)strange[i], 0, 1);
+        program[length++] = (struct sock_filter)ANSWER(SECCOMP_RET_ERRNO | (uint32_t)error);
+    }
+    program[length++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
+    install(program, length);
+}
+
+static sem_t strangers_refused, thread_worked;
+
+static void *thread_of_before(void *unused) {
+    (void)unused;
+    EXPECT(sem_wait(&strangers_refused) == 0);
+    expect_working((size_t)8 << 20, 5);
+    EXPECT(sem_post(&thread_worked) == 0);
+    return NULL;
+}
+
+/* Asks for what needs the system: an answer or an error number, and the heap stays whole. */
+static void ask_everything(void) {
+    int (*mallctl)(const char *, void *, size_t *, void *, size_t) =
+        (int (*)(const char *, void *, size_t *, void *, size_t))dlsym(RTLD_DEFAULT, "mallctl");
+    EXPECT(mallctl != NULL);
+    uint64_t epoch = 1;
+    size_t number = 0, length = sizeof number;
+    unsigned char on = 1;
+    const char *file = "/tmp/jemoxide-refused.heap";
+    EXPECT(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+    EXPECT(mallctl("stats.allocated", &number, &length, NULL, 0) == 0 && number > 0);
+    static const char *const asked[] = {"jemoxide.rss", "jemoxide.cgroup.memory_limit", "jemoxide.cgroup.cpus",
+                                        "stats.resident", "stats.metadata"};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        unsigned char answer[4096];
+        length = i == 0 ? 0 : sizeof number;
+        int error = mallctl(asked[i], answer, &length, NULL, 0);
+        EXPECT(error == 0 || error == EINVAL || error == EAGAIN || error == ENOENT || error == EFAULT);
+    }
+    /* Each wants a thread or a file that is not to be had. */
+    mallctl("background_thread", NULL, NULL, &on, sizeof on);
+    mallctl("prof.dump", NULL, NULL, &file, sizeof file);
+    mallctl("jemoxide.control", NULL, NULL, &file, sizeof file);
+    EXPECT(mallctl("arena.4096.purge", NULL, NULL, NULL, 0) == 0);
+}
+
+static void strangers(int error) {
+    struct hoard all = {0};
+    pthread_t thread;
+    EXPECT(sem_init(&strangers_refused, 0, 0) == 0 && sem_init(&thread_worked, 0, 0) == 0);
+    EXPECT(pthread_create(&thread, NULL, thread_of_before, NULL) == 0);
+    refuse_strangers(error);
+    errno = 0;
+    EXPECT(open("/proc/self/maps", O_RDONLY) == -1 && errno == error);
+    EXPECT(sem_post(&strangers_refused) == 0);
+    for (int round = 0; round < 4; round++) {
+        EXPECT(!hoard(&all, 100, (size_t)8 << 20));
+        EXPECT(!hoard(&all, 100000, (size_t)64 << 20));
+        ask_everything();
+        release(&all);
+        malloc_trim(0);
+        expect_working((size_t)32 << 20, (uint64_t)round);
+        usleep(20000);
+    }
+    EXPECT(sem_wait(&thread_worked) == 0);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    say("did without");
+}
+
 static void start(char **arguments, int has_brk) {
     static const struct refusal refusals[] = {
         {SYS_mmap, 48 << 10}, {SYS_mremap, ANY_LENGTH}, {SYS_brk, ANY_LENGTH}};
@@ -227,6 +315,8 @@ int main(int count, char **arguments) {
         brk_left();
     } else if (strcmp(name, "moves") == 0) {
         moves();
+    } else if (strncmp(name, "strangers-", 10) == 0) {
+        strangers(atoi(name + 10));
     } else {
         EXPECT(strcmp(name, "advice") == 0);
         advice();
