@@ -1,6 +1,6 @@
-//! Atomics for lock-free code: the processor's, or the model checker's under `cfg(loom)`.
+//! Atomics for lock-free code: the processor's, or a checker's under `cfg(loom)`.
 
+#[cfg(loom)]
+pub(crate) use super::checker::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};

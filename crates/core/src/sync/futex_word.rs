@@ -3,12 +3,12 @@
 //! Under the model checker the system's part is a lock and a queue of sleepers: the look at the word and the sleep are one
 //! step there too, so that a wake that comes too early is lost, and found.
 
+#[cfg(loom)]
+use super::checker::sync::{Condvar, Mutex, atomic::AtomicU32};
 #[cfg(not(loom))]
 use crate::sys::futex;
 #[cfg(not(loom))]
 use core::sync::atomic::AtomicU32;
-#[cfg(loom)]
-use loom::sync::{Condvar, Mutex, atomic::AtomicU32};
 
 /// Sleeps while `word` holds `value`; may return early.
 #[cfg(not(loom))]
@@ -29,7 +29,7 @@ pub(crate) fn wake_all(word: &AtomicU32) {
 }
 
 #[cfg(loom)]
-loom::lazy_static! {
+super::checker::lazy_static! {
     /// Sleepers of the one word that a model sleeps on.
     static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
 }
@@ -39,7 +39,7 @@ loom::lazy_static! {
 pub(crate) fn sleep_while(word: &AtomicU32, value: u32) {
     let (lock, queue) = &*SLEEPERS;
     let guard = lock.lock().expect("nobody panics inside");
-    if word.load(loom::sync::atomic::Ordering::SeqCst) == value {
+    if word.load(super::checker::sync::atomic::Ordering::SeqCst) == value {
         drop(queue.wait(guard));
     }
 }

@@ -39,7 +39,7 @@ pub struct Gate {
 #[cfg(loom)]
 fn sleep_while(word: &AtomicU32, value: u32) {
     if word.load(Ordering::SeqCst) == value {
-        loom::thread::yield_now();
+        super::checker::thread::yield_now();
     }
 }
 
@@ -51,7 +51,7 @@ fn wake_all(_: &AtomicU32) {}
 #[inline(always)]
 fn in_total_order() {
     #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    super::checker::sync::atomic::fence(Ordering::SeqCst);
 }
 
 impl Gate {

@@ -28,6 +28,10 @@
     allow(unreachable_pub, reason = "public for the model checker")
 )]
 
+/// Who chooses the interleavings under `cfg(loom)`: here loom, which tries all; in `crates/schedules` shuttle, at random.
+#[cfg(loom)]
+pub(crate) use loom as checker;
+
 pub(crate) mod atomic;
 pub mod claim;
 pub mod errand;
