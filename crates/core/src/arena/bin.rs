@@ -582,6 +582,7 @@ pub(crate) fn taken(class: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::dice::rounds;
     use std::collections::HashSet;
     use std::vec;
     use std::vec::Vec;
@@ -625,7 +626,7 @@ mod tests {
             let mut live: Vec<*mut u8> = Vec::new();
             let mut seen: HashSet<usize> = HashSet::new();
             let mut seed = 5u64;
-            for _ in 0..2000 {
+            for _ in 0..rounds(2000) {
                 seed = seed
                     .wrapping_mul(6364136223846793005)
                     .wrapping_add(1442695040888963407);

@@ -263,6 +263,7 @@ pub(super) fn keep_highest(words: &mut Words, keep: usize, group: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::dice::{rounds, stride};
     use std::vec::Vec;
 
     struct Random(u64);
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn searches_agree_with_a_walk_over_single_bits() {
         let mut random = Random(42);
-        for round in 0..4000 {
+        for round in 0..rounds(4000) {
             let words = match round {
                 0 => [0; WORDS],
                 1 => [u64::MAX; WORDS],
@@ -353,7 +354,7 @@ mod tests {
     #[test]
     fn every_pattern_at_a_seam_is_seen_as_it_is() {
         const SEAM: usize = 3 * 64;
-        for pattern in 0..1u64 << 14 {
+        for pattern in (0..1u64 << 14).step_by(stride()) {
             let longest = |from: u64| {
                 (0..14).fold((0usize, 0usize), |(best, run), bit| {
                     let run = if from >> bit & 1 != 0 { run + 1 } else { 0 };
@@ -393,7 +394,7 @@ mod tests {
     #[test]
     fn groups_and_trimming_agree_with_a_walk_over_single_bits() {
         let mut random = Random(7);
-        for _ in 0..2000 {
+        for _ in 0..rounds(2000) {
             let words = random.words();
             for group in [1, 4, 16, 512] {
                 let whole = whole_groups(&words, group);

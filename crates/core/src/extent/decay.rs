@@ -183,6 +183,7 @@ impl Decay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::dice::rounds;
     use std::vec::Vec;
 
     const MS: u64 = 1_000_000;
@@ -269,7 +270,7 @@ mod tests {
                 epoch: 0,
             };
             let (mut now, mut current) = (start, 0usize);
-            for _ in 0..20_000 {
+            for _ in 0..rounds(20_000) {
                 now += match random(50) {
                     0 => random(900) * MS,
                     1..10 => random(11) * MS,

@@ -246,6 +246,7 @@ pub(crate) fn set_huge(addr: usize, descriptor: MetaRef) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::dice::rounds;
     use std::collections::BTreeMap;
 
     fn at(addr: usize) -> *const u8 {
@@ -277,7 +278,7 @@ mod tests {
         cover(start, 16 << 20).unwrap();
         let mut naive: BTreeMap<usize, (u8, u32)> = BTreeMap::new();
         let mut seed = 99u64;
-        for _ in 0..50_000 {
+        for _ in 0..rounds(50_000) {
             seed = seed
                 .wrapping_mul(6364136223846793005)
                 .wrapping_add(1442695040888963407);

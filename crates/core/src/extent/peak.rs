@@ -66,6 +66,7 @@ impl Peak {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::dice::rounds;
 
     #[test]
     fn the_peak_is_the_highest_of_this_window_and_the_last() {
@@ -79,7 +80,7 @@ mod tests {
             (seed >> 33) % below
         };
         let mut active = 0;
-        for _ in 0..20_000 {
+        for _ in 0..rounds(20_000) {
             peak.note(active);
             active = random(1000) as usize;
             now += match random(20) {

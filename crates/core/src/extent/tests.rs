@@ -3,6 +3,7 @@
 use super::heap::{PageHeap, Purpose, Run};
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, PAGE, Pages};
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::{clock, memory as gate};
 use core::ptr::NonNull;
 use std::boxed::Box;
@@ -434,7 +435,7 @@ fn fifty_thousand_huge_pages_are_searched_fast_enough_to_test() {
         runs.push((heap.alloc(Pages(pages), 1, WRITTEN).unwrap(), pages));
         mapped += pages;
     }
-    for _ in 0..5_000 {
+    for _ in 0..rounds(5_000) {
         let index = random.below(runs.len());
         let (run, pages) = runs.swap_remove(index);
         // SAFETY: held, and given back once.
@@ -463,7 +464,7 @@ fn threads_share_one_heap() {
                 clock::turn(before.saturating_sub(clock::now_ns()));
                 let mut random = Random(thread + 1);
                 let mut held: Vec<(Run, usize, u64)> = Vec::new();
-                for _ in 0..2500 {
+                for _ in 0..rounds(2500) {
                     if held.len() < 60 && random.below(2) == 0 {
                         let pages = random.pages();
                         let run = heap.alloc(Pages(pages), 1, random.purpose()).unwrap();

@@ -181,6 +181,7 @@ pub(crate) fn set_soft(bytes: usize) {
 mod tests {
     use super::*;
     use crate::sys::simulated::child::alone;
+    use crate::sys::simulated::dice::rounds;
     use std::thread;
 
     const HARD: usize = 2 << 20;
@@ -195,7 +196,7 @@ mod tests {
                 for number in 0..threads {
                     let granted = &granted;
                     scope.spawn(move || {
-                        for step in 0..20_000 {
+                        for step in 0..rounds(20_000) {
                             // Small ones, and ones that can never be had.
                             let bytes = if (step + number) % 7 == 0 {
                                 HARD

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sys::simulated::dice::{are_rounds_fewer, rounds};
 use crate::sys::simulated::memory as gate;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::vec::Vec;
@@ -235,7 +236,7 @@ fn random_records_and_purges_agree_with_a_naive_reading() {
     for round in 0..60 {
         // Few and many records in turn.
         let wanted = if round % 2 == 0 { 2000 } else { 20 };
-        for _ in 0..1500 {
+        for _ in 0..rounds(1500) {
             twin.step(&mut random, wanted);
         }
         twin.check();
@@ -245,7 +246,7 @@ fn random_records_and_purges_agree_with_a_naive_reading() {
             twin.verify();
         }
     }
-    assert!(purged > 1 << 20, "{purged}");
+    assert!(are_rounds_fewer() || purged > 1 << 20, "{purged}");
     while twin.live.values().any(|&units| units <= RECYCLED_UNITS) {
         twin.recycle(random.below(1 << 20));
     }
@@ -303,7 +304,7 @@ fn refused_advice_loses_nothing() {
     let mut twin = Twin::new(43_300);
     let mut random = Random(11);
     for round in 0..40 {
-        for _ in 0..1000 {
+        for _ in 0..rounds(1000) {
             twin.step(&mut random, if round % 2 == 0 { 1500 } else { 10 });
         }
         let complete = twin.complete();
@@ -332,7 +333,7 @@ fn a_purge_beside_users_changes_nothing_of_theirs() {
             std::thread::spawn(move || {
                 let mut random = Random(user);
                 let mut live: Vec<(MetaRef, usize)> = Vec::new();
-                for step in 0..60_000 {
+                for step in 0..rounds(60_000) {
                     let wanted = if step / 3000 % 2 == 0 { 400 } else { 5 };
                     if random.below(live.len() + wanted) < wanted {
                         let units = SIZES[random.below(SIZES.len() - 1)];
@@ -381,7 +382,7 @@ fn a_purge_beside_users_changes_nothing_of_theirs() {
 fn records_do_not_overlap_and_keep_their_contents() {
     let mut live: HashMap<u32, usize> = HashMap::new();
     let mut random = Random(7);
-    for _ in 0..20_000 {
+    for _ in 0..rounds(20_000) {
         if random.below(live.len() + 200) < 200 {
             let units = 1 + random.below(20);
             let record = allocate(units).unwrap();

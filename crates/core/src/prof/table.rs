@@ -184,6 +184,7 @@ mod tests {
     use super::super::record::unlinked;
     use super::*;
     use crate::sys::simulated::dice::Dice;
+    use crate::sys::simulated::dice::rounds;
     use std::collections::BTreeMap;
 
     struct Entry {
@@ -222,7 +223,7 @@ mod tests {
         let mut twin = BTreeMap::new();
         let mut dice = Dice::new(7);
         assert!(table.find(0, &held, |_| true).is_none());
-        for round in 0..60_000 {
+        for round in 0..rounds(60_000) {
             // First it grows, then it shrinks.
             let grows = (round < 40_000) != dice.once_in(4);
             let key = dice.below(20_000) as u32;

@@ -184,6 +184,7 @@ mod rank {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::dice::{are_rounds_fewer, rounds};
 
     #[test]
     fn increments_under_the_lock_are_not_lost() {
@@ -191,16 +192,19 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    for _ in 0..20_000 {
+                    for _ in 0..rounds(20_000) {
                         *COUNT.lock() += 1;
                     }
                 });
             }
         });
-        assert_eq!(*COUNT.lock(), 80_000);
+        let all = 4 * rounds(20_000) as u64;
+        assert_eq!(*COUNT.lock(), all);
         let figures = COUNT.figures();
-        assert_eq!(figures.ops, 80_001, "L2");
-        assert!((4..=80_001).contains(&figures.owner_switches));
+        assert_eq!(figures.ops, all + 1, "L2");
+        // A thread that begins when another has ended may be taken for it.
+        let least = if are_rounds_fewer() { 1 } else { 4 };
+        assert!((least..=all + 1).contains(&figures.owner_switches));
         assert!(figures.waits + figures.spins <= figures.ops);
         assert!(figures.waiters_max <= 3 && (figures.waiters_max > 0) == (figures.waits > 0));
     }

@@ -5,6 +5,7 @@ use crate::api::{alloc, dealloc, footprint, trim};
 use crate::extent::HEAP;
 use crate::size::PAGE;
 use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::{bare, clock, memory};
 use jemoxide_testkit::naive::LiveRanges;
 use std::vec::Vec;
@@ -272,7 +273,7 @@ fn a_clock_that_jumps_loses_nothing() {
             ages: true,
         };
         let mut model = Model::new(plan, 3, &live);
-        for step in 0..3000 {
+        for step in 0..rounds(3000) {
             model.step();
             match model.dice.below(200) {
                 0 => clock::turn(3_600_000_000_000),

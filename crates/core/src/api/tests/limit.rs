@@ -10,6 +10,7 @@ use crate::arena::hollow;
 use crate::extent::{HEAP, page_map};
 use crate::meta;
 use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::{clock, memory as gate};
 use jemoxide_testkit::naive::LiveRanges;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +46,7 @@ fn random_use_stays_within_the_limit_and_the_count_is_the_books() {
         let mut model = Model::new(PLAN, 11, &live);
         let mut hard = 12 * MIB;
         set_heap_limit_hard(hard);
-        for step in 0..6000 {
+        for step in 0..rounds(6000) {
             model.step();
             check_count();
             assert!(limits().used <= hard, "{:?}", limits());

@@ -4,6 +4,7 @@ use super::*;
 use crate::extent::hooks::Outside;
 use crate::options::Dss;
 use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::rounds;
 use std::vec::Vec;
 
 /// No gate to leave.
@@ -34,7 +35,7 @@ fn use_at_random() {
     let classes = [0, 5, 30, CACHED_CLASSES - 1].map(|index| SizeClass::new(index).unwrap());
     let mut twin: [Vec<*mut u8>; 4] = Default::default();
     let (mut seed, mut next) = (7u64, 1);
-    for _ in 0..30_000 {
+    for _ in 0..rounds(30_000) {
         seed = seed
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);

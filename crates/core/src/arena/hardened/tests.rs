@@ -5,6 +5,7 @@ use crate::arena::misuse::{self, report};
 use crate::meta::{self, limit};
 use crate::size::PAGE;
 use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as system;
 use core::ffi::CStr;
 use core::ptr;
@@ -157,7 +158,7 @@ fn bytes_at<'a>(ptr: *const u8, bytes: usize) -> &'a [u8] {
 fn run(level: Hardening, seed: u64) {
     prepare(level, 256 << 10, 4);
     let mut twin = Twin::new(seed);
-    for step in 0..6000 {
+    for step in 0..rounds(6000) {
         twin.step();
         if step % 500 == 0 {
             check();
@@ -370,7 +371,7 @@ fn a_write_to_a_freed_object_is_told_and_its_slot_serves_nobody() {
         unsafe { object.add(39).write(1) };
         let line = told(relieve);
         assert!(line.contains("write after free"), "{line}");
-        for _ in 0..3000 {
+        for _ in 0..rounds(3000) {
             assert_ne!(malloc(40), object, "S3");
         }
     });

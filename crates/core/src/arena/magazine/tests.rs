@@ -1,4 +1,5 @@
 use super::*;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use std::collections::HashSet;
 use std::vec::Vec;
@@ -103,7 +104,7 @@ fn empties_give_their_memory_back() {
     // Others may purge at the same time, and then do it all.
     let before = meta::used_bytes();
     let mut purged = 0;
-    for _ in 0..1000 {
+    for _ in 0..rounds(1000) {
         release_empties();
         purged += meta::purge();
         if purged >= 3 << 20 || meta::used_bytes() + (3 << 20) <= before {

@@ -12,6 +12,7 @@ use crate::extent::{HEAP, Purpose, page_map};
 use crate::size::{CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, class_of};
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -327,7 +328,7 @@ fn random_use_agrees_with_the_twin() {
     alone(|| {
         let mut twin = Twin::default();
         let mut dice = Dice::new(12);
-        for step in 0..6000 {
+        for step in 0..rounds(6000) {
             let most = if step / 500 % 2 == 0 {
                 80 << 20
             } else {
@@ -442,12 +443,12 @@ fn threads_share_the_run_cache() {
                 scope.spawn(move || {
                     let mut live: Vec<(usize, u64)> = Vec::new();
                     let mut dice = Dice::new(thread);
-                    for step in 0..4000 {
+                    for step in 0..rounds(4000) {
                         if live.len() < 5 && dice.once_in(2) || live.is_empty() {
                             let fresh =
                                 alloc(bytes, 1, ArenaIndex::FIRST, Purpose::Written(0)).unwrap();
                             let addr = fresh.addr.as_ptr().expose_provenance();
-                            let tag = thread << 32 | step;
+                            let tag = thread << 32 | step as u64;
                             Twin::write(
                                 addr,
                                 Object {

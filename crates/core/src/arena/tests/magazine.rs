@@ -3,6 +3,7 @@
 
 use super::super::magazine::{FULL, Magazine, STARTER};
 use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use core::ptr;
 use std::sync::mpsc::channel;
@@ -72,7 +73,7 @@ fn use_up(known: &mut Known, dice: &mut Dice) {
 fn random_use_agrees_with_the_twin() {
     let mut dice = Dice::new(3);
     let mut live: Vec<Known> = Vec::new();
-    for step in 0..20_000 {
+    for step in 0..rounds(20_000) {
         let most = if step / 1000 % 2 == 0 { 300 } else { 20 };
         match dice.below(4) {
             0 | 1 if live.len() < most => live.push(fresh(&mut dice)),
@@ -103,7 +104,7 @@ fn threads_pass_them_round_and_nothing_is_lost() {
             let next = senders[((index + 1) % THREADS) as usize].clone();
             scope.spawn(move || {
                 let mut dice = Dice::new(50 + index);
-                for _ in 0..5000 {
+                for _ in 0..rounds(5000) {
                     let known = fresh(&mut dice);
                     if next.send(known).is_err() {
                         break;

@@ -6,6 +6,7 @@ use crate::extent::page_map;
 use crate::size::{PAGE, SizeClass, slab_pages};
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use std::collections::{HashMap, HashSet};
 use std::vec;
@@ -110,7 +111,7 @@ fn random_use_between_the_steps_of_sweeps_loses_nothing() {
     alone(|| {
         let mut twin = Twin::new(7);
         let mut most = 0;
-        for step in 0..6000 {
+        for step in 0..rounds(6000) {
             match twin.dice.below(10) {
                 0..4 => {
                     let (index, count) = (CLASSES[twin.dice.below(4)], twin.dice.below(120));

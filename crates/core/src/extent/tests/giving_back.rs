@@ -6,6 +6,7 @@ use crate::extent::heap::Run;
 use crate::extent::purge::Batch;
 use crate::extent::state::Idle;
 use crate::size::{HUGE, HUGE_PAGES, PAGE, Pages};
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::{clock, memory as gate};
 use core::ptr::NonNull;
 use std::vec::Vec;
@@ -18,7 +19,7 @@ fn large_system_pages_are_purged_whole_or_not_at_all() {
             .store(grain, core::sync::atomic::Ordering::Relaxed);
         let mut twin = Twin::new(heap);
         let mut random = Random(grain.into());
-        for step in 0..2000 {
+        for step in 0..rounds(2000) {
             twin.step(
                 &mut random,
                 if step / 400 % 2 == 0 { 20_000 } else { 2_000 },

@@ -7,6 +7,7 @@ use crate::extent::heap::{PageHeap, Run};
 use crate::options::{Options, Thp};
 use crate::size::{HUGE, HUGE_PAGES, PAGE, Pages};
 use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::{clock, memory as gate};
 use std::vec::Vec;
 
@@ -366,7 +367,7 @@ fn random_use_with_huge_pages_agrees_with_the_twin() {
         }
         let mut twin = Twin::new(heap);
         let mut random = Random(97 + seed as u64);
-        for step in 0..3000 {
+        for step in 0..rounds(3000) {
             twin.step(&mut random, [20_000, 8_000][step / 300 % 2]);
             if step % 25 == 0 {
                 clock::turn(SECOND / 4);

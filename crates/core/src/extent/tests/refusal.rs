@@ -6,6 +6,7 @@ use crate::extent::page_map;
 use crate::options::Dss;
 use crate::size::{HUGE, HUGE_PAGES, PAGE, Pages};
 use crate::sys::simulated::child::alone;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use core::ptr::NonNull;
 
@@ -15,7 +16,7 @@ fn a_system_whose_purge_lies_is_not_trusted() {
     let heap = heap();
     let mut twin = Twin::new(heap);
     let mut random = Random(5);
-    for _ in 0..2000 {
+    for _ in 0..rounds(2000) {
         // Every run said to be zero is read through.
         twin.step(&mut random, 5000);
     }

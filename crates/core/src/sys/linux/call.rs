@@ -7,6 +7,8 @@ use core::arch::asm;
 /// # Safety
 /// As the system call `number` demands of its arguments.
 pub(super) unsafe fn syscall(number: i64, arguments: [usize; 6]) -> isize {
+    #[cfg(all(test, miri))]
+    return super::interpreted::syscall(number, arguments);
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
     // SAFETY: the instruction clobbers rcx and r11 only; what the call does to memory is the caller's promise.
@@ -20,6 +22,14 @@ pub(super) unsafe fn syscall(number: i64, arguments: [usize; 6]) -> isize {
         );
     }
     result
+}
+
+/// An entry of the vector that the kernel gave the process; 0 where there is none.
+pub(super) fn auxiliary(name: libc::c_ulong) -> usize {
+    #[cfg(all(test, miri))]
+    return super::interpreted::auxiliary(name);
+    // SAFETY: only reads the vector.
+    unsafe { libc::getauxval(name) as usize }
 }
 
 /// The value of a successful call.

@@ -10,6 +10,9 @@ use core::mem::MaybeUninit;
 /// The address may be read; others write it by atomic stores only.
 #[inline(always)]
 pub(crate) unsafe fn byte_at<const DISPLACEMENT: usize>(base: usize, index: usize) -> u8 {
+    // SAFETY: the caller's promise.
+    #[cfg(all(test, miri))]
+    return unsafe { core::ptr::with_exposed_provenance::<u8>(base + index + DISPLACEMENT).read() };
     let byte: usize;
     // SAFETY: the caller's promise. A byte is read whole on this processor.
     unsafe {
@@ -33,6 +36,9 @@ pub(crate) unsafe fn byte_at<const DISPLACEMENT: usize>(base: usize, index: usiz
 /// The word may be read and written, and is the calling thread's alone.
 #[inline(always)]
 pub(crate) unsafe fn step<const STEP: isize, T>(word: *mut *mut T) {
+    // SAFETY: the caller's promise.
+    #[cfg(all(test, miri))]
+    return unsafe { *word = (*word).wrapping_byte_offset(STEP) };
     // SAFETY: the caller's promise.
     unsafe {
         asm!(

@@ -9,7 +9,7 @@
 //! readable may be unmapped by another thread before a load comes: only `copy` is safe from that, unless a filter of system
 //! calls forbids it to the process; it then probes and loads.
 
-use super::call::syscall;
+use super::call::{auxiliary, syscall};
 use super::files::File;
 use super::process;
 use core::arch::asm;
@@ -106,6 +106,9 @@ fn answers_readable(result: isize) -> bool {
 /// The 8 bytes at `addr` are mapped and readable.
 #[inline(always)]
 pub(crate) unsafe fn load(addr: usize) -> usize {
+    // SAFETY: the caller's promise.
+    #[cfg(all(test, miri))]
+    return unsafe { core::ptr::with_exposed_provenance::<usize>(addr).read() };
     let word;
     // SAFETY: the caller's promise. An instruction of our own: the word is another function's, of no type here.
     unsafe {
@@ -138,18 +141,18 @@ pub(crate) struct Landmarks {
 
 /// Those of this process.
 pub(crate) fn landmarks() -> Landmarks {
-    // SAFETY: reads the vector that the kernel gave the process.
-    let word = |name| unsafe { libc::getauxval(name) } as usize;
     Landmarks {
-        program: word(libc::AT_PHDR),
-        loader: word(libc::AT_BASE),
-        vdso: word(libc::AT_SYSINFO_EHDR),
+        program: auxiliary(libc::AT_PHDR),
+        loader: auxiliary(libc::AT_BASE),
+        vdso: auxiliary(libc::AT_SYSINFO_EHDR),
         library: libc::getauxval as *const () as usize,
     }
 }
 
 /// Whether this module has the C door in it: the exported functions of `libjemoxide`.
 pub(crate) fn has_c_door() -> bool {
+    #[cfg(all(test, miri))]
+    return false;
     let door: usize;
     // SAFETY: loads the address of a symbol of this module, zero where it has none.
     unsafe {

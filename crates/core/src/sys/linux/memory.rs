@@ -1,7 +1,7 @@
 //! Address space and memory.
 
 use super::bare;
-use super::call::{ok, syscall};
+use super::call::{auxiliary, ok, syscall};
 use super::probe::probe;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -190,6 +190,8 @@ pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
     if bare::is_current() {
         return None;
     }
+    #[cfg(all(test, miri))]
+    return None;
     let increment = isize::try_from(len).ok()?;
     // SAFETY: plain call; the old `errno` is put back, as a refusal here is not yet a failure.
     unsafe {
@@ -211,8 +213,7 @@ pub(crate) fn page_size() -> usize {
     static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
     match PAGE_SIZE.load(Ordering::Relaxed) {
         0 => {
-            // SAFETY: reads the vector that the kernel gave the process.
-            let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+            let size = auxiliary(libc::AT_PAGESZ);
             let size = if size.is_power_of_two() { size } else { 4096 };
             PAGE_SIZE.store(size, Ordering::Relaxed);
             size

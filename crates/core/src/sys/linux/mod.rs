@@ -1,4 +1,13 @@
 //! Linux on x86-64, through raw system calls.
+//!
+//! Where Miri runs the unit tests, which knows no assembly, `interpreted` stands in for it.
+#![cfg_attr(
+    all(test, miri),
+    allow(
+        unreachable_code,
+        reason = "instructions behind what stands in for them"
+    )
+)]
 
 #[cfg_attr(test, expect(dead_code, reason = "tests start no bare thread"))]
 pub(crate) mod bare;
@@ -19,3 +28,5 @@ pub(crate) mod signal;
 pub(crate) mod thread;
 
 mod call;
+#[cfg(all(test, miri))]
+mod interpreted;

@@ -1,6 +1,6 @@
 //! The process: its environment, its messages, its files, its end.
 
-use super::call::{ok, syscall};
+use super::call::{auxiliary, ok, syscall};
 use super::{bare, futex, memory};
 use core::arch::asm;
 use core::ffi::{CStr, c_char, c_void};
@@ -13,8 +13,7 @@ unsafe extern "C" {
 
 /// Whether the process was started with more rights than who started it (setuid, setgid, capabilities).
 pub(crate) fn has_raised_rights() -> bool {
-    // SAFETY: reads the vector that the kernel gave the process.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+    auxiliary(libc::AT_SECURE) != 0
 }
 
 /// Whether the calling thread may do something that the process's first thread may not: the kernel keeps rights by
@@ -78,6 +77,8 @@ pub(crate) fn environment(name: &[u8]) -> Option<&'static [u8]> {
 macro_rules! linked {
     ($($name:literal),*) => {{
         let mut text: *const c_char = ptr::null();
+        // Miri knows no weak symbols.
+        #[cfg(not(all(test, miri)))]
         $(if text.is_null() {
             let variable: *const *const c_char;
             // SAFETY: loads the address of a weak symbol, zero where nobody defines it.
@@ -235,9 +236,7 @@ pub(crate) fn thread_name(name: &mut [u8; 16]) {
 
 /// A number that nobody can foresee, the same all the life of a process and in its forked children.
 pub(crate) fn random_word() -> u64 {
-    // SAFETY: reads the vector that the kernel gave the process.
-    let place = unsafe { libc::getauxval(libc::AT_RANDOM) };
-    let place = ptr::with_exposed_provenance::<u64>(place as usize);
+    let place = ptr::with_exposed_provenance::<u64>(auxiliary(libc::AT_RANDOM));
     if place.is_null() {
         return 0;
     }
@@ -286,17 +285,7 @@ pub(crate) fn random() -> u64 {
     if given == Some(bytes.len()) {
         return u64::from_le_bytes(bytes);
     }
-    // SAFETY: reads the vector that the kernel gave the process; where it says so, there are 16 random bytes.
-    let given = unsafe {
-        let place = libc::getauxval(libc::AT_RANDOM) as usize;
-        let place = ptr::with_exposed_provenance::<u64>(place);
-        if place.is_null() {
-            0
-        } else {
-            place.read_unaligned()
-        }
-    };
-    given ^ u64::from(id()).rotate_left(32) ^ (place as u64).rotate_left(8)
+    random_word() ^ u64::from(id()).rotate_left(32) ^ (place as u64).rotate_left(8)
 }
 
 /// Runs `body` and puts `errno` back as it was.

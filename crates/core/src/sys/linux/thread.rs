@@ -61,6 +61,8 @@ global_asm!(
 /// compiler may read it once for several operations, and before a loop.
 #[inline(always)]
 pub(crate) fn word_offset() -> isize {
+    #[cfg(all(test, miri))]
+    return (word_place().expose_provenance() - identity()).cast_signed();
     let offset: isize;
     // SAFETY: reads what the loader, or the linker, has filled in for good.
     unsafe {
@@ -76,6 +78,8 @@ pub(crate) fn word_offset() -> isize {
 /// The calling thread's word.
 #[inline(always)]
 pub(crate) fn word() -> *mut u8 {
+    #[cfg(all(test, miri))]
+    return super::interpreted::word();
     let word: *mut u8;
     // SAFETY: reads the thread's own word at its initial-exec offset.
     unsafe {
@@ -94,6 +98,8 @@ pub(crate) fn word() -> *mut u8 {
 /// # Safety
 /// `word` points at bins that stay valid until the word is set again or the thread ends.
 pub(crate) unsafe fn set_word(word: *mut u8) {
+    #[cfg(all(test, miri))]
+    return super::interpreted::set_word(word);
     // SAFETY: writes the thread's own word; the caller vouches for the value.
     unsafe {
         asm!(
@@ -107,6 +113,8 @@ pub(crate) unsafe fn set_word(word: *mut u8) {
 
 /// A number that tells living threads apart: the thread's control block.
 pub(crate) fn identity() -> usize {
+    #[cfg(all(test, miri))]
+    return super::interpreted::word_place().addr();
     let block: usize;
     // SAFETY: the first word of the control block is its own address.
     unsafe {
@@ -158,6 +166,8 @@ pub(crate) fn at_fork(
 
 /// Where the calling thread's word is; as long as the thread lives.
 pub(crate) fn word_place() -> *mut *mut u8 {
+    #[cfg(all(test, miri))]
+    return super::interpreted::word_place();
     let place = identity().wrapping_add_signed(word_offset());
     core::ptr::with_exposed_provenance_mut(place)
 }

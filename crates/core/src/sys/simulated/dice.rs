@@ -1,4 +1,27 @@
-//! Dice: numbers that look random and are the same in every run, for tests that draw operations.
+//! Dice: numbers that look random and are the same in every run, for tests that draw operations; and how many they draw.
+
+use std::env;
+use std::sync::LazyLock;
+
+/// One round in so many is made: more than one where a checker makes each a hundred times slower (ci/miri, ci/sanitizers).
+static SHORTER: LazyLock<usize> = LazyLock::new(|| {
+    env::var("JEMOXIDE_TEST_SHORTER").map_or(1, |text| text.parse().expect("a number, 1 or more"))
+});
+
+/// How many of `count` rounds of the same kind a test makes.
+pub(crate) fn rounds(count: usize) -> usize {
+    (count / *SHORTER).max(1)
+}
+
+/// Whether tests make fewer rounds than they would: what is to have happened often by the end may not have.
+pub(crate) fn are_rounds_fewer() -> bool {
+    *SHORTER > 1
+}
+
+/// The stride of a test over everything there is.
+pub(crate) fn stride() -> usize {
+    *SHORTER
+}
 
 /// A xorshift generator.
 pub(crate) struct Dice(u64);

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 /// What sanitizers must notice (ci/sanitizers); asked for by name.
 mod sanitizer_control {
     use core::cell::UnsafeCell;
+    use core::sync::atomic::{AtomicU32, Ordering};
     use std::boxed::Box;
     use std::thread;
 
@@ -24,9 +25,15 @@ mod sanitizer_control {
     #[ignore = "wrong on purpose: the control of ci/sanitizers"]
     fn sanitizer_control_race_and_wild_access() {
         static RACY: Racy = Racy(UnsafeCell::new(0));
+        // Both at once, on a machine that has no time for them either. Relaxed: meeting orders nothing.
+        static ARRIVED: AtomicU32 = AtomicU32::new(0);
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
+                    ARRIVED.fetch_add(1, Ordering::Relaxed);
+                    while ARRIVED.load(Ordering::Relaxed) < 2 {
+                        thread::yield_now();
+                    }
                     for _ in 0..10_000 {
                         // SAFETY: none, see above.
                         unsafe { *RACY.0.get() += 1 };

@@ -8,6 +8,7 @@ use crate::extent::HEAP;
 use crate::size::{CACHED_CLASSES, SMALL_CLASSES, magazine_capacity, size_of_class, slab_slots};
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use crate::thread::{pop, push, registry};
 use std::collections::HashSet;
@@ -162,7 +163,7 @@ fn every_object_is_in_one_place_whatever_is_done() {
         for seed in 0..3 {
             let mut books = Books::open();
             let mut dice = Dice::new(seed);
-            for step in 0..40_000 {
+            for step in 0..rounds(40_000) {
                 // Phases that grow and phases that shrink, over a few classes each, so that caches overflow.
                 let first = step / 4000 * 5;
                 let index = (first + dice.below(4)) % CACHED_CLASSES;
@@ -581,7 +582,7 @@ fn bounds_of_their_own_are_kept_at_every_instant() {
                 let slots = books.cache.slots(class(index));
                 let most = slots.objects(class(index));
                 assert!(most as u64 == bound || slots == Slots::AS_BUILT && most as u64 <= bound);
-                for _ in 0..1200 {
+                for _ in 0..rounds(1200) {
                     let count = books.live[index].len();
                     if count == 0 || count < 200 && dice.once_in(2) {
                         assert!(books.alloc(index));
