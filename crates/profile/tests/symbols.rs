@@ -106,6 +106,52 @@ fn a_root_stands_before_all_paths() {
     assert_eq!(reports[0].found, Found::Lines);
 }
 
+/// What a debug file shares with others counts as well: a copy of this program that shares debug information with another copy
+/// has twice as much.
+#[test]
+fn shared_debug_information_counts_against_the_bound() {
+    let folder = std::env::temp_dir().join(format!("jemoxide-shared-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (app, shared) = (folder.join("app"), folder.join("shared"));
+    let own = std::env::current_exe().expect("known");
+    std::fs::copy(&own, &shared).expect("room");
+    let looked = |file: &std::path::Path, debug_max: u64| {
+        let maps = own_maps().replace(&own.display().to_string(), &file.display().to_string());
+        let mut profile = dump(&[inside(known_function)], &maps);
+        let options = Options {
+            debug_max,
+            ..Options::default()
+        };
+        let reports = symbolize(&mut profile, &options, &mut |_| {});
+        let build_id = profile.modules().iter().map(|module| &module.build_id);
+        let build_id = build_id.max_by_key(|id| id.len()).cloned();
+        (reports[0].found.clone(), build_id.unwrap_or_default())
+    };
+    let (Found::TooLarge { bytes }, build_id) = looked(&shared, 0) else {
+        panic!("0 bytes are not enough");
+    };
+    let link = folder.join("link");
+    std::fs::write(&link, [b"shared\0", &build_id[..]].concat()).expect("room");
+    let made = std::process::Command::new("objcopy")
+        .arg(format!(
+            "--add-section=.gnu_debugaltlink={}",
+            link.display()
+        ))
+        .args([&shared, &app])
+        .status();
+    match made {
+        Ok(status) if status.success() => {
+            let (found, _) = looked(&app, bytes);
+            assert_eq!(found, Found::TooLarge { bytes: 2 * bytes });
+            assert_eq!(looked(&app, 2 * bytes).0, Found::Lines);
+        }
+        other => eprintln!(
+            "\nNOT TESTED: no objcopy (install binutils): shared debug information: {other:?}\n"
+        ),
+    }
+    std::fs::remove_dir_all(&folder).expect("ours");
+}
+
 #[test]
 fn allocator_frames_are_hidden_from_the_inner_end_only() {
     let shown = |text: &str, fold| {
