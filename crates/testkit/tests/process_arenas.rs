@@ -113,3 +113,39 @@ fn an_arena_ends_while_its_last_thread_leaves_and_another_forks() {
 fn threads_bind_and_leave_while_arenas_end() {
     run("rebind");
 }
+
+/// Words of the report before the first of its two snapshots, and of a snapshot (`jemoxide::stats::report`).
+const HEAD_WORDS: usize = 6;
+const SNAPSHOT_WORDS: usize = 14 + 232;
+
+#[test]
+fn the_report_of_a_process_has_what_its_arenas_hold() {
+    let folder = std::env::temp_dir().join(format!("jemoxide-arenas-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    run_with(
+        "report",
+        &format!("narenas:1,report_dir:{}", folder.display()),
+    );
+    let mut files = std::fs::read_dir(&folder).expect("the folder");
+    let file = files.next().map(|file| file.expect("a file").path());
+    let Some(file) = file else {
+        // Without a compiler nothing ran.
+        return;
+    };
+    let bytes = std::fs::read(file).expect("a report");
+    std::fs::remove_dir_all(&folder).expect("ours");
+    let words: Vec<u64> = bytes
+        .chunks_exact(8)
+        .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))
+        .collect();
+    let kept = (5 << 20) + 1000 * 112;
+    for snapshot in 0..2 {
+        let at = HEAD_WORDS + snapshot * SNAPSHOT_WORDS;
+        let (allocated, active, classes) = (words[at], words[at + 1], &words[at + 14..]);
+        assert!((kept..kept + (1 << 20)).contains(&allocated), "{allocated}");
+        assert!(active >= allocated, "{active} of {allocated}");
+        let by_class: u64 = classes[..232].iter().sum();
+        assert_eq!(by_class, allocated);
+        assert!(classes[7] >= 1000 * 112, "the class of 112 bytes");
+    }
+}

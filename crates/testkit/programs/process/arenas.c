@@ -16,6 +16,7 @@
  *   churn     arenas come and go, with hooks and without, while threads' ticks look for what is due; children too
  *   caches    explicit caches: of automatic arenas and of others, used by several threads in turn
  *   leave     the last thread leaves an arena while another ends it and a third forks
+ *   report    what arenas hold at the end is in the report that the process leaves (run with report_dir)
  *   rebind    threads come to an arena and leave it while another ends it and makes it anew
  */
 #include "expect.h"
@@ -1247,6 +1248,14 @@ static void rebind(void) {
     EXPECT(deed("arena.%u.destroy", index) == 0);
 }
 
+static void report(void) {
+    unsigned index = create(NULL);
+    for (int at = 0; at < 1000; at++) {
+        EXPECT(mallocx(100, ARENA(index)) != NULL);
+    }
+    EXPECT(mallocx(5 << 20, ARENA(index)) != NULL);
+}
+
 int main(int count, char **arguments) {
     static const struct { const char *name; void (*run)(void); } cases[] = {
         {"objects", objects}, {"life", life},       {"settings", settings}, {"nodump", nodump},
@@ -1254,6 +1263,7 @@ int main(int count, char **arguments) {
         {"nested", nested},   {"nocache", nocache}, {"defrag", defrag},     {"batch", batch},
         {"caches", caches},   {"churn", churn},   {"percpu", percpu},
         {"limit", limit},     {"leave", leave},   {"rebind", rebind},
+        {"report", report},
     };
     EXPECT(count == 2 && mallctl != NULL);
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

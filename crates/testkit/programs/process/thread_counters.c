@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/wait.h>
 
+extern void *mallocx(size_t, int) __attribute__((weak));
+extern void dallocx(void *, int) __attribute__((weak));
 extern int mallctl(const char *, void *, size_t *, void *, size_t) __attribute__((weak));
 
 enum { LIVE = 400, STEPS = 60000, THREADS = 4, ROUNDS = 6, SHARED = 64 };
@@ -134,6 +136,14 @@ static void expect_peak(void) {
     uint64_t bytes = malloc_usable_size(large);
     free(large);
     EXPECT(number("thread.peak.read") == bytes);
+    /* What the run cache serves is seen too. */
+    act("thread.peak.reset");
+    for (int i = 0; i < 10; i++) {
+        large = malloc(200000);
+        bytes = malloc_usable_size(large);
+        free(large);
+        EXPECT(i == 0 || number("thread.peak.read") == bytes);
+    }
     void *blocks[3000];
     for (int i = 0; i < 3000; i++) {
         blocks[i] = malloc(4096);
@@ -257,6 +267,21 @@ static void *allocate_some(void *unused) {
         free(malloc(1000));
     }
     EXPECT(events[0][true] >= before + 50 && events[0][true] <= before + 100);
+    /* The run cache, and an explicit one: no other slow path is taken. */
+    before = events[0][true];
+    for (int i = 0; i < 100; i++) {
+        free(malloc(200000));
+    }
+    EXPECT(events[0][true] >= before + 19 && events[0][true] <= before + 20);
+    unsigned id;
+    size_t length = sizeof id;
+    EXPECT(mallctl("tcache.create", &id, &length, NULL, 0) == 0);
+    before = events[0][true];
+    for (int i = 0; i < 20000; i++) {
+        dallocx(mallocx(1000, (int)((id + 2) << 8)), (int)((id + 2) << 8));
+    }
+    EXPECT(events[0][true] >= before + 19 && events[0][true] <= before + 20);
+    EXPECT(mallctl("tcache.destroy", NULL, NULL, &id, sizeof id) == 0);
     return NULL;
 }
 
