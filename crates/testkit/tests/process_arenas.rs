@@ -58,6 +58,11 @@ fn threads_are_bound_to_arenas() {
 }
 
 #[test]
+fn a_bound_thread_has_a_cache_of_its_arena() {
+    run("bound");
+}
+
+#[test]
 fn a_process_with_arenas_forks() {
     run("fork");
 }

@@ -17,6 +17,7 @@ use crate::size::{
     COARSE_MAX, COARSE_STEP, LOOKUP, LOOKUP_COARSE, LOOKUP_MAX, MAX_SIZE, PAGE, Pages, SIZES,
     SizeClass, aligned_size, class_of, round_up, usable_size,
 };
+use crate::thread::explicit::{self, Source};
 use crate::thread::{self, CacheRef, Inside, cache};
 use core::ptr::NonNull;
 
@@ -214,7 +215,11 @@ fn alloc_extent_entered(size: usize) -> *mut u8 {
 }
 
 /// An object of a cached class, for what `ask` says.
+#[inline(never)]
 fn get_cached(class: SizeClass, ask: Ask) -> *mut u8 {
+    if let Some(object) = thread::pop_bound(class) {
+        return object;
+    }
     slow::enter(|cache| {
         if modes::guarded() {
             if let Some(object) = get_guarded(cache, ask, false) {
@@ -478,7 +483,8 @@ fn take_ordinary(cache: Option<CacheRef>, class: SizeClass) -> Option<*mut u8> {
         Some(cache) => match cache.bound() {
             None => cache.pop(class),
             Some(arena) => {
-                let object = manual::alloc(arena, class.size(), 1, false, Inside(Some(cache)))?;
+                let (own, source) = (cache.own_cache(), Source::Manual(arena));
+                let object = explicit::alloc(own, class, source, Inside(Some(cache)))?;
                 thread::note_alloc(Some(cache), class.size());
                 Some(object)
             }

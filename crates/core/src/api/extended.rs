@@ -103,7 +103,7 @@ fn alloc_cached(size: usize, flags: Flags) -> Option<*mut u8> {
         _ => Owner::AUTOMATIC,
     };
     let class = SizeClass::from_byte(*LOOKUP.get((rounded + 7) >> 3)?)?;
-    let object = arena::explicit::try_pop(id, owner, class)?;
+    let object = arena::explicit::get(id)?.try_pop(owner, class)?;
     own.note(class, Totals::POPPED);
     if flags.zero {
         // SAFETY: an object of that class, ours alone.
@@ -123,7 +123,8 @@ fn dealloc_cached(ptr: *mut u8, id: usize) -> bool {
         None => manual::small_at(ptr).map(|(class, arena)| (class, Owner::manual(arena))),
     };
     known.is_some_and(|(class, owner)| {
-        let pushed = arena::explicit::try_push(id, owner, class, ptr);
+        let cache = arena::explicit::get(id);
+        let pushed = cache.is_some_and(|cache| cache.try_push(owner, class, ptr));
         if pushed {
             own.note(class, Totals::PUSHED);
         }
@@ -168,10 +169,11 @@ fn take_ordinary(
 ) -> Option<*mut u8> {
     let explicit = flags.cache.and_then(|id| {
         let class = class_of(bytes).filter(|class| class.is_cached())?;
-        (class.is_small() || flags.align <= PAGE).then_some((id as usize, class))
+        let cache = arena::explicit::get(id as usize);
+        (class.is_small() || flags.align <= PAGE).then_some((cache, class))
     });
-    if let Some((id, class)) = explicit {
-        let object = explicit::alloc(id, class, source, Inside(own))?;
+    if let Some((cache, class)) = explicit {
+        let object = explicit::alloc(cache, class, source, Inside(own))?;
         if flags.zero {
             // SAFETY: an object of that class, ours alone.
             unsafe { object.write_bytes(0, class.size()) };
@@ -238,7 +240,7 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
         };
         thread::note_dealloc(own, bytes);
         match flags.cache {
-            Some(id) => explicit::dealloc(id as usize, ptr, Inside(own)),
+            Some(id) => explicit::dealloc(arena::explicit::get(id as usize), ptr, Inside(own)),
             None => give(own, ptr),
         }
     });

@@ -9,12 +9,13 @@ use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Door, Freed, Size, Told};
 use crate::arena::large::{Displaced, Offer};
+use crate::arena::manual::ArenaRef;
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{large, manual, sampled};
 use crate::control::modes;
 use crate::extent::{HEAP, page_map};
 use crate::size::{LOOKUP, LOOKUP_MAX, SMALL_MAX, SizeClass, aligned_size};
-use crate::thread::{self, CacheRef, Inside, cache, events};
+use crate::thread::{self, CacheRef, Inside, cache, events, explicit};
 
 /// Frees the object at `ptr`; null is ignored. A pointer that is recognised as wrong ends the process with a
 /// message, unless the program has asked to be called then.
@@ -187,7 +188,16 @@ fn dealloc_binless(ptr: *mut u8) {
     thread::decline(0);
     match thread::live() {
         Some(cache) if !events::is_watched() => dealloc_large(cache, ptr),
-        _ => dealloc_entered(ptr),
+        Some(_) => dealloc_entered(ptr),
+        None => dealloc_shadowed(ptr),
+    }
+}
+
+/// Frees what has no bin on a thread without live bins, which may be bound to an arena.
+#[inline(never)]
+fn dealloc_shadowed(ptr: *mut u8) {
+    if !thread::push_bound(ptr) {
+        dealloc_entered(ptr);
     }
 }
 
@@ -285,7 +295,7 @@ fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse
         }
         None => {
             let bytes = large::inspect(ptr);
-            manual::dealloc(ptr, Inside(cache))
+            dealloc_by_request(cache, ptr)
                 .unwrap_or_else(|| match cache {
                     Some(cache) => large::dealloc(ptr, cache.arena()),
                     None => large::dealloc_home(ptr),
@@ -293,6 +303,20 @@ fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse
                 .map(|()| thread::note_dealloc(cache, bytes.unwrap_or(0)))
         }
     }
+}
+
+/// Frees the object at `ptr` if it is one of an arena made by request; into the thread's cache of that arena, if it is bound to
+/// it.
+fn dealloc_by_request(cache: Option<CacheRef>, ptr: *mut u8) -> Option<Result<(), Misuse>> {
+    let bound = cache.filter(|cache| cache.bound().is_some());
+    let small = bound.and_then(|_| manual::small_at(ptr));
+    if let (Some(cache), Some((_, arena))) = (bound, small) {
+        let own = cache.own_cache();
+        if own.is_some() && cache.bound().map(ArenaRef::index) == Some(arena) {
+            return Some(explicit::dealloc(own, ptr, Inside(Some(cache))));
+        }
+    }
+    manual::dealloc(ptr, Inside(cache))
 }
 
 #[cold]

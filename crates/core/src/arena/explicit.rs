@@ -10,23 +10,25 @@
 //! P4  The last id that became free is the first to be used again.
 //! P5  A cache takes nothing any more from the instant that its end begins; its id is free once its objects are gone.
 //! P6  By jemalloc's contract a cache is used by one thread at a time. So whoever wants it claims it by one exchange, and
-//!     [`try_pop`] and [`try_push`] go some other way where it is another's; threads that use one together are safe
+//!     [`ExplicitRef::try_pop`] and [`ExplicitRef::try_push`] go some other way where it is another's; threads that use one together are safe
 //!     nevertheless.
 //! P7  A pop and a push change what the cache holds by one store, its count: whole at every instant, they need no passage.
 //! P8  What an arena is to know of its objects in caches, and of those that caches served, [`tell_all`] brings to its books;
 //!     so does whatever makes a cache another owner's.
+//! P9  A thread that is bound to an arena made by request has such a cache of its own, without an id. Where its thread ends
+//!     in a forked child, it keeps what it holds, for the next thread that comes to that arena, or until P2.
 //! A cache has no upkeep: what it may hold is bounded, and it goes when its user says so.
 //! Locks: ids, rank 0; a claim, rank 1. None is held while objects come from or go to an arena.
 
 use super::magazine::{Magazine, STARTER, full_room};
 use super::manual::{self, ArenaRef};
-use crate::meta;
+use crate::meta::{self, MetaRef};
 use crate::size::{CACHED_CLASSES, SizeClass, magazine_capacity};
 use crate::sync::Mutex;
 use crate::sync::claim::Claim;
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, compiler_fence};
 
 /// Caches there may be at a time: ids that fit the flags.
 pub(crate) const CACHES_MAX: usize = 4094;
@@ -137,8 +139,16 @@ struct Inner {
 struct Cache {
     claim: Claim,
     next_free: AtomicU32,
+    /// Of one without an id (P9): whether a thread has it, its record's number, and the one that was made before it.
+    used: AtomicBool,
+    number: u32,
+    older: AtomicPtr<Cache>,
     inner: UnsafeCell<Inner>,
 }
+
+/// A cache, alive or not: its record stays.
+#[derive(Clone, Copy)]
+pub(crate) struct ExplicitRef(&'static Cache);
 
 // SAFETY: what is no atomic is the claim's holder's alone.
 unsafe impl Sync for Cache {}
@@ -153,18 +163,28 @@ static CACHES: [AtomicPtr<Cache>; CACHES_MAX] =
     [const { AtomicPtr::new(ptr::null_mut()) }; CACHES_MAX];
 /// Ids that ever were used.
 static END: AtomicUsize = AtomicUsize::new(0);
+/// The newest of those without an id.
+static NEWEST: AtomicPtr<Cache> = AtomicPtr::new(ptr::null_mut());
 
-/// The cache with that id, alive or not: its record stays.
+/// The cache with that id.
 #[inline(always)]
-fn get(id: usize) -> Option<&'static Cache> {
+pub(crate) fn get(id: usize) -> Option<ExplicitRef> {
     // Acquire: pairs with the Release in `create`.
-    let cache = NonNull::new(CACHES.get(id)?.load(Ordering::Acquire))?;
-    // SAFETY: records of caches stay for good; what changes is atomic or behind the claim.
-    Some(unsafe { cache.as_ref() })
+    ExplicitRef::at(CACHES.get(id)?.load(Ordering::Acquire))
 }
 
-fn all() -> impl Iterator<Item = &'static Cache> {
-    (0..END.load(Ordering::Relaxed)).filter_map(get)
+/// The caches without an id.
+fn owned() -> impl Iterator<Item = ExplicitRef> {
+    // Acquire: pairs with the Release in `own`.
+    let newest = ExplicitRef::at(NEWEST.load(Ordering::Acquire));
+    core::iter::successors(newest, |cache| {
+        ExplicitRef::at(cache.0.older.load(Ordering::Relaxed))
+    })
+}
+
+fn all() -> impl Iterator<Item = ExplicitRef> {
+    let named = (0..END.load(Ordering::Relaxed)).filter_map(get);
+    named.chain(owned())
 }
 
 impl Cache {
@@ -202,13 +222,49 @@ impl Cache {
 pub(crate) fn create() -> Option<usize> {
     let mut ids = IDS.lock();
     if let Some(id) = (ids.free as usize).checked_sub(1) {
-        let cache = get(id)?;
+        let cache = get(id)?.0;
         ids.free = cache.next_free.load(Ordering::Relaxed);
         cache.with(|inner| inner.alive = true);
         return Some(id);
     }
     let id = END.load(Ordering::Relaxed);
     let slot = CACHES.get(id)?;
+    let cache = make()?;
+    // Release: pairs with the Acquire in `get`.
+    slot.store(cache.as_ptr(), Ordering::Release);
+    END.store(id + 1, Ordering::Relaxed);
+    Some(id)
+}
+
+/// A cache without an id for a thread that has just been bound to `owner` (P9). `None`: out of memory.
+pub(crate) fn own(owner: Owner) -> Option<ExplicitRef> {
+    let is_free = |cache: &Cache| {
+        // Acquire: pairs with the Release in `disown`.
+        !cache.used.load(Ordering::Relaxed) && !cache.used.swap(true, Ordering::Acquire)
+    };
+    for cache in owned().filter(|cache| is_free(cache.0)) {
+        if cache.0.with(|inner| inner.become_of(owner)) {
+            return Some(cache);
+        }
+        cache.disown();
+    }
+    let made = make()?;
+    let cache = ExplicitRef::at(made.as_ptr())?;
+    cache.0.used.store(true, Ordering::Relaxed);
+    cache.0.with(|inner| inner.owner = owner);
+    let mut newest = NEWEST.load(Ordering::Relaxed);
+    loop {
+        cache.0.older.store(newest, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `owned`.
+        match NEWEST.compare_exchange(newest, made.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return Some(cache),
+            Err(now) => newest = now,
+        }
+    }
+}
+
+/// A record. `None`: out of memory.
+fn make() -> Option<NonNull<Cache>> {
     let record = meta::allocate(meta::units_of::<Cache>())?;
     let cache: NonNull<Cache> = record.resolve();
     // SAFETY: a record of that many units, ours alone.
@@ -216,6 +272,9 @@ pub(crate) fn create() -> Option<usize> {
         cache.write(Cache {
             claim: Claim::new(),
             next_free: AtomicU32::new(0),
+            used: AtomicBool::new(false),
+            number: record.number(),
+            older: AtomicPtr::new(ptr::null_mut()),
             inner: UnsafeCell::new(Inner {
                 alive: true,
                 owner: Owner::AUTOMATIC,
@@ -225,10 +284,7 @@ pub(crate) fn create() -> Option<usize> {
             }),
         });
     }
-    // Release: pairs with the Acquire in `get`.
-    slot.store(cache.as_ptr(), Ordering::Release);
-    END.store(id + 1, Ordering::Relaxed);
-    Some(id)
+    Some(cache)
 }
 
 impl Inner {
@@ -306,122 +362,132 @@ impl Inner {
     }
 }
 
-/// An object of `class`, which is cached, of `owner`'s. `None`: there is none, or no such cache.
-pub(crate) fn pop(id: usize, owner: Owner, class: SizeClass) -> Option<*mut u8> {
-    get(id)?.with(|inner| inner.pop(owner, class))
-}
-
-/// As [`pop`], outside any passage; `None` also where another thread is at work on the cache.
-#[inline(always)]
-pub(crate) fn try_pop(id: usize, owner: Owner, class: SizeClass) -> Option<*mut u8> {
-    get(id)?.try_with(|inner| inner.pop(owner, class))
-}
-
 /// What became of an object that was offered to a cache.
 pub(crate) enum Offer {
     Taken,
-    /// It is another owner's, or there is no such cache.
+    /// It is another owner's, or the cache has ended.
     Refused,
-    /// There is no room: [`take_half`] makes some.
+    /// There is no room: [`ExplicitRef::take_half`] makes some.
     Full,
 }
 
-/// Offers an object of `class`, which is cached, and of `owner`'s to a cache.
-pub(crate) fn push(id: usize, owner: Owner, class: SizeClass, object: *mut u8) -> Offer {
-    let Some(cache) = get(id) else {
-        return Offer::Refused;
-    };
-    cache.with(|inner| {
-        if !inner.alive || !inner.become_of(owner) {
-            return Offer::Refused;
-        }
-        loop {
-            if inner.push(owner, class, object) {
-                return Offer::Taken;
+impl ExplicitRef {
+    #[inline(always)]
+    fn at(cache: *mut Cache) -> Option<Self> {
+        // SAFETY: records of caches stay for good; what changes is atomic or behind the claim.
+        NonNull::new(cache).map(|cache| Self(unsafe { cache.as_ref() }))
+    }
+
+    /// The number of its record, never 0.
+    pub(crate) fn number(self) -> u32 {
+        self.0.number
+    }
+
+    /// The cache whose record has that number.
+    #[inline(always)]
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        Self::at(MetaRef::from_number(number)?.resolve().as_ptr())
+    }
+
+    /// The thread that [`own`] gave it to has it no more.
+    pub(crate) fn disown(self) {
+        // Release: pairs with the Acquire in `own`.
+        self.0.used.store(false, Ordering::Release);
+    }
+
+    /// An object of `class`, which is cached, of `owner`'s. `None`: there is none.
+    pub(crate) fn pop(self, owner: Owner, class: SizeClass) -> Option<*mut u8> {
+        self.0.with(|inner| inner.pop(owner, class))
+    }
+
+    /// As [`ExplicitRef::pop`], outside any passage; `None` also where another thread is at work on the cache.
+    #[inline(always)]
+    pub(crate) fn try_pop(self, owner: Owner, class: SizeClass) -> Option<*mut u8> {
+        self.0.try_with(|inner| inner.pop(owner, class))
+    }
+
+    /// Offers it an object of `class`, which is cached, and of `owner`'s.
+    pub(crate) fn push(self, owner: Owner, class: SizeClass, object: *mut u8) -> Offer {
+        self.0.with(|inner| {
+            if !inner.alive || !inner.become_of(owner) {
+                return Offer::Refused;
             }
-            if !inner.enlarge(class.index()) {
-                return Offer::Full;
+            loop {
+                if inner.push(owner, class, object) {
+                    return Offer::Taken;
+                }
+                if !inner.enlarge(class.index()) {
+                    return Offer::Full;
+                }
             }
-        }
-    })
-}
-
-/// As [`push`], outside any passage. `false`: the object is the caller's still; [`push`] may take it.
-#[inline(always)]
-pub(crate) fn try_push(id: usize, owner: Owner, class: SizeClass, object: *mut u8) -> bool {
-    let pushed = get(id)
-        .and_then(|cache| cache.try_with(|inner| inner.push(owner, class, object).then_some(())));
-    pushed.is_some()
-}
-
-/// Keeps `objects` of `class` that came from `owner` along with one that was asked for, which is counted here; how many it
-/// took, from the end on. `None`: it holds another's, or there is no such cache; nothing was counted.
-pub(crate) fn keep(
-    id: usize,
-    owner: Owner,
-    class: SizeClass,
-    objects: &[*mut u8],
-) -> Option<usize> {
-    get(id)?.with(|inner| {
-        if !inner.alive || !inner.become_of(owner) {
-            return None;
-        }
-        let is_kept = |&&object: &&*mut u8| {
-            inner.push(owner, class, object)
-                || inner.enlarge(class.index()) && inner.push(owner, class, object)
-        };
-        let kept = objects.iter().rev().take_while(is_kept).count();
-        inner.served[class.index() % CACHED_CLASSES] += 1;
-        Some(kept)
-    })
-}
-
-/// Takes the older half of the objects of a class out, as many as there is room for; how many.
-pub(crate) fn take_half(id: usize, owner: Owner, class: SizeClass, out: &mut [*mut u8]) -> usize {
-    let Some(cache) = get(id) else {
-        return 0;
-    };
-    cache.with(|inner| {
-        let Some(bin) = inner.bins.get_mut(class.index()) else {
-            return 0;
-        };
-        if inner.owner != owner {
-            return 0;
-        }
-        let Some(mut magazine) = bin.take() else {
-            return 0;
-        };
-        let objects = magazine.objects();
-        let half = objects.len().div_ceil(2).min(out.len());
-        let kept = objects.len() - half;
-        out[..half].copy_from_slice(&objects[kept..]);
-        objects.copy_within(..kept, half);
-        magazine.set_count(kept);
-        *bin = Bin::of(magazine, magazine_capacity(class.index()));
-        half
-    })
-}
-
-/// Takes everything out of a cache, for good where it `ends`: gives each class's objects to `each`, with their owner.
-/// `false`: there is no such cache. No lock is held meanwhile.
-pub(crate) fn flush(
-    id: usize,
-    ends: bool,
-    each: &mut dyn FnMut(SizeClass, Owner, &mut [*mut u8]),
-) -> bool {
-    let Some(cache) = get(id) else {
-        return false;
-    };
-    let emptied = cache.with(|inner| {
-        inner.alive.then(|| {
-            inner.alive = !ends;
-            (inner.owner, inner.empty(inner.owner.arena()))
         })
-    });
-    emptied.is_some_and(|(owner, bins)| {
-        give_all(bins, |class, objects| each(class, owner, objects));
-        true
-    })
+    }
+
+    /// As [`ExplicitRef::push`], outside any passage. `false`: the object is the caller's still.
+    #[inline(always)]
+    pub(crate) fn try_push(self, owner: Owner, class: SizeClass, object: *mut u8) -> bool {
+        let pushed = self
+            .0
+            .try_with(|inner| inner.push(owner, class, object).then_some(()));
+        pushed.is_some()
+    }
+
+    /// Keeps `objects` of `class` that came from `owner` along with one that was asked for, which is counted here; how many
+    /// it took, from the end on. `None`: it holds another's, or has ended; nothing was counted.
+    pub(crate) fn keep(self, owner: Owner, class: SizeClass, objects: &[*mut u8]) -> Option<usize> {
+        self.0.with(|inner| {
+            if !inner.alive || !inner.become_of(owner) {
+                return None;
+            }
+            let is_kept = |&&object: &&*mut u8| {
+                inner.push(owner, class, object)
+                    || inner.enlarge(class.index()) && inner.push(owner, class, object)
+            };
+            let kept = objects.iter().rev().take_while(is_kept).count();
+            inner.served[class.index() % CACHED_CLASSES] += 1;
+            Some(kept)
+        })
+    }
+
+    /// Takes the older half of the objects of a class out, as many as there is room for; how many.
+    pub(crate) fn take_half(self, owner: Owner, class: SizeClass, out: &mut [*mut u8]) -> usize {
+        self.0.with(|inner| {
+            let bin = inner.bins.get_mut(class.index());
+            let Some(bin) = bin.filter(|_| inner.owner == owner) else {
+                return 0;
+            };
+            let Some(mut magazine) = bin.take() else {
+                return 0;
+            };
+            let objects = magazine.objects();
+            let half = objects.len().div_ceil(2).min(out.len());
+            let kept = objects.len() - half;
+            out[..half].copy_from_slice(&objects[kept..]);
+            objects.copy_within(..kept, half);
+            magazine.set_count(kept);
+            *bin = Bin::of(magazine, magazine_capacity(class.index()));
+            half
+        })
+    }
+
+    /// Takes everything out, for good where it `ends`: gives each class's objects to `each`, with their owner. `false`: it has
+    /// ended. No claim is held meanwhile.
+    pub(crate) fn flush(
+        self,
+        ends: bool,
+        each: &mut dyn FnMut(SizeClass, Owner, &mut [*mut u8]),
+    ) -> bool {
+        let emptied = self.0.with(|inner| {
+            inner.alive.then(|| {
+                inner.alive = !ends;
+                (inner.owner, inner.empty(inner.owner.arena()))
+            })
+        });
+        emptied.is_some_and(|(owner, bins)| {
+            give_all(bins, |class, objects| each(class, owner, objects));
+            true
+        })
+    }
 }
 
 /// Gives the objects of each class to `each`, and the magazines back.
@@ -439,7 +505,7 @@ fn give_all(bins: [Bin; CACHED_CLASSES], mut each: impl FnMut(SizeClass, &mut [*
 pub(crate) fn give(id: usize) {
     if let Some(cache) = get(id) {
         let mut ids = IDS.lock();
-        cache.next_free.store(ids.free, Ordering::Relaxed);
+        cache.0.next_free.store(ids.free, Ordering::Relaxed);
         ids.free = id as u32 + 1;
     }
 }
@@ -448,7 +514,9 @@ pub(crate) fn give(id: usize) {
 pub(crate) fn forget(arena: ArenaRef) {
     let owner = Owner::manual(arena.index());
     for cache in all() {
-        let emptied = cache.with(|inner| (inner.owner == owner).then(|| inner.empty(Some(arena))));
+        let emptied = cache
+            .0
+            .with(|inner| (inner.owner == owner).then(|| inner.empty(Some(arena))));
         if let Some(bins) = emptied {
             give_all(bins, |_, _| {});
         }
@@ -458,14 +526,14 @@ pub(crate) fn forget(arena: ArenaRef) {
 /// Brings what arenas made by request are to know of all caches to their books (P8).
 pub(crate) fn tell_all() {
     for cache in all() {
-        cache.with(|inner| inner.tell(inner.owner.arena()));
+        cache.0.with(|inner| inner.tell(inner.owner.arena()));
     }
 }
 
 /// In a forked child: nobody is at work on any (C3).
 pub(crate) fn forget_claims() {
     for cache in all() {
-        cache.claim.give_back();
+        cache.0.claim.give_back();
     }
 }
 
@@ -475,7 +543,7 @@ pub(crate) fn held(class: usize) -> usize {
         Some(bin) if inner.owner.is_automatic() => bin.count.into(),
         _ => 0,
     };
-    all().map(|cache| cache.with(of)).sum()
+    all().map(|cache| cache.0.with(of)).sum()
 }
 
 #[cfg(test)]

@@ -176,6 +176,7 @@ pub(crate) fn flush(own: Option<CacheRef>) -> usize {
     own.map_or(0, |cache| {
         let bytes = cache.held_bytes();
         cache.flush();
+        cache.empty_own_cache(Inside(own));
         bytes
     })
 }

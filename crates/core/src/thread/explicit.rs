@@ -4,7 +4,7 @@
 
 use super::Inside;
 use super::cache;
-use crate::arena::explicit::{self, FILL, Offer, Owner};
+use crate::arena::explicit::{self, ExplicitRef, FILL, Offer, Owner};
 use crate::arena::manual::{self, ArenaRef};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::{ArenaIndex, large};
@@ -33,13 +33,13 @@ impl Source {
 
 /// An object of `class`, which is cached. `None`: out of memory.
 pub(crate) fn alloc(
-    id: usize,
+    cache: Option<ExplicitRef>,
     class: SizeClass,
     source: Source,
     inside: Inside,
 ) -> Option<*mut u8> {
     let owner = source.owner();
-    if let Some(object) = explicit::pop(id, owner, class) {
+    if let Some(object) = cache.and_then(|cache| cache.pop(owner, class)) {
         return Some(object);
     }
     let mut objects = [ptr::null_mut(); FILL];
@@ -59,7 +59,7 @@ pub(crate) fn alloc(
     };
     let (&mut first, rest) = objects[..filled].split_first_mut()?;
     // The lowest comes out next.
-    let kept = explicit::keep(id, owner, class, rest);
+    let kept = cache.and_then(|cache| cache.keep(owner, class, rest));
     if let (None, Source::Manual(arena)) = (kept, source) {
         arena.note_request(class.index());
     }
@@ -71,7 +71,11 @@ pub(crate) fn alloc(
 }
 
 /// Frees the object at `ptr` into a cache.
-pub(crate) fn dealloc(id: usize, ptr: *mut u8, inside: Inside) -> Result<(), Misuse> {
+pub(crate) fn dealloc(
+    cache: Option<ExplicitRef>,
+    ptr: *mut u8,
+    inside: Inside,
+) -> Result<(), Misuse> {
     let (class, owner) = match SizeClass::from_byte(page_map::class_byte(ptr)) {
         Some(class) => (Some(class), Owner::AUTOMATIC),
         None => match manual::arena_of(ptr) {
@@ -82,14 +86,18 @@ pub(crate) fn dealloc(id: usize, ptr: *mut u8, inside: Inside) -> Result<(), Mis
     let Some(class) = class.filter(|class| class.is_cached()) else {
         return free(ptr, inside);
     };
-    match explicit::push(id, owner, class, ptr) {
+    let Some(cache) = cache else {
+        give_back(class, owner, &mut [ptr], inside);
+        return Ok(());
+    };
+    match cache.push(owner, class, ptr) {
         Offer::Taken => {}
         Offer::Refused => give_back(class, owner, &mut [ptr], inside),
         Offer::Full => {
             let mut objects = [ptr::null_mut(); HALF];
-            let taken = explicit::take_half(id, owner, class, &mut objects);
+            let taken = cache.take_half(owner, class, &mut objects);
             give_back(class, owner, &mut objects[..taken], inside);
-            if !matches!(explicit::push(id, owner, class, ptr), Offer::Taken) {
+            if !matches!(cache.push(owner, class, ptr), Offer::Taken) {
                 give_back(class, owner, &mut [ptr], inside);
             }
         }
@@ -104,20 +112,23 @@ fn free(ptr: *mut u8, inside: Inside) -> Result<(), Misuse> {
 
 /// Empties a cache. `false`: there is no such cache.
 pub(crate) fn flush(id: usize, inside: Inside) -> bool {
-    explicit::flush(id, false, &mut |class, owner, objects| {
-        give_back(class, owner, objects, inside);
-    })
+    explicit::get(id).is_some_and(|cache| empty(cache, false, inside))
 }
 
 /// Empties and ends a cache. `false`: there is no such cache.
 pub(crate) fn destroy(id: usize, inside: Inside) -> bool {
-    let ended = explicit::flush(id, true, &mut |class, owner, objects| {
-        give_back(class, owner, objects, inside);
-    });
+    let ended = explicit::get(id).is_some_and(|cache| empty(cache, true, inside));
     if ended {
         explicit::give(id);
     }
     ended
+}
+
+/// Empties a cache, for good where it `ends`. `false`: it has ended.
+pub(super) fn empty(cache: ExplicitRef, ends: bool, inside: Inside) -> bool {
+    cache.flush(ends, &mut |class, owner, objects| {
+        give_back(class, owner, objects, inside);
+    })
 }
 
 fn give_back(class: SizeClass, owner: Owner, objects: &mut [*mut u8], inside: Inside) {

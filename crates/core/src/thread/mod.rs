@@ -17,7 +17,7 @@ mod park;
 pub(crate) mod passage;
 pub(crate) mod registry;
 
-pub(crate) use binding::Inside;
+pub(crate) use binding::{Inside, pop as pop_bound, push as push_bound};
 pub(crate) use bins::{decline, pop, push};
 pub(crate) use cache::CacheRef;
 

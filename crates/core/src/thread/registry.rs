@@ -12,6 +12,7 @@
 //! Lock: registry, rank 1, for the list; the stack takes none.
 
 use super::CacheRef;
+use super::binding::Inside;
 use super::cache::counting::{Counter, Totals};
 use super::park::{BATCH, park};
 use super::passage::Passage;
@@ -119,14 +120,14 @@ pub(crate) fn set_enabled(cache: CacheRef, enabled: bool) {
 /// Has the calling thread's allocations come from an arena made by request, or, with `None`, from automatic ones again.
 /// `false`: the arena has ended meanwhile.
 pub(crate) fn bind(cache: CacheRef, arena: Option<ArenaRef>) -> bool {
-    let bound = cache.rebind(arena);
+    let bound = cache.rebind(arena, Inside(Some(cache)));
     // SAFETY: the cache is this thread's until its exit function.
     unsafe { system::set_word(cache.word(cache.is_shadowed() || is_shadowed())) };
     bound
 }
 
 /// Whether threads stay on their shadow bins: all operations go slow.
-fn is_shadowed() -> bool {
+pub(super) fn is_shadowed() -> bool {
     SHADOWED.load(Ordering::Relaxed)
 }
 
@@ -184,10 +185,13 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     let _passage = Passage::enter(None);
     cache.claim();
     cache.set_place(false);
-    cache.release_binding();
     cache.forget_sampling();
     // SAFETY: static.
     unsafe { system::set_word(system::gone()) };
+    // Hooks may run for what was cached: as on a thread that is gone.
+    cache.empty_own_cache(Inside(None));
+    cache.release_binding();
+    cache.forget_stay();
     HEAP.note_thread(false);
     // Counted first: of several threads that end at once, no more find room than there is.
     if ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed) < ORPHANS_MAX.load(Ordering::Relaxed) {
@@ -218,6 +222,7 @@ pub(crate) fn orphan_others(own: Option<CacheRef>) {
         if Some(cache) != own && cache.get().orphaned.load(Ordering::Relaxed) == 0 {
             cache.set_place(false);
             cache.release_binding();
+            cache.forget_stay();
             cache.forget_profiled();
             ORPHAN_COUNT.fetch_add(1, Ordering::Relaxed);
             orphan(cache);

@@ -16,6 +16,7 @@
  *   churn     arenas come and go, with hooks and without, while threads' ticks look for what is due; children too
  *   caches    explicit caches: of automatic arenas and of others, used by several threads in turn
  *   leave     the last thread leaves an arena while another ends it and a third forks
+ *   bound     a bound thread's cache of its arena: told, emptied, forgotten by a reset, left behind in a child
  *   report    what arenas hold at the end is in the report that the process leaves (run with report_dir)
  *   rebind    threads come to an arena and leave it while another ends it and makes it anew
  */
@@ -1248,6 +1249,113 @@ static void rebind(void) {
     EXPECT(deed("arena.%u.destroy", index) == 0);
 }
 
+static void bind_to(unsigned index) {
+    EXPECT(mallctl("thread.arena", NULL, NULL, &index, sizeof index) == 0);
+}
+
+/* Objects of 64 bytes out of the calling thread's arena, none handed out twice; all freed at the end. */
+static void use_bound(unsigned index) {
+    enum { COUNT = 1000 };
+    static __thread uint64_t *objects[COUNT];
+    for (uint64_t at = 0; at < COUNT; at++) {
+        objects[at] = malloc(64);
+        EXPECT(objects[at] != NULL && owner(objects[at]) == index);
+        objects[at][0] = objects[at][7] = at;
+    }
+    for (uint64_t at = 0; at < COUNT; at++) {
+        EXPECT(objects[at][0] == at && objects[at][7] == at);
+        free(objects[at]);
+    }
+}
+
+static size_t cached_of(unsigned index) {
+    refresh();
+    return size_of("stats.arenas.%u.tcache_bytes", index);
+}
+
+static uint64_t requests_of(unsigned index) {
+    refresh();
+    return size_of("stats.arenas.%u.small.nrequests", index);
+}
+
+static pthread_barrier_t bound_barrier;
+
+static void *reset_when_told(void *argument) {
+    unsigned index = *(unsigned *)argument;
+    pthread_barrier_wait(&bound_barrier);
+    EXPECT(deed("arena.%u.reset", index) == 0);
+    return mallocx(64, ARENA(index));
+}
+
+static void *use_and_wait(void *argument) {
+    unsigned index = *(unsigned *)argument;
+    bind_to(index);
+    use_bound(index);
+    pthread_barrier_wait(&bound_barrier);
+    pthread_barrier_wait(&bound_barrier);
+    use_bound(index);
+    return NULL;
+}
+
+static void bound_caches(void) {
+    unsigned index = create(NULL);
+    pthread_t thread;
+    pthread_barrier_init(&bound_barrier, NULL, 2);
+    /* Made before: what the C library allocates for it is not to be discarded. */
+    EXPECT(pthread_create(&thread, NULL, reset_when_told, &index) == 0);
+    bind_to(index);
+    use_bound(index);
+    EXPECT(cached_of(index) > 0 && size_of("stats.arenas.%u.small.allocated", index) == 0);
+    EXPECT(requests_of(index) == 1000);
+    EXPECT(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0 && cached_of(index) == 0);
+    EXPECT(size_of("stats.arenas.%u.pactive", index) == 0);
+    /* What another thread discards, the cache forgets. */
+    use_bound(index);
+    uint64_t *kept;
+    pthread_barrier_wait(&bound_barrier);
+    EXPECT(pthread_join(thread, (void **)&kept) == 0);
+    kept[0] = kept[7] = 77;
+    use_bound(index);
+    EXPECT(kept[0] == 77 && kept[7] == 77);
+    bool off = false, on = true;
+    EXPECT(mallctl("thread.tcache.enabled", NULL, NULL, &off, sizeof off) == 0 && cached_of(index) == 0);
+    use_bound(index);
+    EXPECT(cached_of(index) == 0);
+    EXPECT(mallctl("thread.tcache.enabled", NULL, NULL, &on, sizeof on) == 0);
+    use_bound(index);
+    EXPECT(cached_of(index) > 0);
+    bind_to(0);
+    EXPECT(cached_of(index) == 0 && size_of("stats.arenas.%u.small.allocated", index) == 64);
+    free(kept);
+    EXPECT(size_of("stats.arenas.%u.pactive", index) >= 1);
+    refresh();
+    EXPECT(size_of("stats.arenas.%u.pactive", index) == 0);
+    /* A thread leaves nothing behind; one that a fork leaves behind does, and the next one finds it. */
+    EXPECT(pthread_create(&thread, NULL, use_and_wait, &index) == 0);
+    pthread_barrier_wait(&bound_barrier);
+    EXPECT(cached_of(index) > 0);
+    pid_t child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        size_t left = cached_of(index);
+        EXPECT(left > 0);
+        bind_to(index);
+        free(malloc(64));
+        EXPECT(cached_of(index) == left);
+        use_bound(index);
+        bind_to(0);
+        EXPECT(cached_of(index) == 0 && deed("arena.%u.destroy", index) == 0);
+        _exit(0);
+    }
+    int status = 1;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    pthread_barrier_wait(&bound_barrier);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    EXPECT(cached_of(index) == 0 && size_of("stats.arenas.%u.pactive", index) == 0);
+    EXPECT(requests_of(index) == 7 * 1000 + 1);
+    EXPECT(deed("arena.%u.destroy", index) == 0);
+}
+
 static void report(void) {
     unsigned index = create(NULL);
     for (int at = 0; at < 1000; at++) {
@@ -1263,7 +1371,7 @@ int main(int count, char **arguments) {
         {"nested", nested},   {"nocache", nocache}, {"defrag", defrag},     {"batch", batch},
         {"caches", caches},   {"churn", churn},   {"percpu", percpu},
         {"limit", limit},     {"leave", leave},   {"rebind", rebind},
-        {"report", report},
+        {"report", report},   {"bound", bound_caches},
     };
     EXPECT(count == 2 && mallctl != NULL);
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

@@ -30,6 +30,7 @@ fn random_use_agrees_with_stacks() {
 
 fn use_at_random() {
     let id = create().unwrap();
+    let cache = get(id).unwrap();
     let index = manual::create(ptr::null_mut(), (0, 0), Dss::Disabled).unwrap();
     let (arena, owner) = (manual::get(index).unwrap(), Owner::manual(index));
     let classes = [0, 5, 30, CACHED_CLASSES - 1].map(|index| SizeClass::new(index).unwrap());
@@ -44,7 +45,7 @@ fn use_at_random() {
         match (seed >> 40) % 100 {
             0 => {
                 let mut all = Vec::new();
-                assert!(flush(id, false, &mut |class, whose, objects| {
+                assert!(cache.flush(false, &mut |class, whose, objects| {
                     assert_eq!(whose, owner);
                     all.extend(objects.iter().map(|&ptr| (class.index(), ptr)));
                 }));
@@ -56,16 +57,16 @@ fn use_at_random() {
                 expected.sort_unstable();
                 assert_eq!(all, expected);
             }
-            1..25 => assert_eq!(pop(id, owner, class), stack.pop()),
-            25..45 => assert_eq!(try_pop(id, owner, class), stack.pop()),
+            1..25 => assert_eq!(cache.pop(owner, class), stack.pop()),
+            25..45 => assert_eq!(cache.try_pop(owner, class), stack.pop()),
             45..60 => {
                 // Where there is room in the magazine that there is.
-                if try_push(id, owner, class, object(next)) {
+                if cache.try_push(owner, class, object(next)) {
                     stack.push(object(next));
                     next += 1;
                 }
             }
-            _ => match push(id, owner, class, object(next)) {
+            _ => match cache.push(owner, class, object(next)) {
                 Offer::Taken => {
                     stack.push(object(next));
                     next += 1;
@@ -74,7 +75,7 @@ fn use_at_random() {
                 Offer::Full => {
                     assert_eq!(stack.len(), magazine_capacity(class.index()));
                     let mut out = [ptr::null_mut(); 128];
-                    let taken = take_half(id, owner, class, &mut out);
+                    let taken = cache.take_half(owner, class, &mut out);
                     let oldest: Vec<_> = stack.drain(..taken).rev().collect();
                     assert!(taken > 0 && out[..taken] == oldest);
                 }
@@ -84,27 +85,31 @@ fn use_at_random() {
         // P1: while it holds anything, others are sent away.
         let held = twin.iter().map(Vec::len).sum::<usize>();
         if held > 0 {
-            let other = push(id, Owner::AUTOMATIC, class, object(1));
+            let other = cache.push(Owner::AUTOMATIC, class, object(1));
             assert!(matches!(other, Offer::Refused));
-            assert!(pop(id, Owner::AUTOMATIC, class).is_none());
+            assert!(cache.pop(Owner::AUTOMATIC, class).is_none());
         }
     }
     // P2
     forget(arena);
-    assert!(classes.iter().all(|&class| pop(id, owner, class).is_none()));
+    assert!(
+        classes
+            .iter()
+            .all(|&class| cache.pop(owner, class).is_none())
+    );
     // P5: what comes while it ends goes elsewhere.
-    let offer = || push(id, owner, classes[0], object(1));
+    let offer = || cache.push(owner, classes[0], object(1));
     assert!(matches!(offer(), Offer::Taken));
     let mut left = 0;
-    assert!(flush(id, true, &mut |_, _, objects| {
+    assert!(cache.flush(true, &mut |_, _, objects| {
         assert!(matches!(offer(), Offer::Refused));
         left += objects.len();
     }));
     assert_eq!(left, 1);
-    assert!(!flush(id, true, &mut |_, _, _| {}) && matches!(offer(), Offer::Refused));
+    assert!(!cache.flush(true, &mut |_, _, _| {}) && matches!(offer(), Offer::Refused));
     give(id);
     assert_eq!(create(), Some(id), "P4");
-    assert!(flush(id, true, &mut |_, _, _| {}));
+    assert!(cache.flush(true, &mut |_, _, _| {}));
     give(id);
 }
 
@@ -119,6 +124,7 @@ fn what_served_and_what_is_held_comes_to_the_books_of_whose_it_is() {
             manual::alloc(arena, class.size(), 1, false, Here).unwrap();
         }
         let id = create().unwrap();
+        let cache = get(id).unwrap();
         let mut twin = [[1, 0]; 2];
         for round in 0..6 {
             let at = round % 2;
@@ -126,17 +132,17 @@ fn what_served_and_what_is_held_comes_to_the_books_of_whose_it_is() {
             let owner = Owner::manual(arena.index());
             for number in 1..10 {
                 assert!(matches!(
-                    push(id, owner, class, object(number)),
+                    cache.push(owner, class, object(number)),
                     Offer::Taken
                 ));
             }
-            assert!(pop(id, owner, class).is_some() && try_pop(id, owner, class).is_some());
-            assert_eq!(keep(id, owner, class, &[object(20), object(21)]), Some(2));
+            assert!(cache.pop(owner, class).is_some() && cache.try_pop(owner, class).is_some());
+            assert_eq!(cache.keep(owner, class, &[object(20), object(21)]), Some(2));
             twin[at][0] += 3;
             twin[at][1] = 9;
             // P1
             let others = Owner::manual(other.index());
-            assert_eq!(keep(id, others, class, &[object(30)]), None);
+            assert_eq!(cache.keep(others, class, &[object(30)]), None);
             tell_all();
             for (arena, [requests, held]) in arenas.iter().zip(twin) {
                 let figures = arena.figures();
@@ -148,7 +154,7 @@ fn what_served_and_what_is_held_comes_to_the_books_of_whose_it_is() {
             }
             // However it becomes empty.
             if round < 4 {
-                while pop(id, owner, class).is_some() {
+                while cache.pop(owner, class).is_some() {
                     twin[at][0] += 1;
                 }
             } else {
@@ -156,7 +162,7 @@ fn what_served_and_what_is_held_comes_to_the_books_of_whose_it_is() {
             }
             twin[at][1] = 0;
         }
-        assert!(flush(id, true, &mut |_, _, _| {}));
+        assert!(cache.flush(true, &mut |_, _, _| {}));
         let told = arenas.map(|arena| arena.figures().small_requests);
         assert_eq!(told, twin.map(|[requests, _]| requests), "P8");
     });
@@ -167,6 +173,7 @@ fn threads_that_use_one_together_lose_nothing() {
     const THREADS: usize = 4;
     const EACH: usize = 4000;
     let id = create().unwrap();
+    let cache = get(id).unwrap();
     let class = SizeClass::new(7).unwrap();
     let owner = Owner::AUTOMATIC;
     let seen: Vec<Vec<*mut u8>> = std::thread::scope(|scope| {
@@ -176,14 +183,14 @@ fn threads_that_use_one_together_lose_nothing() {
                     let mut mine = Vec::new();
                     for number in 0..EACH {
                         let own = object(1 + thread * EACH + number);
-                        let taken = number % 2 == 0 && try_push(id, owner, class, own)
-                            || matches!(push(id, owner, class, own), Offer::Taken);
+                        let taken = number % 2 == 0 && cache.try_push(owner, class, own)
+                            || matches!(cache.push(owner, class, own), Offer::Taken);
                         if !taken {
                             mine.push(own.addr());
                         }
                         let popped = match number % 3 {
-                            0 => pop(id, owner, class),
-                            1 => try_pop(id, owner, class),
+                            0 => cache.pop(owner, class),
+                            1 => cache.try_pop(owner, class),
                             _ => None,
                         };
                         mine.extend(popped.map(|object| object.addr()));
@@ -199,8 +206,7 @@ fn threads_that_use_one_together_lose_nothing() {
             .collect()
     });
     let mut all: Vec<_> = seen.into_iter().flatten().collect();
-    assert!(flush(id, true, &mut |_, _, objects| all
-        .extend_from_slice(objects)));
+    assert!(cache.flush(true, &mut |_, _, objects| all.extend_from_slice(objects)));
     give(id);
     all.sort_unstable();
     let expected: Vec<_> = (1..=THREADS * EACH).map(object).collect();

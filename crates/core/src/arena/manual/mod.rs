@@ -6,9 +6,9 @@
 //! table ──> arena ──> books: slabs by class, extents by state
 //!                       └──> pages ──> extent hooks, or the defaults
 //! ```
-//! H1  What belongs to such an arena is handed out by it alone: its pages read class 0 in the page map, so that its
-//!     objects never enter a thread's cache, a magazine of the depot, or the run cache. After a reset, or in memory that
-//!     two processes share, another thread would hold what is no more.
+//! H1  What belongs to such an arena is handed out by it alone, and by explicit caches, which know whose theirs is: its pages
+//!     read class 0 in the page map, so that its objects never enter a thread's bins, a magazine of the depot, or the run
+//!     cache. After a reset, or in memory that two processes share, another thread would hold what is no more.
 //! H2  No lock is held while a hook or a system call runs; what is under way is marked.
 //! H3  Two threads may use one arena at any time; reset and destruction are for a time when nobody does.
 //!

@@ -31,6 +31,7 @@
 //! Memory: a record of some 500 bytes a thread, while it samples. See docs/DESIGN.md for what else was tried.
 
 use super::super::bins::{BINS, LIVE, WATCHED, mark};
+use super::super::events;
 use super::{CacheRef, slot};
 use crate::meta::{self, MetaRef};
 use crate::prof::{self, ThreadRef};
@@ -140,6 +141,12 @@ impl CacheRef {
     #[inline]
     pub(crate) fn is_sampled(self) -> bool {
         self.get().points != 0
+    }
+
+    /// Whether they are not, and that is no news; and nobody is told of them.
+    #[inline]
+    pub(in super::super) fn is_unwatched(self) -> bool {
+        !self.is_sampled() && self.get().heard == prof::generation() && !events::is_watched()
     }
 
     fn points(&mut self) -> Option<&mut Points> {

@@ -155,7 +155,12 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::CacheEnabled => {
             let before = own.is_some_and(|cache| cache.is_enabled());
             match (call.request.take_bool()?, own) {
-                (Some(wanted), Some(cache)) => registry::set_enabled(cache, wanted),
+                (Some(wanted), Some(cache)) => {
+                    registry::set_enabled(cache, wanted);
+                    if !wanted {
+                        cache.empty_own_cache(Inside(Some(cache)));
+                    }
+                }
                 (Some(true), None) => return Err(Refusal::Failed),
                 _ => {}
             }
