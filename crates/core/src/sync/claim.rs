@@ -69,7 +69,7 @@ impl Claim {
 
     #[cfg(loom)]
     fn wait(&self) {
-        loom::thread::yield_now();
+        super::checker::thread::yield_now();
     }
 
     /// Makes it free, by whoever holds it; or in a forked child, where nobody does (C3).
