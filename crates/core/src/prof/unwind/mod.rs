@@ -392,11 +392,12 @@ impl Walk {
     }
 
     /// Whether what is remembered under `name` holds: the module is still there, and still itself (N3).
-    #[inline]
+    #[inline(always)]
     fn is_believed(&mut self, name: Name) -> bool {
         modules::is_known(name) && (name.is_lasting() || self.recognises(name))
     }
 
+    #[inline(never)]
     fn recognises(&mut self, name: Name) -> bool {
         let number = name.number();
         if self.recognised.contains(&number) {
