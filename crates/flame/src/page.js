@@ -1,9 +1,13 @@
 "use strict";
 // Data: a flat list of nodes, each `parent, name, bytes...`; a parent comes before its children. What is drawn follows
-// from four things, which the address bar keeps: the view, the zoomed node, the search, and before or after.
+// from four things, which the address bar keeps: the view, the zoomed node, the search, and before or after. Stacks may be
+// thousands of frames deep: nothing calls itself along a path, and of many boxes only those in sight are elements.
 const data = JSON.parse(document.getElementById("data").textContent);
 const VIEWS = data.views.length, SIDES = data.is_difference ? 2 : 1;
 const STRIDE = 2 + VIEWS * SIDES, ROW = 20, NARROWEST = 0.8;
+// More boxes than that are drawn as they come into sight; more rows above a zoomed frame are folded into one; more names of
+// a path are left out of its text.
+const MOST_BOXES = 2000, MOST_ABOVE = 8, MOST_NAMES = 12;
 const count = data.nodes.length / STRIDE;
 const parentOf = n => data.nodes[n * STRIDE];
 const nameOf = n => data.names[data.nodes[n * STRIDE + 1]];
@@ -42,10 +46,24 @@ function colour(n) {
   return view === 3 ? `hsl(${170 + sum % 50} 45% ${62 + sum % 14}%)` : `hsl(${18 + sum % 38} 82% ${60 + sum % 14}%)`;
 }
 
-function path(n) {
-  const names = [];
-  for (; n; n = parentOf(n)) names.unshift(nameOf(n));
-  return names;
+// Node numbers from the outermost function to `n`.
+function pathTo(n) {
+  const nodes = [];
+  for (; n; n = parentOf(n)) nodes.push(n);
+  return nodes.reverse();
+}
+
+function pathText(n) {
+  const names = pathTo(n).map(nameOf), more = names.length - MOST_NAMES;
+  if (more > 1) names.splice(2, more, `(${more.toLocaleString("en")} more)`);
+  return names.join(" \u203a ");
+}
+
+// Tells paths apart in links: a number may mean another frame on another page.
+function pathMark(n) {
+  let mark = 17;
+  for (const node of pathTo(n)) for (const letter of nameOf(node) + "\n") mark = Math.imul(mark, 31) + letter.codePointAt(0) | 0;
+  return (mark >>> 0).toString(36);
 }
 
 function tell(n) {
@@ -58,57 +76,98 @@ function tell(n) {
   return text;
 }
 
-function frame(n, depth, left, width, isAbove) {
+// What there is to draw, and the elements of those boxes that are drawn, by their numbers.
+let boxes = [], rows = 0;
+const drawn = new Map();
+
+function layOut() {
+  const width = graph.clientWidth || 800;
+  const above = zoom ? [0, ...pathTo(parentOf(zoom))] : [];
+  // Of a deep frame's ancestors the first and the nearest stay.
+  const folded = above.length > MOST_ABOVE + 1 ? above.length - MOST_ABOVE : 0;
+  boxes = [];
+  rows = 0;
+  above.forEach((n, depth) => {
+    if (depth && depth < folded) return;
+    boxes.push({ n, row: rows++, left: 0, width, kind: "above", folded: depth && depth === folded ? folded : 0 });
+  });
+  const todo = bytesOf(zoom, view, side) > 0 ? [{ n: zoom, row: rows, left: 0, width }] : [];
+  while (todo.length) {
+    const box = todo.pop();
+    boxes.push(box);
+    rows = Math.max(rows, box.row + 1);
+    const below = children[box.n].filter(child => bytesOf(child, view, side) > 0);
+    below.sort((a, b) => nameOf(a) < nameOf(b) ? 1 : -1);
+    let right = box.left + box.width * below.reduce((sum, child) => sum + bytesOf(child, view, side), 0) / bytesOf(box.n, view, side);
+    // The last is put away first: it is drawn last.
+    for (const n of below) {
+      const width = box.width * bytesOf(n, view, side) / bytesOf(box.n, view, side);
+      right -= width;
+      if (width >= NARROWEST) todo.push({ n, row: box.row + 1, left: right, width });
+    }
+  }
+}
+
+function element({ n, row, left, width, kind, folded }) {
   const box = document.createElement("button");
   box.type = "button";
-  box.className = isAbove ? "frame above" : "frame";
+  box.className = kind ? "frame " + kind : "frame";
   box.dataset.node = n;
   box.setAttribute("role", "treeitem");
-  box.style.top = depth * ROW + "px";
+  box.style.top = row * ROW + "px";
   box.style.left = left + "px";
   box.style.width = Math.max(width - 1, 0.5) + "px";
   box.style.background = colour(n);
-  if (width > 24) box.textContent = nameOf(n);
+  const count = folded ? folded.toLocaleString("en") : "";
+  if (width > 24) box.textContent = folded ? `\u22ee ${count} frames, the innermost: ${nameOf(n)}` : nameOf(n);
   else box.style.padding = "0";
-  box.title = tell(n);
+  box.title = folded ? `${count} frames are folded here, down to ${tell(n)}` : tell(n);
   box.setAttribute("aria-label", box.title);
   if (pattern && pattern.test(nameOf(n))) box.classList.add("found");
-  graph.append(box);
+  return box;
+}
+
+// Makes elements of the boxes that are in sight or near it, and lets go of others.
+function paint() {
+  const isFew = boxes.length <= MOST_BOXES, top = graph.getBoundingClientRect().top;
+  const first = (-top - innerHeight) / ROW, last = (2 * innerHeight - top) / ROW;
+  boxes.forEach((box, number) => {
+    const isNear = isFew || (box.row >= first && box.row <= last), old = drawn.get(number);
+    if (isNear && !old) {
+      const fresh = element(box);
+      drawn.set(number, fresh);
+      graph.append(fresh);
+    } else if (old && !isNear && old !== document.activeElement) {
+      old.remove();
+      drawn.delete(number);
+    }
+  });
 }
 
 function draw() {
-  const width = graph.clientWidth || 800;
   graph.replaceChildren();
-  const above = [];
-  for (let n = zoom; n; n = parentOf(n)) above.unshift(parentOf(n));
-  above.forEach((n, depth) => frame(n, depth, 0, width, true));
-  let deepest = above.length;
-  const whole = bytesOf(zoom, view, side);
-  const place = (n, depth, left, width) => {
-    if (width < NARROWEST) return;
-    deepest = Math.max(deepest, depth);
-    frame(n, depth, left, width, false);
-    const sorted = children[n].filter(child => bytesOf(child, view, side) > 0);
-    sorted.sort((a, b) => nameOf(a) < nameOf(b) ? -1 : 1);
-    for (const child of sorted) {
-      const part = width * bytesOf(child, view, side) / bytesOf(n, view, side);
-      place(child, depth + 1, left, part);
-      left += part;
-    }
-  };
-  if (whole > 0) place(zoom, above.length, 0, width);
-  graph.style.height = (deepest + 1) * ROW + "px";
+  drawn.clear();
+  // Twice where the bar to scroll with comes or goes, as it takes from the width.
+  for (let width = -1; width !== graph.clientWidth;) {
+    width = graph.clientWidth;
+    layOut();
+    const height = rows * ROW + "px";
+    if (graph.style.height === height) break;
+    graph.style.height = height;
+  }
+  paint();
   say();
 }
 
 // Bytes of the topmost frames that fit the search: none is counted twice.
 function found() {
   let bytes = 0;
-  const look = n => {
+  const todo = [zoom];
+  while (todo.length) {
+    const n = todo.pop();
     if (n && pattern.test(nameOf(n))) bytes += bytesOf(n, view, side);
-    else children[n].forEach(look);
-  };
-  look(zoom);
+    else for (const child of children[n]) todo.push(child);
+  }
   return bytes;
 }
 
@@ -120,6 +179,7 @@ function say() {
   if (zoom) text += `; shown: ${human(shown)}, ${share(shown, whole)}`;
   if (pattern) { const bytes = found(); text += `; found: ${human(bytes)}, ${share(bytes, shown)}`; }
   if (view === 3 && data.waste_of_nobody > 0) text += `; charged to nobody: ${human(data.waste_of_nobody)}`;
+  if (rows * ROW > innerHeight) text += `; ${rows.toLocaleString("en")} rows: scroll`;
   status.textContent = text;
   at("meaning").textContent = data.views[view].meaning;
   for (const button of at("views").children) {
@@ -136,16 +196,21 @@ function setPattern(text) {
   try { pattern = new RegExp(text, "i"); } catch { search.classList.add("bad"); }
 }
 
-// The address keeps what is shown, so that it can be sent to somebody.
-let isOwn = false;
+// Of a difference where a side has nothing, the other is drawn.
+function settle() {
+  if (data.is_difference && bytesOf(0, view, side) === 0 && bytesOf(0, view, 1 - side) > 0) side = 1 - side;
+}
+
+// The address keeps what is shown, so that it can be sent to somebody. A frame is its number and a mark of its path.
+let written = null;
 function keep() {
+  settle();
   const parts = new URLSearchParams({ view: data.views[view].name });
-  if (zoom) parts.set("zoom", path(zoom).join(";"));
+  if (zoom) parts.set("zoom", `${zoom}.${pathMark(zoom)}`);
   if (search.value) parts.set("search", search.value);
   if (side) parts.set("side", "before");
-  isOwn = true;
-  location.hash = parts.toString();
-  setTimeout(() => { isOwn = false; }, 0);
+  history.replaceState(null, "", "#" + parts);
+  written = location.hash;
   draw();
 }
 
@@ -154,16 +219,19 @@ function recall() {
   const wanted = data.views.findIndex(each => each.name === parts.get("view") && !each.missing);
   if (wanted >= 0) view = wanted;
   side = data.is_difference && parts.get("side") === "before" ? 1 : 0;
+  settle();
   search.value = parts.get("search") || "";
   setPattern(search.value);
-  zoom = 0;
-  const names = parts.get("zoom");
-  for (const name of names ? names.split(";") : []) {
-    const next = children[zoom].find(child => nameOf(child) === name);
-    if (next === undefined) break;
-    zoom = next;
-  }
+  const [number, mark] = (parts.get("zoom") || "").split(".");
+  const n = Number(number);
+  zoom = Number.isInteger(n) && n > 0 && n < count && pathMark(n) === mark ? n : 0;
   draw();
+}
+
+function zoomTo(n) {
+  zoom = n;
+  scrollTo(0, 0);
+  keep();
 }
 
 data.views.forEach((each, number) => {
@@ -186,19 +254,20 @@ if (data.is_difference) {
 at("title").textContent = data.title;
 graph.addEventListener("click", event => {
   const node = event.target.dataset.node;
-  if (node !== undefined) { zoom = Number(node); keep(); at("reset").focus({ preventScroll: true }); }
+  if (node !== undefined) { zoomTo(Number(node)); at("reset").focus({ preventScroll: true }); }
 });
 for (const kind of ["mouseover", "focusin"]) graph.addEventListener(kind, event => {
   const node = event.target.dataset.node;
-  if (node !== undefined) detail.textContent = tell(Number(node)) + " \u2014 " + path(Number(node)).join(" \u203a ");
+  if (node !== undefined) detail.textContent = tell(Number(node)) + " \u2014 " + pathText(Number(node));
 });
 graph.addEventListener("mouseleave", () => { detail.textContent = hint; });
 search.addEventListener("input", () => { setPattern(search.value); keep(); });
-at("reset").addEventListener("click", () => { zoom = 0; keep(); });
+at("reset").addEventListener("click", () => zoomTo(0));
 addEventListener("keydown", event => {
-  if (event.key === "Escape" && event.target !== search && zoom) { zoom = parentOf(zoom); keep(); }
+  if (event.key === "Escape" && event.target !== search && zoom) zoomTo(parentOf(zoom));
   if (event.key === "/" && event.target !== search) { event.preventDefault(); search.focus(); }
 });
 addEventListener("resize", draw);
-addEventListener("hashchange", () => { if (!isOwn) recall(); });
+addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
+addEventListener("hashchange", () => { if (location.hash !== written) recall(); });
 recall();

@@ -362,3 +362,139 @@ fn a_difference_shows_what_grew_and_what_shrank() {
     assert!(before.as_f64() > after.as_f64(), "{before} {after}");
     picture(&mut browser, "difference.png");
 }
+
+#[test]
+fn a_name_with_a_semicolon_is_zoomed_linked_and_drawn_as_it_is() {
+    let text = DETAILED.replace("/opt/app", "/opt/[u8; 4]");
+    let graph = Graph::of(&Profile::read(text.as_bytes()).expect("good"));
+    let svg = graph.svg(View::Live, "arrays").expect("drawn");
+    assert!(svg.contains("<title>[u8; 4]+0x2000 (192 bytes"), "{svg}");
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = page(folder.path(), "page.html", &graph, "arrays");
+    browser.open(&file, 1200, 600);
+    let zoomed = "document.getElementById('status').textContent.includes('shown: 192 B')";
+    browser.click(&frame("[u8; 4]+0x2000"));
+    browser.until("the zoom", zoomed);
+    assert_eq!(
+        browser.value("history.length"),
+        browser.value("(document.querySelector('[data-view=live]').click(), history.length)"),
+        "what is looked at is no step of the browser's history"
+    );
+    let kept = browser.value("location.hash");
+    browser.call("Page.reload", serde_json::json!({}));
+    browser.until(
+        "the same again",
+        &format!("document.readyState === 'complete' && {zoomed}"),
+    );
+    // A link typed into the address bar is heard, also right after a change of one's own.
+    browser.click("document.getElementById('reset')");
+    browser.value(&format!("location.hash = {kept}"));
+    browser.until("the link", zoomed);
+    // That of another page, where the number is another frame, leads nowhere.
+    browser.value("location.hash = '#view=live&zoom=2.nonsense'");
+    browser.until(
+        "the whole graph",
+        "document.getElementById('status').textContent === '448 B live'",
+    );
+}
+
+#[test]
+fn a_stack_of_thousands_of_frames_is_drawn_scrolled_and_zoomed() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let frames: Vec<_> = (0..5000).map(|depth| format!("f{depth}")).collect();
+    let graph = Graph::of(&collapsed(&format!(
+        "{} 4096\nf0;other 100\n",
+        frames.join(";")
+    )));
+    let file = page(folder.path(), "deep.html", &graph, "deep");
+    browser.open(&file, 1000, 700);
+    let status = browser.text("#status");
+    assert!(status.contains("5,001 rows: scroll"), "{status}");
+    let drawn = browser.value("document.querySelectorAll('.frame').length");
+    assert!(
+        drawn
+            .as_u64()
+            .is_some_and(|drawn| (40..400).contains(&drawn)),
+        "what is in sight: {drawn}"
+    );
+    picture(&mut browser, "deep-top.png");
+    browser.value("scrollTo(0, document.body.scrollHeight)");
+    browser.until("the innermost frame", &format!("!!{}", frame("f4999")));
+    let is_clear = "document.elementFromPoint(300, document.getElementById('detail').getBoundingClientRect().top - 30)";
+    let there = browser.value(&format!("{is_clear}.className"));
+    assert_eq!(there, "frame", "the bars above and below cover no frame");
+    picture(&mut browser, "deep-end.png");
+    browser.click(&frame("f4990"));
+    browser.until(
+        "the zoom",
+        "document.querySelectorAll('.frame.above').length === 9",
+    );
+    let folded = browser.value("document.querySelectorAll('.frame.above')[1].textContent");
+    let folded = folded.as_str().expect("text").to_owned();
+    assert!(folded.contains("4,983 frames"), "{folded}");
+    assert_eq!(browser.value("scrollY"), 0);
+    let link = browser.value("location.hash.length");
+    assert!(link.as_u64().is_some_and(|length| length < 60), "{link}");
+    browser.call(
+        "Input.dispatchMouseEvent",
+        serde_json::json!({ "type": "mouseMoved", "x": 500, "y": 330 }),
+    );
+    browser.until(
+        "the path",
+        "document.getElementById('detail').textContent.includes(' more) \u{203a} ')",
+    );
+    picture(&mut browser, "deep-zoom.png");
+    // Search goes all the way down.
+    browser.click("document.getElementById('reset')");
+    browser.click("document.getElementById('search')");
+    browser.type_text("^f4321$");
+    browser.until(
+        "what was found",
+        "document.getElementById('status').textContent.includes('found: 4.0 KiB, 97.6 %')",
+    );
+}
+
+#[test]
+fn where_all_was_freed_a_difference_shows_what_was_there() {
+    let graph = Graph::difference(
+        &collapsed("main;cache::fill 4000\nmain;log 100\n"),
+        &Profile::default(),
+    );
+    let svg = graph.svg(View::Live, "freed").expect("drawn");
+    assert!(svg.contains("No live bytes are left"), "{svg}");
+    assert!(
+        svg.contains("cache::fill (4,000 bytes, 97.56%; -97.56%)"),
+        "{svg}"
+    );
+    let blue = svg
+        .split("cache::fill (")
+        .nth(1)
+        .and_then(|rest| rest.split("rgb(").nth(1)?.split(')').next())
+        .map(|numbers| {
+            let numbers: Vec<u8> = numbers.split(',').flat_map(str::parse).collect();
+            numbers[2] > numbers[0]
+        });
+    assert_eq!(blue, Some(true), "what shrank is blue");
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = page(folder.path(), "freed.html", &graph, "freed");
+    browser.open(&file, 1000, 500);
+    let status = browser.text("#status");
+    assert!(
+        status.contains("4.0 KiB before, 0 B after; as wide as before"),
+        "{status}"
+    );
+    assert_eq!(
+        browser.value(&format!("{}.offsetWidth > 900", frame("cache::fill"))),
+        true
+    );
+    picture(&mut browser, "freed.png");
+}

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 /// Runs one part of the program with `options`, where FOLDER stands for its own folder; nothing may be left there.
 fn run(what: &str, options: &str) -> Option<child::Outcome> {
     let program = compiler::c("process/channel.c", "channel", &[])?;
-    let folder = folder(what);
+    let folder = folder(&what.replace(' ', "-"));
     let options = options.replace("FOLDER", folder.to_str().expect("text"));
     let run = child::Run::new(program)
         .args([what, folder.to_str().expect("text")])
+        .current_dir(&folder)
         .preload(artifacts::library())
         .env("JEMOXIDE_CONF", &options);
     let outcome = run.run();
@@ -50,7 +51,91 @@ fn it_is_served_where_the_thread_may_not_purge() {
 
 #[test]
 fn a_program_opens_and_closes_it_itself() {
-    succeeds("mallctl", "");
+    // What is refused is a number to the program and a line to whoever runs it, which tells what stays.
+    if let Some(outcome) = run("mallctl", "") {
+        let outcome = outcome.expect_success();
+        assert_eq!(outcome.stdout, "done\n", "{outcome}");
+        let lines: Vec<_> = outcome.stderr.lines().collect();
+        assert_eq!(lines.len(), 4, "{outcome}");
+        for (line, (told, stays)) in lines.iter().zip([
+            ("name a folder that exists", false),
+            ("200 bytes fit", false),
+            ("name a folder that exists", true),
+            ("200 bytes fit", true),
+        ]) {
+            assert!(line.contains(told), "{outcome}");
+            assert_eq!(line.contains("stays open"), stays, "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_relative_path_is_one_of_the_folder_where_it_was_opened() {
+    succeeds("relative", "control:live");
+}
+
+#[test]
+fn a_file_that_others_may_read_is_made_anew() {
+    succeeds("opened to all", "control:FOLDER/live");
+}
+
+#[test]
+fn files_of_children_that_did_not_exit_are_swept() {
+    succeeds("killed children", "control:FOLDER/live");
+}
+
+#[test]
+fn two_containers_that_share_a_folder_share_no_file() {
+    let Some(program) = compiler::c("process/channel.c", "channel", &[]) else {
+        return;
+    };
+    let folder = folder("containers");
+    // Both are process 1 of their own.
+    let start = || {
+        let mut command = std::process::Command::new("unshare");
+        command
+            .args(["--pid", "--mount-proc", "--fork", "--kill-child"])
+            .arg("env")
+            .arg(format!("LD_PRELOAD={}", artifacts::library().display()))
+            .arg(format!("JEMOXIDE_CONF=control:{}/live", folder.display()))
+            .arg(&program)
+            .args(["neighbour", folder.to_str().expect("text")])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().ok()?;
+        let mut ready = [0; 6];
+        let out = child.stdout.as_mut().expect("piped");
+        std::io::Read::read_exact(out, &mut ready).ok()?;
+        Some(child)
+    };
+    let (Some(mut one), Some(mut two)) = (start(), start()) else {
+        println!("NOT TESTED: this machine lets nobody make namespaces");
+        fs::remove_dir_all(&folder).expect("ours");
+        return;
+    };
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .expect("ours")
+        .map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(
+        names
+            .iter()
+            .all(|name| name.starts_with("live.4") && name.ends_with(".1")),
+        "{names:?}"
+    );
+    for child in [&mut one, &mut two] {
+        drop(child.stdin.take());
+        assert!(child.wait().expect("ends").success());
+    }
+    fs::remove_dir(&folder).expect("both took theirs away");
 }
 
 #[test]

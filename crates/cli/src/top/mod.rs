@@ -15,12 +15,14 @@ mod view;
 mod watch;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::arguments::TopArguments;
 use crate::failure::Failure;
 use crate::live::{Subject, Waiting, find};
+use crate::screen::output::safe;
 use program::Program;
 use watch::Watch;
 
@@ -39,17 +41,28 @@ pub(crate) fn watch(arguments: &TopArguments) -> Result<ExitCode, Failure> {
             (Some(program), subject, Waiting::AtMost(START))
         }
     };
-    let found = match find(&subject, waiting) {
-        Ok(found) => found,
-        Err(failure) => return Err(program.map_or(failure, Program::cannot_be_watched)),
-    };
     let period = Duration::from_secs_f64(arguments.every);
-    let mut watch = Watch::new(found, period)?;
+    let begun = find(&subject, waiting).and_then(|found| Watch::new(found, period));
+    let mut watch = match begun {
+        Ok(watch) => watch,
+        Err(failure) => return program.map_or(Err(failure), Program::unwatched),
+    };
     let outcome = if on_terminal {
         terminal::run(&mut watch)
     } else {
         plain::run(&mut watch, arguments.count)
     };
+    if program.is_none() && watch.goes_on_profiling() {
+        eprintln!(
+            "jemoxide: {} goes on profiling, as you began it; `jemoxide top {}` and p end it.",
+            safe(&watch.title),
+            arguments
+                .of
+                .as_deref()
+                .unwrap_or(Path::new("PID"))
+                .display()
+        );
+    }
     let code = program.map_or(ExitCode::SUCCESS, Program::end);
     outcome.map(|()| code)
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::launch::environment::{self, Settings};
 use crate::launch::{HowEnded, Library, Scratch, program};
+use crate::screen::output::safe;
 
 /// How long a program that was told to end may take.
 const GRACE: Duration = Duration::from_secs(3);
@@ -84,17 +85,21 @@ impl Program {
         self.child.id()
     }
 
-    /// It has no channel: it ended too soon, or brings its own allocator.
-    pub(super) fn cannot_be_watched(mut self) -> Failure {
+    /// There is nothing to watch: it ended too soon, which is told, or it has no channel.
+    pub(super) fn unwatched(mut self) -> Result<ExitCode, Failure> {
         let name = self.name.clone();
         let ended = self.child.try_wait().ok().flatten();
-        self.end();
-        Failure::broken(match ended {
-            Some(status) => format!("{name} ended before it could be watched ({status})."),
-            None => format!(
+        let code = self.end();
+        let Some(status) = ended else {
+            return Err(Failure::broken(format!(
                 "{name} opens no live channel: it never allocates, or brings its own allocator."
-            ),
-        })
+            )));
+        };
+        let told = format!(
+            "{name} ended ({status}) before there was anything to watch. What it did with memory: jemoxide run {name}"
+        );
+        eprintln!("jemoxide: {}", safe(&told));
+        Ok(code)
     }
 
     /// Ends it if it is still there; shows what it had to say. Its exit status.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | q, Esc, Ctrl-C | leave |
 //! | Tab, 1 2 3 | arenas, size classes, stacks |
-//! | p | profiling on or off |
+//! | p, then y | profiling on or off |
 //! | up, down | lines of the table |
 //! | space | hold still, or go on |
 //! | ? | what the words mean |
@@ -61,11 +61,18 @@ fn take_key(key: KeyEvent, watch: &mut Watch, face: &mut Face) -> bool {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
         KeyCode::Char('c') if is_control => return false,
+        // It costs the process something, and goes on when the watch has ended: not by a slip of a finger.
+        code if face.is_asked => {
+            face.is_asked = false;
+            if matches!(code, KeyCode::Char('y' | 'Y')) {
+                watch.switch_profiling();
+            }
+        }
         KeyCode::Esc if face.is_explained => face.is_explained = false,
         KeyCode::Char('q') | KeyCode::Esc => return false,
         KeyCode::Char('?' | 'h') => face.is_explained = !face.is_explained,
         KeyCode::Char(' ') => face.is_held = !face.is_held,
-        KeyCode::Char('p') => watch.switch_profiling(),
+        KeyCode::Char('p') => face.is_asked = !watch.has_ended,
         KeyCode::Char('1') => face.turn_to(Table::Arenas),
         KeyCode::Char('2') => face.turn_to(Table::Classes),
         KeyCode::Char('3') => face.turn_to(Table::Stacks),

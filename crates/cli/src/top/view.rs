@@ -1,7 +1,7 @@
 //! View: one frame of what is known, for any size of terminal.
 //!
 //! ```text
-//! 4711 server   up 0:12:09   3 threads   profiling                    who
+//! 4711 server   profiling   up 0:12:09   3 threads                    who
 //! resident 123.4 MiB   allocated 100.2 MiB   ...   1234 allocs/s      how much
 //! +- where the memory is ------------++- resident, allocated -------+
 //! | live objects  #########  98.1 MiB ||          .......----        |  parts and history, where there is room
@@ -9,10 +9,13 @@
 //! +- 1 arenas  2 size classes  3 stacks -----------------------------+
 //! |                                                                  |
 //! +------------------------------------------------------------------+
-//! q quit  Tab table  p profiling  space hold  ? help                  keys, or a message
+//! q quit  ? help  Tab table  p profiling  space hold                  keys, or a message
 //! ```
+//! Lines say the most needed first: what does not fit is left out as a whole.
 
-use jemoxide::stats::live::profiling;
+use std::time::Duration;
+
+use jemoxide::stats::live::{Figures, profiling};
 use jemoxide::stats::rss::Part;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -26,7 +29,7 @@ use ratatui::widgets::{
 use super::stacks::HotStack;
 use super::watch::Watch;
 use crate::screen::fitted;
-use crate::screen::numbers::{bytes, count, of_them, share};
+use crate::screen::numbers::{bytes, count, exact_bytes, of_them, share};
 use crate::stats::{arena_name, class_rows, sampling, time};
 
 /// Below this many columns or rows there is no room for a picture.
@@ -38,6 +41,8 @@ const WIDE: u16 = 70;
 const PARTS: u16 = 46;
 /// Cells of the longest bar.
 const BAR: u64 = 8;
+/// Samples as far apart as by default, or farther.
+const CHEAP_LG: u64 = 19;
 
 /// Which table is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub(super) struct Face {
     pub(super) first: usize,
     pub(super) is_held: bool,
     pub(super) is_explained: bool,
+    /// Whether the person is asked about profiling.
+    pub(super) is_asked: bool,
 }
 
 impl Face {
@@ -111,9 +118,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, watch: &Watch, face: &Face) {
         }
     }
     draw_table(frame, watch, face, table);
-    frame.render_widget(footer(watch, face), foot);
-    if face.is_explained {
-        explain(frame, area);
+    frame.render_widget(footer(watch, face, usize::from(foot.width)), foot);
+    if face.is_asked {
+        ask(frame, watch, area);
+    } else if face.is_explained {
+        box_with(frame, area, " what the words mean ", WORDS);
     }
 }
 
@@ -126,26 +135,42 @@ fn header(watch: &Watch, width: u16) -> Paragraph<'static> {
         _ => String::new(),
     };
     let title = fitted(&watch.title, 32);
-    let who = format!(
-        "{title}{inside}  up {}  {}  {}",
-        time(figures.uptime_ns),
+    let who = [
+        format!("{title}{inside}"),
+        sampling(figures),
+        format!("up {}", time(figures.uptime_ns)),
         of_them(figures.threads, "thread", "threads"),
-        sampling(figures)
-    );
+    ];
     let books = &figures.now;
-    let much = format!(
-        "resident {}  allocated {}  idle {}  {} allocs/s  {}/s back",
-        bytes(figures.resident),
-        bytes(books.allocated.saturating_add(figures.by_request_bytes)),
-        bytes(books.dirty.saturating_add(books.muzzy)),
-        count(watch.rates.allocations as u64),
-        bytes(watch.rates.purged as u64),
-    );
+    let much = [
+        format!("resident {}", bytes(figures.resident)),
+        format!(
+            "allocated {}",
+            bytes(books.allocated.saturating_add(figures.by_request_bytes))
+        ),
+        format!("idle {}", bytes(books.dirty.saturating_add(books.muzzy))),
+        format!("{} allocs/s", count(watch.rates.allocations as u64)),
+        format!("{}/s back", bytes(watch.rates.purged as u64)),
+    ];
     let width = usize::from(width);
     Paragraph::new(vec![
-        Line::from(fitted(&who, width)).bold(),
-        Line::from(fitted(&much, width)),
+        Line::from(joined(&who, width)).bold(),
+        Line::from(joined(&much, width)),
     ])
+}
+
+/// As many of `parts` as fit, the first in any case.
+fn joined(parts: &[String], width: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let gap = if text.is_empty() { "" } else { "  " };
+        if !text.is_empty() && text.chars().count() + gap.len() + part.chars().count() > width {
+            break;
+        }
+        text.push_str(gap);
+        text.push_str(part);
+    }
+    fitted(&text, width)
 }
 
 fn draw_parts(frame: &mut Frame<'_>, watch: &Watch, area: Rect) {
@@ -266,7 +291,11 @@ fn draw_table(frame: &mut Frame<'_>, watch: &Watch, face: &Face, area: Rect) {
             }
         })
         .collect();
-    let block = Block::bordered().title(Line::from(title));
+    let mut block = Block::bordered().title(Line::from(title));
+    if let (Table::Stacks, Some(taken)) = (face.table, watch.pictured) {
+        let told = format!(" as of {} ago ", rough(taken.elapsed()));
+        block = block.title_bottom(Line::from(told).right_aligned());
+    }
     match face.table {
         Table::Arenas => frame.render_widget(arenas(watch, face).block(block), area),
         Table::Classes => frame.render_widget(classes(watch, face).block(block), area),
@@ -327,7 +356,10 @@ fn draw_stacks(frame: &mut Frame<'_>, watch: &Watch, face: &Face, block: Block<'
     let hint = match (&watch.picture, watch.figures.profiling) {
         (Some(picture), _) if picture.why_not.is_some() => picture.why_not.clone(),
         (Some(picture), _) if picture.stacks.is_empty() => {
-            Some("no sample yet: one is taken for each 512 KiB allocated, on average".to_owned())
+            let mean = mean(&watch.figures);
+            Some(format!(
+                "no sample yet: one is taken for each {mean} allocated, on average"
+            ))
         }
         (Some(_), _) => None,
         (None, profiling::ON) => Some("the first profile is being written and read ...".to_owned()),
@@ -374,35 +406,94 @@ fn chain(stack: &HotStack, width: usize) -> String {
     fitted(&text, width)
 }
 
-fn footer(watch: &Watch, face: &Face) -> Line<'static> {
-    if watch.has_ended {
-        return Line::from("The process has ended; these are its last figures. q leaves.").yellow();
+/// A time in one number: `4 s`, `12 min`.
+fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
     }
-    if watch.is_silent {
-        return Line::from("No news: the process is stopped, or its channel closed. q leaves.")
-            .yellow();
-    }
-    if let Some(message) = &watch.message {
-        return Line::from(format!("{message}   (q quit, ? help)")).yellow();
-    }
-    let held = if face.is_held {
-        "space go on"
+}
+
+fn footer(watch: &Watch, face: &Face, width: usize) -> Line<'static> {
+    let told: Vec<&str> = if watch.has_ended {
+        vec![
+            "The process has ended; these are its last figures. q leaves.",
+            "The process has ended. q leaves.",
+            "ended; q leaves",
+        ]
+    } else if watch.is_silent {
+        vec![
+            "No news: the process is stopped, or its channel closed. q leaves.",
+            "No news: stopped, or closed. q leaves.",
+            "no news; q leaves",
+        ]
+    } else if let Some(message) = watch.message() {
+        vec![message]
     } else {
-        "space hold"
+        return keys(face, width);
     };
-    let keys = [("q", " quit  "), ("Tab", " table  "), ("p", " profiling  ")];
+    let fits = told.iter().find(|form| form.chars().count() <= width);
+    let shortest = told.last().copied().unwrap_or_default();
+    Line::from(fitted(fits.unwrap_or(&shortest), width)).yellow()
+}
+
+fn keys(face: &Face, width: usize) -> Line<'static> {
+    let held = if face.is_held { " go on" } else { " hold" };
+    let keys = [
+        ("q", " quit"),
+        ("?", " help"),
+        ("Tab", " table"),
+        ("p", " profiling"),
+        ("space", held),
+    ];
     let mut spans: Vec<Span<'static>> = Vec::new();
+    let mut taken = 0;
     for (key, meaning) in keys {
-        spans.push(Span::from(key).bold());
-        spans.push(Span::from(meaning));
+        let gap = if taken == 0 { "" } else { "  " };
+        taken += gap.len() + key.len() + meaning.len();
+        if taken > width {
+            break;
+        }
+        spans.extend([Span::from(gap), Span::from(key).bold(), Span::from(meaning)]);
     }
-    spans.push(Span::from(held));
-    spans.push(Span::from("  ? help"));
     Line::from(spans)
 }
 
-fn explain(frame: &mut Frame<'_>, area: Rect) {
-    const TEXT: &str = "\
+/// The mean distance of samples, that there is or would be.
+fn mean(figures: &Figures) -> String {
+    exact_bytes(
+        1u64.checked_shl(figures.lg_sample as u32)
+            .unwrap_or(u64::MAX),
+    )
+}
+
+/// Asks whether profiling is to be switched, and says what that means.
+fn ask(frame: &mut Frame<'_>, watch: &Watch, area: Rect) {
+    const ANSWERS: &str = "\n\ny  yes      any other key  no";
+    let title = &watch.title;
+    if watch.figures.profiling == profiling::ON {
+        let text = format!(
+            "{title} takes samples of what it allocates. Without, new objects are not seen; what was sampled so far stays \
+             known.{ANSWERS}"
+        );
+        return box_with(frame, area, " switch profiling off? ", &text);
+    }
+    // What the option's default is made for; below it there are more samples than an ordinary one.
+    let cost = if watch.figures.lg_sample >= CHEAP_LG {
+        "That costs about a percent of its time and memory."
+    } else {
+        "That is more than the usual one each 512 KiB, and may slow it down."
+    };
+    let text = format!(
+        "{title} then records the stack of one allocation in {} on average, and goes on with it when you leave. {cost} \
+         p switches it off again.{ANSWERS}",
+        mean(&watch.figures)
+    );
+    box_with(frame, area, " switch profiling on? ", &text);
+}
+
+const WORDS: &str = "\
 resident    memory of the process, by the system
 allocated   objects the program holds
 idle        pages kept for what comes next; they go back
@@ -410,12 +501,23 @@ idle        pages kept for what comes next; they go back
 back        memory given back to the system
 small/large objects in slabs, objects with pages of their own
 stacks      who holds memory, from samples: p switches
-            profiling on, the cost is at most a percent
+            profiling on, which costs about a percent
 
 q Esc  leave         Tab 1 2 3  tables
 p      profiling     up down    lines of the table
 space  hold          ?          this help";
-    let (width, height) = (area.width.min(64), area.height.min(15));
+
+/// A box over the middle of the screen, as large as its text.
+fn box_with(frame: &mut Frame<'_>, area: Rect, title: &'static str, text: &str) {
+    let width = area.width.min(64);
+    let inside = usize::from(width.saturating_sub(2)).max(1);
+    let lines = text
+        .lines()
+        .map(|line| line.chars().count().div_ceil(inside).max(1));
+    // A broken line may need one more than its characters do.
+    let longest = text.lines().any(|line| line.chars().count() > inside);
+    let lines = lines.sum::<usize>() + usize::from(longest) + 2;
+    let height = area.height.min(lines.try_into().unwrap_or(u16::MAX));
     let place = Rect {
         x: area.x + (area.width - width) / 2,
         y: area.y + (area.height - height) / 2,
@@ -423,6 +525,7 @@ space  hold          ?          this help";
         height,
     };
     frame.render_widget(Clear, place);
-    let block = Block::bordered().title(" what the words mean ");
-    frame.render_widget(Paragraph::new(TEXT).block(block), place);
+    let block = Block::bordered().title(title);
+    let text = Paragraph::new(text.to_owned()).wrap(Wrap { trim: false });
+    frame.render_widget(text.block(block), place);
 }

@@ -15,6 +15,7 @@ use jemoxide::stats::live::{Figures, ask, profiling};
 use super::stacks::{Picture, Stacks};
 use crate::failure::Failure;
 use crate::live::{Channel, Found, Subject};
+use crate::report::Unreadable;
 use crate::stats::unreadable;
 
 /// Points of history that are kept: an hour at one a second.
@@ -25,6 +26,11 @@ const SILENCE: Duration = Duration::from_secs(4);
 const DUMP_REST: Duration = Duration::from_secs(4);
 /// How long an answer is waited for before the request is made anew.
 const ANSWER: Duration = Duration::from_secs(15);
+
+/// How long a message stays.
+const TOLD: Duration = Duration::from_secs(8);
+/// How long a process that has just opened its channel may take to write its first figures.
+const FIRST: Duration = Duration::from_secs(3);
 
 /// One moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,8 +59,12 @@ pub(super) struct Watch {
     pub(super) rates: Rates,
     /// The hottest stacks, once there are any.
     pub(super) picture: Option<Picture>,
-    /// What the last request came to, where that is worth a word.
-    pub(super) message: Option<String>,
+    /// When the dump behind it was written.
+    pub(super) pictured: Option<Instant>,
+    /// Whether a person had profiling switched on here.
+    has_begun_profiling: bool,
+    /// What the last request came to, where that is worth a word, and since when it is told.
+    message: Option<(String, Instant)>,
     pub(super) has_ended: bool,
     pub(super) is_silent: bool,
     /// Whether somebody looks at stacks (T2).
@@ -69,6 +79,8 @@ pub(super) struct Watch {
     asked: Option<Asked>,
     wishes: u64,
     dump_due: Instant,
+    /// When the last dump was written.
+    dumped: Option<Instant>,
 }
 
 /// What rates are taken from.
@@ -89,7 +101,7 @@ impl Watch {
     /// Begins to watch, with a new look each `period`.
     pub(super) fn new(found: Found, period: Duration) -> Result<Self, Failure> {
         let Found { subject, channel } = found;
-        let figures = channel.read().map_err(|why| unreadable(&subject, &why))?;
+        let figures = first(&subject, &channel)?;
         let (now, title) = (Instant::now(), subject.title());
         let stacks = Stacks::new(&subject, channel.dump.clone());
         let mut watch = Self {
@@ -99,6 +111,8 @@ impl Watch {
             history: VecDeque::new(),
             rates: Rates::default(),
             picture: None,
+            pictured: None,
+            has_begun_profiling: false,
             message: None,
             has_ended: false,
             is_silent: false,
@@ -113,6 +127,7 @@ impl Watch {
             asked: None,
             wishes: 0,
             dump_due: now,
+            dumped: None,
         };
         watch.note(now);
         watch.ask(now);
@@ -129,6 +144,7 @@ impl Watch {
         let mut is_new = false;
         if let Some(picture) = self.stacks.take() {
             self.picture = Some(picture);
+            self.pictured = self.dumped;
             self.dump_due = now + DUMP_REST;
             is_new = true;
         }
@@ -143,7 +159,14 @@ impl Watch {
                 self.figures = figures;
             }
             // Cut off, or being written for long: it may come back.
-            Err(_) => self.message = Some("the figures cannot be read at the moment".to_owned()),
+            Err(_) => self.tell("the figures cannot be read at the moment"),
+        }
+        if self
+            .message
+            .take_if(|(_, since)| now - *since > TOLD)
+            .is_some()
+        {
+            is_new = true;
         }
         let is_silent = now - self.changed > SILENCE;
         is_new |= is_silent != self.is_silent;
@@ -158,6 +181,20 @@ impl Watch {
         is_new
     }
 
+    /// Whether the process goes on with what a person began here.
+    pub(super) fn goes_on_profiling(&self) -> bool {
+        self.has_begun_profiling && !self.has_ended
+    }
+
+    /// What is to be told now.
+    pub(super) fn message(&self) -> Option<&str> {
+        self.message.as_ref().map(|(message, _)| &**message)
+    }
+
+    pub(super) fn tell(&mut self, message: &str) {
+        self.message = Some((message.to_owned(), Instant::now()));
+    }
+
     /// Has profiling switched on, or off if it is on.
     pub(super) fn switch_profiling(&mut self) {
         let is_on = self.figures.profiling == profiling::ON;
@@ -166,14 +203,12 @@ impl Watch {
         } else {
             ask::SAMPLE
         };
-        self.message = Some(
-            if is_on {
-                "profiling is to stop ..."
-            } else {
-                "profiling is to begin ..."
-            }
-            .to_owned(),
-        );
+        self.has_begun_profiling = !is_on;
+        self.tell(if is_on {
+            "profiling is to stop ..."
+        } else {
+            "profiling is to begin ..."
+        });
         self.asked = None;
         self.ask(Instant::now());
     }
@@ -189,15 +224,21 @@ impl Watch {
         let refused = self.figures.refused & asked.wanted;
         if asked.wanted & (ask::SAMPLE | ask::STOP_SAMPLING) != 0 {
             self.wishes = 0;
-            self.message = (refused & (ask::SAMPLE | ask::STOP_SAMPLING) != 0)
-                .then(|| "the process cannot switch profiling".to_owned());
+            self.message = None;
+            if refused & (ask::SAMPLE | ask::STOP_SAMPLING) != 0 {
+                self.has_begun_profiling = false;
+                self.tell("the process cannot switch profiling");
+            }
         }
         if asked.wanted & ask::DUMP != 0 {
             if refused & ask::DUMP == 0 {
+                self.dumped = Some(now);
                 self.stacks.read();
             } else {
-                let dump = self.channel.dump.display();
-                self.message = Some(format!("the process cannot write {dump}"));
+                self.tell(&format!(
+                    "the process cannot write {}",
+                    self.channel.dump.display()
+                ));
                 self.dump_due = now + DUMP_REST;
             }
         }
@@ -260,5 +301,17 @@ impl Watch {
                 .allocated
                 .saturating_add(figures.by_request_bytes),
         });
+    }
+}
+
+/// The first figures.
+fn first(subject: &Subject, channel: &Channel) -> Result<Box<Figures>, Failure> {
+    let begun = Instant::now();
+    loop {
+        match channel.read() {
+            Ok(figures) => return Ok(figures),
+            Err(Unreadable::Truncated(_)) if begun.elapsed() < FIRST && subject.is_there() => {}
+            Err(why) => return Err(unreadable(subject, &why)),
+        }
     }
 }

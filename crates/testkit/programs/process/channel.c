@@ -86,13 +86,53 @@ static int threads(void) {
     return count - 2;
 }
 
-static char base[200], own[256];
+static char base[200], stem[230], own[256];
+
+/* What names begin with: in a namespace of processes of its own the process is told apart by that. */
+static void names(const char *folder) {
+    struct stat told;
+    snprintf(base, sizeof base, "%s/live", folder);
+    if (stat("/proc/self/ns/pid", &told) == 0 && told.st_ino != 0xeffffffcU)
+        snprintf(stem, sizeof stem, "%s.%lu", base, (unsigned long)told.st_ino);
+    else
+        strcpy(stem, base);
+    snprintf(own, sizeof own, "%s.%d", stem, getpid());
+}
+
+/* Files in the folder of `base`. */
+static int files(void) {
+    char folder[200];
+    strcpy(folder, base);
+    *strrchr(folder, '/') = 0;
+    DIR *open = opendir(folder);
+    int count = 0;
+    while (readdir(open))
+        count++;
+    closedir(open);
+    return count - 2;
+}
+
+/* Forks a child that has its file and ends by `_exit`, or waits for the end of a pipe. */
+static pid_t child_with_a_file(int wait_for) {
+    pid_t child = fork();
+    if (child == 0) {
+        char name[300];
+        snprintf(name, sizeof name, "%s.%d", own, getpid());
+        for (int i = 0; i < 100000; i++)
+            free(malloc(10000 + i % 100 * 40));
+        await_figures(name, 0);
+        char byte;
+        if (wait_for >= 0)
+            EXPECT(read(wait_for, &byte, 1) == 1);
+        _exit(0);
+    }
+    return child;
+}
 
 int main(int argc, char **argv) {
     EXPECT(argc == 3 && mallctl);
     const char *what = argv[1];
-    snprintf(base, sizeof base, "%s/live", argv[2]);
-    snprintf(own, sizeof own, "%s.%d", base, getpid());
+    names(argv[2]);
     struct stat told;
     free(malloc(100));
 
@@ -128,6 +168,59 @@ int main(int argc, char **argv) {
         /* And again. */
         EXPECT(open_at(base) == 0);
         await_figures(own, 0);
+        /* What is no place leaves it where it is; the same place is no news. */
+        EXPECT(open_at("/no/such/folder/live") == EFAULT);
+        EXPECT(open_at(longest) == EINVAL);
+        EXPECT(!strcmp(name_now(), own) && stat(own, &told) == 0);
+        ino_t which = told.st_ino;
+        EXPECT(open_at(base) == 0);
+        EXPECT(stat(own, &told) == 0 && told.st_ino == which);
+        await_figures(own, await_figures(own, 0));
+        /* Another place: the old file goes. */
+        strcat(base, "2");
+        EXPECT(open_at(base) == 0);
+        EXPECT(stat(own, &told) < 0 && strstr(name_now(), "live2"));
+    } else if (!strcmp(what, "relative")) {
+        /* Opened by the start in the folder, as `live`; where the process goes does not matter. */
+        EXPECT(chdir("/") == 0);
+        await_figures(own, 0);
+        EXPECT(!strcmp(name_now(), own));
+        EXPECT(open_at("") == 0 && files() == 0);
+        EXPECT(chdir(argv[2]) == 0 && open_at("live") == 0 && chdir("/") == 0);
+        await_figures(own, 0);
+    } else if (!strcmp(what, "opened to all")) {
+        await_figures(own, 0);
+        EXPECT(open_at("") == 0);
+        while (threads() > 1)
+            nap();
+        /* Others were let in before the thread had it open: it is made anew. */
+        EXPECT(open_at(base) == 0);
+        EXPECT(chmod(own, 0644) == 0);
+        for (int round = 0; round < 200; round++) {
+            if (stat(own, &told) == 0 && (told.st_mode & 0777) == 0600)
+                break;
+            nap();
+        }
+        await_figures(own, 0);
+    } else if (!strcmp(what, "killed children")) {
+        int status, tell[2];
+        await_figures(own, 0);
+        EXPECT(pipe(tell) == 0);
+        pid_t lives = child_with_a_file(tell[0]);
+        pid_t first = child_with_a_file(-1);
+        EXPECT(waitpid(first, &status, 0) == first && status == 0);
+        char firsts[300], livings[300];
+        snprintf(firsts, sizeof firsts, "%s.%d", own, first);
+        snprintf(livings, sizeof livings, "%s.%d", own, lives);
+        EXPECT(stat(firsts, &told) == 0);
+        /* The next one sweeps. */
+        pid_t second = child_with_a_file(-1);
+        EXPECT(waitpid(second, &status, 0) == second && status == 0);
+        EXPECT(stat(firsts, &told) < 0 && stat(livings, &told) == 0);
+        EXPECT(write(tell[1], "x", 1) == 1);
+        EXPECT(waitpid(lives, &status, 0) == lives && status == 0);
+        /* So does our own end: nothing is left, which the test sees. */
+        EXPECT(files() == 3);
     } else if (!strcmp(what, "signal")) {
         EXPECT(stat(own, &told) < 0 && threads() == 1);
         raise(SIGUSR2);
@@ -161,7 +254,7 @@ int main(int argc, char **argv) {
         if (child == 0) {
             char parents[256];
             strcpy(parents, own);
-            snprintf(own, sizeof own, "%s.%d", base, getpid());
+            snprintf(own, sizeof own, "%s.%d", parents, getpid());
             for (int i = 0; i < 100000; i++)
                 free(malloc(10000 + i % 100 * 40));
             await_figures(own, 0);
@@ -172,9 +265,14 @@ int main(int argc, char **argv) {
         EXPECT(waitpid(child, &status, 0) == child && status == 0);
         /* The child's went with it, ours is served. */
         char childs[256];
-        snprintf(childs, sizeof childs, "%s.%d", base, child);
+        snprintf(childs, sizeof childs, "%s.%d", own, child);
         EXPECT(stat(childs, &told) < 0);
         await_figures(own, before);
+    } else if (!strcmp(what, "neighbour")) {
+        await_figures(own, 0);
+        puts("ready");
+        fflush(stdout);
+        EXPECT(getchar() == EOF);
     } else if (!strcmp(what, "closed")) {
         raise(SIGURG);
         EXPECT(threads() == 1 && !strcmp(name_now(), ""));

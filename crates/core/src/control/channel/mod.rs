@@ -15,19 +15,24 @@
 //! G4  A forked child has no part in its parent's file: its own purge thread, which comes once the child allocates, makes one
 //!     of its own.
 //! G5  The handler of the signal takes no lock and makes no file: it says so to the purge thread, and starts it.
-//! G6  The file goes when the process leaves through `exit`, and when the channel is closed. One that was killed leaves its
-//!     last figures.
+//! G6  The file goes when the process leaves through `exit`, and when the channel is closed. One that was killed, or left by
+//!     `_exit`, leaves its last figures; forked children's go sooner (rule N2 of `family`).
+//! G7  Who wants another path has it, or keeps the channel that was open.
+//! G8  A file that others may read or write, by the file system's doing or somebody's, is not written.
 //! Lock: channel, rank 0; held while a file is made.
 
+mod family;
 mod figures;
 mod service;
 
 pub(super) use service::Service;
+
+use family::{Family, NAME, Name};
 use service::Shown;
 
 use super::{boot, purger};
 use crate::ds::text::Line;
-use crate::options::{Options, PATH_MAX};
+use crate::options::Options;
 use crate::stats::live::FILE_BYTES;
 use crate::sync::Mutex;
 use crate::sys::shared::{self, Identity, SharedFile};
@@ -36,8 +41,6 @@ use crate::thread::{self, passage::Passage};
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes of the longest name: the path, a dot, a number, the end.
-const NAME: usize = PATH_MAX + 16;
 /// Where the signal opens it if `control` does not say.
 const DEFAULT_BASE: &[u8] = b"/tmp/jemoxide";
 /// Signals that are answers to faults, that nobody can take, or that the C library keeps.
@@ -64,10 +67,10 @@ static ARM_DUE: AtomicBool = AtomicBool::new(false);
 static AT_EXIT: AtomicBool = AtomicBool::new(false);
 
 struct State {
-    base: [u8; PATH_MAX],
-    base_len: usize,
-    /// The name of the file that was made last, a C text; empty before.
-    name: [u8; NAME],
+    /// Where files are to be made.
+    family: Family,
+    /// The name of the file that was made last.
+    name: Name,
     /// Which file that is. `None`: there is none.
     file: Option<Identity>,
     /// The process that made it.
@@ -77,8 +80,7 @@ struct State {
 }
 
 static STATE: Mutex<State, 0> = Mutex::new(State {
-    base: [0; PATH_MAX],
-    base_len: 0,
+    family: Family::NONE,
     name: [0; NAME],
     file: None,
     process: 0,
@@ -104,10 +106,14 @@ pub(crate) enum Refused {
     Rights,
     /// The path is too long, or no C text.
     Path,
+    /// The path is relative, and nobody knows to what.
+    Folder,
     /// The system has no table of descriptors for a thread (G3).
     System,
     /// The file cannot be made.
     File,
+    /// The file system lets others at it (G8).
+    Public,
 }
 
 impl Refused {
@@ -115,10 +121,16 @@ impl Refused {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Rights => "not in a process with raised rights",
-            Self::Path => "the path is too long; 200 bytes fit",
+            Self::Path => {
+                "the path is too long; 200 bytes fit, with the current folder before one that does not begin with /"
+            }
+            Self::Folder => "the current folder cannot be told; begin the path with /",
             Self::System => "it needs Linux 5.9 or later, or close_range allowed by the sandbox",
             Self::File => {
                 "the file cannot be made; name a folder that exists and where this user may write"
+            }
+            Self::Public => {
+                "the file system there keeps no file for its owner alone; name a folder on another"
             }
         }
     }
@@ -139,27 +151,29 @@ fn begin(options: &Options) {
         base => base,
     };
     ARM_DUE.store(true, Ordering::Relaxed);
-    let mut line = Line::new();
     if options.control_signal == 0 {
-        let Err(why) = open(base) else { return };
-        line.text("<jemoxide>: control:").bytes(base);
-        line.text(" is not open: ").text(why.text());
-    } else {
-        let number = options.control_signal as c_int;
-        let kept = may_open().and_then(|()| STATE.lock().keep(base));
-        let why = match kept {
-            Err(why) => why.text(),
-            Ok(()) if UNFIT.contains(&number) => "it cannot be used; 10 is SIGUSR1, 12 SIGUSR2",
-            Ok(()) if !signal::handle(number, on_signal) => {
-                "the program handles it, or ignores it; choose another"
-            }
-            Ok(()) => return,
-        };
-        line.text("<jemoxide>: control_signal:")
-            .decimal(options.control_signal);
-        line.text(" has no effect: ").text(why);
+        // What there is to be told has been told.
+        let _ = open_or_tell(base);
+        return;
     }
-    process::write_error(line.text("\n").as_bytes());
+    let number = options.control_signal as c_int;
+    let family = may_open().and_then(|()| Family::at(base));
+    let why = match family {
+        Err(why) => why.text(),
+        Ok(_) if UNFIT.contains(&number) => "it cannot be used; 10 is SIGUSR1, 12 SIGUSR2",
+        Ok(family) => {
+            STATE.lock().family = family;
+            if signal::handle(number, on_signal) {
+                return;
+            }
+            "the program handles it, or ignores it; choose another"
+        }
+    };
+    let mut line = Line::new();
+    line.text("<jemoxide>: control_signal:")
+        .decimal(options.control_signal);
+    line.text(" has no effect: ").text(why).text("\n");
+    process::write_error(line.as_bytes());
 }
 
 /// Rule G5.
@@ -205,23 +219,41 @@ extern "C" fn end() {
     close();
 }
 
-/// Opens the channel at `base`, the process's number and a dot behind it; one that was open elsewhere goes. Called inside a
-/// passage; [`arm`] is to follow.
+/// Opens the channel at `base`, the process's number and a dot behind it; one that was open elsewhere goes, and stays where
+/// this one cannot be opened (G7). Called inside a passage; [`arm`] is to follow.
 pub(crate) fn open(base: &[u8]) -> Result<(), Refused> {
     may_open()?;
-    let mut state = STATE.lock();
-    state.remove();
-    let opened = state.keep(base).and_then(|()| state.make());
-    OPEN.store(opened.is_ok(), Ordering::Relaxed);
+    let family = Family::at(base)?;
+    STATE.lock().move_to(family)?;
+    OPEN.store(true, Ordering::Relaxed);
     ARM_DUE.store(true, Ordering::Relaxed);
-    opened
+    Ok(())
+}
+
+/// The same for who hears no more than a number: a line on standard error says why it was not opened.
+pub(crate) fn open_or_tell(base: &[u8]) -> Result<(), Refused> {
+    open(base).inspect_err(|why| {
+        let mut line = Line::new();
+        line.text("<jemoxide>: control:").bytes(base);
+        line.text(" is not open: ").text(why.text());
+        if is_open() {
+            line.text(" (the channel stays open where it was)");
+        }
+        process::write_error(line.text("\n").as_bytes());
+    })
 }
 
 /// Closes the channel; the file goes. Called inside a passage.
 pub(crate) fn close() {
     let mut state = STATE.lock();
+    let family = state.family;
     OPEN.store(false, Ordering::Relaxed);
     state.remove();
+    state.family.opener = 0;
+    drop(state);
+    if family.opener == process::id() {
+        family.sweep();
+    }
 }
 
 /// The name of the file, empty where there is none; the next channel's takes its place.
@@ -243,33 +275,41 @@ fn may_open() -> Result<(), Refused> {
 }
 
 impl State {
-    /// Notes where files are to be made.
-    fn keep(&mut self, base: &[u8]) -> Result<(), Refused> {
-        let place = self.base.get_mut(..base.len()).ok_or(Refused::Path)?;
-        if base.is_empty() || base.contains(&0) {
-            return Err(Refused::Path);
+    /// Has this process's file at `family` (G7).
+    fn move_to(&mut self, mut family: Family) -> Result<(), Refused> {
+        let own = process::id();
+        family.opener = own;
+        let name = family.name(own);
+        if self.process == own && self.name == name && self.open_known().is_some() {
+            return Ok(());
         }
-        place.copy_from_slice(base);
-        self.base_len = base.len();
+        let file = made(&name)?;
+        if self.name != name {
+            self.remove();
+        }
+        self.family = family;
+        self.note(name, file);
         Ok(())
     }
 
-    /// Makes the file of this process.
+    /// Makes the file of this process: of one that the signal found, or of a forked child (G4, G5).
     fn make(&mut self) -> Result<(), Refused> {
-        let mut line = Line::new();
-        line.bytes(&self.base[..self.base_len])
-            .text(".")
-            .decimal(process::id() as usize)
-            .text("\0");
-        let name = line.as_bytes();
-        let place = self.name.get_mut(..name.len()).ok_or(Refused::Path)?;
-        place.copy_from_slice(name);
+        let own = process::id();
+        if self.family.opener == 0 {
+            self.family.opener = own;
+        }
+        let name = self.family.name(own);
+        let file = made(&name);
+        self.file = None;
+        self.note(name, file?);
+        Ok(())
+    }
+
+    fn note(&mut self, name: Name, file: Identity) {
+        self.name = name;
+        self.file = Some(file);
         self.process = process::id();
         self.made = self.made.wrapping_add(1);
-        self.file = self
-            .c_name()
-            .and_then(|name| SharedFile::create(name, FILE_BYTES)?.identity());
-        self.file.map(|_| ()).ok_or(Refused::File)
     }
 
     /// Takes this process's file away.
@@ -284,17 +324,32 @@ impl State {
         CStr::from_bytes_until_nul(&self.name).ok()
     }
 
+    /// The file of this process that was made, opened again.
+    fn open_known(&self) -> Option<SharedFile> {
+        let known = self.file.filter(|_| self.process == process::id())?;
+        SharedFile::open(self.c_name()?, known).filter(SharedFile::is_private)
+    }
+
     /// The file, opened for the purge thread; made where this process has none yet (G4, G5).
     fn open_file(&mut self) -> Option<SharedFile> {
-        let known = self.file.filter(|_| self.process == process::id());
-        let file = known.and_then(|known| SharedFile::open(self.c_name()?, known));
-        if file.is_some() {
-            return file;
+        if let Some(file) = self.open_known() {
+            return Some(file);
         }
-        // Also one that is not for us any more, as the process has another user now.
+        // Also one that is not for us any more, as the process has another user now, or not for us alone (G8).
         self.make().ok()?;
-        SharedFile::open(self.c_name()?, self.file?)
+        self.open_known()
     }
+}
+
+/// Makes the file `name`, in place of what was there.
+fn made(name: &Name) -> Result<Identity, Refused> {
+    let name = CStr::from_bytes_until_nul(name).map_err(|_| Refused::Path)?;
+    let file = SharedFile::create(name, FILE_BYTES).ok_or(Refused::File)?;
+    if !file.is_private() {
+        shared::remove(name);
+        return Err(Refused::Public);
+    }
+    file.identity().ok_or(Refused::File)
 }
 
 /// Puts the file's name and `suffix` into `place`; bytes of both, 0 where there is no file.
@@ -313,8 +368,9 @@ fn name_with(suffix: &[u8], place: &mut [u8]) -> usize {
     len
 }
 
-/// The file for the purge thread, and its number among those that were made, unless it has that number already.
-fn file_after(number: Option<u32>) -> Option<(SharedFile, u32)> {
+/// The file for the purge thread, its number among those that were made, and whose files are to be swept, unless it has that
+/// number already.
+fn file_after(number: Option<u32>) -> Option<(SharedFile, u32, Option<Family>)> {
     let mut state = STATE.lock();
     if number == Some(state.made) && state.process == process::id() {
         return None;
@@ -324,5 +380,6 @@ fn file_after(number: Option<u32>) -> Option<(SharedFile, u32)> {
         // It cannot be had, now or later: nobody is to try ten times a second.
         give_up();
     }
-    Some((file?, state.made))
+    let is_child = state.family.opener != process::id();
+    Some((file?, state.made, is_child.then_some(state.family)))
 }

@@ -1,15 +1,16 @@
 //! Service: what the purge thread does for an open channel, a turn at a time.
 //!
 //! ```text
-//! turn:  file (made anew? opened anew)  ──>  request?  ──>  look: figures  ──>  dump, show
-//!        inside the gate                     outside        inside              outside
+//! turn:  file (made anew? opened anew)  ──>  sweep, request?  ──>  look: figures  ──>  dump, show
+//!        inside the gate                     outside               inside              outside
 //! ```
 //! E1  Files are read and written outside the gate, with no lock held: a fork never waits for a disk.
 //! E2  A request that costs time is done again no sooner than [`REST`] times as long as it took: whoever asks without end
 //!     slows the process by a twentieth of a processor at most. Who asks sooner gets what is there, which tells its age.
 //! E3  Figures are written ten times a second while somebody asks for something now and then, else once a second.
 
-use super::{NAME, boot, figures};
+use super::family::{Family, NAME, PROFILE};
+use super::{boot, figures};
 use crate::control::profiling;
 use crate::prof;
 use crate::stats::accounts;
@@ -26,9 +27,8 @@ const REST: u64 = 20;
 const WATCHED_NS: u64 = 10_000_000_000;
 const UNWATCHED_NS: u64 = 900_000_000;
 
-/// What follows the file's name in that of a heap profile, and bytes of that name.
-const SUFFIX: &[u8] = b".heap";
-const DUMP: usize = NAME + SUFFIX.len();
+/// Bytes of the name of a heap profile.
+const DUMP: usize = NAME + PROFILE.len();
 
 /// Room for the figures, which are too many for a small stack.
 pub(super) struct Shown(UnsafeCell<Figures>);
@@ -52,6 +52,8 @@ pub(in crate::control) struct Service<'a> {
     file: Option<SharedFile>,
     /// The number of that file among those made.
     number: Option<u32>,
+    /// Whose files are to be swept in this turn.
+    sweep: Option<Family>,
     figures: &'a mut Figures,
     /// The request to be dealt with in this turn.
     request: Option<Mailbox>,
@@ -72,6 +74,7 @@ impl<'a> Service<'a> {
         Self {
             file: None,
             number: None,
+            sweep: None,
             figures,
             request: None,
             asked_ns: 0,
@@ -91,16 +94,20 @@ impl<'a> Service<'a> {
 
     /// Has the file of this moment open. Inside the gate.
     pub(in crate::control) fn find_file(&mut self) {
-        if let Some((file, number)) = super::file_after(self.number) {
+        if let Some((file, number, sweep)) = super::file_after(self.number) {
             self.leave();
             *self.figures = Figures::ZERO;
             (self.file, self.number) = (Some(file), Some(number));
+            self.sweep = sweep;
             self.shown_ns = 0;
         }
     }
 
-    /// Looks for a request. `true`: figures are due. Outside the gate.
+    /// Takes away what ended children left (N2), and looks for a request. `true`: figures are due. Outside the gate.
     pub(in crate::control) fn is_due(&mut self) -> bool {
+        if let Some(family) = self.sweep.take() {
+            family.sweep();
+        }
         let Some(file) = &self.file else {
             return false;
         };
@@ -140,7 +147,7 @@ impl<'a> Service<'a> {
             prof::set_active(false);
         }
         if wanted & ask::DUMP != 0 {
-            self.dump_len = super::name_with(SUFFIX, &mut self.dump);
+            self.dump_len = super::name_with(PROFILE, &mut self.dump);
         }
         let begun = clock::fine_ns();
         if wanted & ask::RSS != 0 && begun >= self.rss_due_ns {

@@ -222,6 +222,26 @@ pub(crate) fn id() -> u32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
+/// Whether there is a process of that number, as far as this one can see. One that has ended and that its parent has not
+/// heard of yet is there.
+pub(crate) fn is_there(process: u32) -> bool {
+    let gone = -(libc::ESRCH as isize);
+    // SAFETY: signal 0 is sent to nobody.
+    i32::try_from(process).is_ok_and(|process| unsafe {
+        syscall(libc::SYS_kill, [process as usize, 0, 0, 0, 0, 0]) != gone
+    })
+}
+
+/// The current folder, put into `place`. `None`: its path is longer, or it has none.
+pub(crate) fn folder(place: &mut [u8]) -> Option<&[u8]> {
+    let (at, len) = (place.as_mut_ptr().expose_provenance(), place.len());
+    // SAFETY: the kernel writes at most as many bytes.
+    let filled = ok(unsafe { syscall(libc::SYS_getcwd, [at, len, 0, 0, 0, 0]) })?;
+    let folder = place.get(..filled)?.strip_suffix(b"\0")?;
+    // One that is not below the root is told otherwise.
+    folder.starts_with(b"/").then_some(folder)
+}
+
 /// Writes the calling thread's name, as the system has it, and a zero byte.
 pub(crate) fn thread_name(name: &mut [u8; 16]) {
     let place = name.as_mut_ptr().expose_provenance();

@@ -36,10 +36,15 @@ impl SharedFile {
 
     fn open_with(path: &CStr, more: i32) -> Option<Self> {
         // NONBLOCK: something else that was put there must not make us wait.
-        let flags =
-            libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        Self::open_as(
+            path,
+            libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | more,
+        )
+    }
+
+    fn open_as(path: &CStr, flags: i32) -> Option<Self> {
         let (at, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
-        let arguments = [at, path, (flags | more) as usize, 0o600, 0, 0];
+        let arguments = [at, path, (flags | libc::O_CLOEXEC) as usize, 0o600, 0, 0];
         // SAFETY: the path is a C string.
         let descriptor = ok(unsafe { syscall(libc::SYS_openat, arguments) })?;
         Some(Self { descriptor })
@@ -47,15 +52,28 @@ impl SharedFile {
 
     /// Which file it is. `None`: the system does not tell.
     pub(crate) fn identity(&self) -> Option<Identity> {
+        self.told().map(|told| Identity {
+            device: told.st_dev,
+            inode: told.st_ino,
+        })
+    }
+
+    /// Whether it is an ordinary file of the user who acts, and nobody else may read or write it.
+    pub(crate) fn is_private(&self) -> bool {
+        // SAFETY: plain call.
+        let user = unsafe { syscall(libc::SYS_geteuid, [0; 6]) };
+        self.told().is_some_and(|told| {
+            told.st_mode & (libc::S_IFMT | 0o077) == libc::S_IFREG && told.st_uid as isize == user
+        })
+    }
+
+    fn told(&self) -> Option<libc::stat> {
         // SAFETY: all zeros is such a structure: numbers.
         let mut told: libc::stat = unsafe { core::mem::zeroed() };
         let place = (&raw mut told).expose_provenance();
         // SAFETY: the kernel fills the structure, which is its own on this system.
         ok(unsafe { syscall(libc::SYS_fstat, [self.descriptor, place, 0, 0, 0, 0]) })?;
-        Some(Identity {
-            device: told.st_dev,
-            inode: told.st_ino,
-        })
+        Some(told)
     }
 
     /// Writes `bytes` at `offset`. `false`: not all of them.
@@ -82,6 +100,36 @@ impl Drop for SharedFile {
     }
 }
 
+/// Hands the names in the folder at `path` to `body`, in no order. What comes or goes meanwhile may be left out.
+pub(crate) fn for_names(path: &CStr, mut body: impl FnMut(&[u8])) {
+    let Some(folder) = SharedFile::open_as(path, libc::O_RDONLY | libc::O_DIRECTORY) else {
+        return;
+    };
+    let mut bytes = [0u8; 2048];
+    loop {
+        let (at, len) = (bytes.as_mut_ptr().expose_provenance(), bytes.len());
+        let arguments = [folder.descriptor, at, len, 0, 0, 0];
+        // SAFETY: the kernel writes at most as many bytes.
+        let filled = ok(unsafe { syscall(libc::SYS_getdents64, arguments) });
+        let Some(mut rest) = bytes
+            .get(..filled.unwrap_or(0))
+            .filter(|all| !all.is_empty())
+        else {
+            return;
+        };
+        // linux_dirent64: inode, offset (8 bytes each), length of the record (2), type (1), name.
+        while let Some(&[low, high]) = rest.get(16..18) {
+            let len = usize::from(u16::from_ne_bytes([low, high]));
+            let name = rest
+                .get(19..len)
+                .and_then(|name| name.split(|&byte| byte == 0).next());
+            let Some(name) = name else { break };
+            body(name);
+            rest = rest.get(len..).unwrap_or(&[]);
+        }
+    }
+}
+
 /// Takes away what is at `path`, if it may.
 pub(crate) fn remove(path: &CStr) {
     let (at, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
@@ -95,6 +143,8 @@ mod tests {
     use std::ffi::CString;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
+    use std::string::String;
+    use std::vec::Vec;
     use std::{env, format, fs};
 
     fn place(name: &str) -> (PathBuf, CString) {
@@ -110,6 +160,12 @@ mod tests {
         assert!(file.write_at(&[1; 16], 4080));
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "for the owner alone");
+        assert!(file.is_private());
+        for more in [0o640, 0o602] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(more)).unwrap();
+            assert!(!file.is_private(), "{more:o}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let mut words = [0; 2];
         assert!(file.read_words_at(&mut words, 4080) && words == [u64::from_ne_bytes([1; 8]); 2]);
         fs::OpenOptions::new()
@@ -141,5 +197,26 @@ mod tests {
         assert!(SharedFile::open(&name, identity).is_none(), "a link");
         remove(&name);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn all_names_of_a_folder_are_handed_out() {
+        let (folder, name) = place("names");
+        fs::create_dir_all(&folder).unwrap();
+        // More than one piece of the list holds.
+        let mut made: Vec<_> = (0..200).map(|n| format!("{n:->60}")).collect();
+        for name in &made {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let mut seen = Vec::new();
+        for_names(&name, |name| {
+            if name != b"." && name != b".." {
+                seen.push(String::from_utf8(name.to_vec()).unwrap());
+            }
+        });
+        (made.sort(), seen.sort());
+        assert_eq!(seen, made);
+        fs::remove_dir_all(&folder).unwrap();
+        for_names(&name, |name| panic!("{name:?} in a folder that is gone"));
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
                     Ok(())
                 }
                 Some(Some(base)) => {
-                    channel::open(base).map_err(refusal)?;
+                    channel::open_or_tell(base).map_err(refusal)?;
                     call.due = Due::Channel;
                     Ok(())
                 }
@@ -177,8 +177,8 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
 const fn refusal(why: Refused) -> Refusal {
     match why {
         Refused::Rights => Refusal::Forbidden,
-        Refused::Path => Refusal::Invalid,
-        Refused::System | Refused::File => Refusal::Failed,
+        Refused::Path | Refused::Folder => Refusal::Invalid,
+        Refused::System | Refused::File | Refused::Public => Refusal::Failed,
     }
 }
 
