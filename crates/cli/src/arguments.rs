@@ -25,7 +25,8 @@ use heap::{ConvertArguments, DiffArguments, FlameArguments, ReportArguments};
   jemoxide conf                       which options are in force, and why
   jemoxide report app.4711.heap       where a program's memory was allocated
 
-`jemoxide run --help` tells more."
+Each command tells more: `jemoxide run --help`. From a service that grows to the
+line of code: docs/PROFILING.md."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -150,10 +151,20 @@ is never open by itself. --run opens it.
 Keys: Tab arenas, size classes, stacks; p profiling on and off; q leaves. A
 program started by --run is ended (SIGTERM) when the watch is left.
 
-Where standard output is no terminal, a line is printed every second."
+Where standard output is no terminal, a line is printed every second.
+
+Examples:
+  jemoxide top 4711                    a process with its channel open
+  jemoxide top /run/app/mem.4711       its channel's file, as containers share
+  jemoxide top --run ./server -p 80    start a program and watch it
+  jemoxide top 4711 --count 5 | cat    five lines, for a log
+
+Exit status: 0; 2 if the process has no channel, or is not there; with --run the
+program's own, 126 or 127 if it cannot be started or found."
 )]
 pub(crate) struct TopArguments {
-    /// A process, or the file of its live channel (the option control, a dot and its process id)
+    /// A process, or the file of its live channel (the path of the option control, a dot and its
+    /// process id; of a container its namespace's number before that)
     #[arg(
         value_name = "PID|FILE",
         required_unless_present = "run",
@@ -196,7 +207,10 @@ fn seconds(text: &str) -> Result<f64, String> {
   jemoxide stats saved.json        what malloc_stats_print wrote (letter J)
   jemoxide stats --json 4711       for other programs; bytes and seconds
 
-How a process opens its channel: jemoxide top --help.")]
+How a process opens its channel: jemoxide top --help.
+
+Exit status: 0; 1 if what is there cannot be read; 2 if there is no such process
+or file, or the process has no channel open.")]
 pub(crate) struct StatsArguments {
     /// A process, or a file with figures
     #[arg(value_name = "PID|FILE")]
@@ -229,11 +243,13 @@ pub(crate) struct ClassesArguments {
   jemoxide conf                            what a program started here would get
   MALLOC_CONF=thp:never jemoxide conf      the same, with that set
   jemoxide conf --preset low_memory        what a preset stands for
-  jemoxide conf --pid 4711                 what a running process was started with
+  jemoxide conf --pid 4711                 what a process was started with
 
 Presets: server, desktop, container, low_memory, throughput. Options are read
 from /etc/malloc.conf (the text of a symbolic link), MALLOC_CONF,
-_RJEM_MALLOC_CONF and JEMOXIDE_CONF; later ones win.")]
+_RJEM_MALLOC_CONF and JEMOXIDE_CONF; later ones win.
+
+Exit status: 0; 2 if there is no such preset or process.")]
 pub(crate) struct ConfArguments {
     /// What this preset stands for, whatever the environment says
     #[arg(long, value_name = "NAME", conflicts_with = "pid")]

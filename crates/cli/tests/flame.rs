@@ -66,6 +66,52 @@ fn pages_and_pictures_are_written_by_their_suffix() {
 }
 
 #[test]
+fn standard_output_gets_a_page_or_what_is_asked_for() {
+    let folder = profiles();
+    for (words, begins) in [
+        (&["flame", "a.folded", "-o", "-"][..], "<!DOCTYPE html>"),
+        (&["flame", "a.folded", "-o", "-", "--to", "svg"], "<?xml"),
+        (
+            &["diff", "a.folded", "b.folded", "-o", "-", "--to", "svg"],
+            "<?xml",
+        ),
+    ] {
+        let output = jemoxide(folder.path(), words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(text.starts_with(begins), "{words:?}: {text}");
+        assert!(output.stderr.is_empty(), "{words:?}");
+    }
+    assert!(!folder.path().join("-").exists());
+}
+
+#[test]
+fn a_difference_to_a_program_that_freed_all_is_drawn() {
+    let folder = profiles();
+    // As a dump, which knows of what was freed.
+    let freed =
+        "heap_v2/1\n  t*: 0: 0 [2: 100]\n@ 0x10\n  t*: 0: 0 [2: 100]\n\nMAPPED_LIBRARIES:\n";
+    fs::write(folder.path().join("freed.heap"), freed).expect("writable");
+    let words = ["diff", "a.folded", "freed.heap", "-o", "gone.svg"];
+    let output = jemoxide(folder.path(), &words);
+    assert!(output.status.success(), "{output:?}");
+    let picture = fs::read_to_string(folder.path().join("gone.svg")).expect("written");
+    assert!(
+        picture.contains("parse (4,096 bytes, 80.00%; -80.00%)"),
+        "{picture}"
+    );
+    // Nothing at either side.
+    let words = ["diff", "freed.heap", "freed.heap", "-o", "none.svg"];
+    let output = jemoxide(folder.path(), &words);
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("no live bytes") && text.contains("--by cumulative"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_cannot_be_drawn_is_told_with_the_cure() {
     let folder = profiles();
     for (words, told) in [

@@ -69,7 +69,7 @@ impl Folder {
 
 #[test]
 fn reports_fit_the_width_and_have_no_colour_in_a_pipe() {
-    for columns in [80, 120] {
+    for columns in [40, 60, 80, 120, 200] {
         let screen = shown(&["report", &details(), "--view", VIEWS], Some(columns));
         for line in screen.lines() {
             assert!(line.chars().count() <= columns, "{line}");
@@ -79,6 +79,7 @@ fn reports_fit_the_width_and_have_no_colour_in_a_pipe() {
             "Functions by live bytes",
             "Call tree",
             "9.0 s old",
+            "How long lived what was freed",
             "Freed within 1.0 ms",
             "1 worker",
             "prof",
@@ -86,6 +87,32 @@ fn reports_fit_the_width_and_have_no_colour_in_a_pipe() {
             assert!(screen.contains(part) || part == "prof", "{part}: {screen}");
         }
     }
+}
+
+#[test]
+fn a_limit_is_rows_and_lines_and_what_is_left_out_is_counted() {
+    let folder = Folder::new();
+    let stacks: String = (0..200).map(|n| format!("main;way{n:03} 100\n")).collect();
+    let file = folder.file("many.folded", &stacks);
+    for (view, rest) in [
+        ("top", "and 190 more functions (--limit)"),
+        // main and nine ways; those that hold less than a hundredth would not be shown at all.
+        ("paths", "and 190 more paths"),
+    ] {
+        let screen = shown(
+            &["report", &file, "--view", view, "--limit", "10"],
+            Some(80),
+        );
+        assert!(screen.contains(rest), "{view}: {screen}");
+    }
+    let stacks: String = (0..50).map(|n| format!("main;way{n:03} 100\n")).collect();
+    let file = folder.file("fewer.folded", &stacks);
+    let tree = |more: &[&str]| {
+        let words = ["report", &file, "--view", "tree"];
+        shown(&[&words[..], more].concat(), Some(80))
+    };
+    assert!(tree(&["--limit", "10"]).contains("and 41 more lines (--limit)"));
+    assert!(!tree(&[]).contains("--limit"), "{}", tree(&[]));
 }
 
 #[test]

@@ -49,8 +49,12 @@ impl Service {
         self.child.id().to_string()
     }
 
+    /// The file of its channel, the only one in its folder.
     fn file(&self) -> PathBuf {
-        self.folder.path().join(format!("live.{}", self.child.id()))
+        let mut files = fs::read_dir(self.folder.path()).expect("ours").flatten();
+        let file = files.next().expect("it is open").path();
+        assert!(files.next().is_none(), "one process, one file");
+        file
     }
 }
 
@@ -79,7 +83,11 @@ impl Screen {
         command.env("TERM", "xterm-256color");
         let child = pair.slave.spawn_command(command).expect("starts");
         drop(pair.slave);
-        let seen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
+        let seen = Arc::new(Mutex::new(vt100::Parser::new(
+            rows.max(1),
+            columns.max(1),
+            0,
+        )));
         let mut output = pair.master.try_clone_reader().expect("readable");
         let screen = seen.clone();
         thread::spawn(move || {
@@ -225,10 +233,23 @@ fn top_shows_parts_history_and_tables_in_80_by_24_and_at_any_size() {
         !text.contains("what the words mean")
     });
     // Held still, nothing changes; on again, time goes on.
-    for (rows, columns) in [(50, 160), (12, 40), (3, 10), (24, 80)] {
+    for (rows, columns) in [(50, 160), (12, 40), (24, 60), (3, 10), (24, 80)] {
         screen.resize(rows, columns);
         let part = if rows == 3 { "too small" } else { "4096 B" };
         screen.shows(&[part]);
+        if columns == 60 {
+            // What does not fit is left out as a whole.
+            screen.until("the narrow one", |text| {
+                let header = text.lines().nth(1).unwrap_or_default().trim_end();
+                ["iB", " B", "/s", "back"]
+                    .iter()
+                    .any(|end| header.ends_with(end))
+                    && ["space hold", " free in slabs"]
+                        .iter()
+                        .all(|part| text.contains(part))
+                    && !text.contains("...")
+            });
+        }
     }
     assert_eq!(screen.leave("q"), 0);
 }
@@ -242,7 +263,17 @@ fn top_switches_profiling_on_and_shows_the_hottest_stacks() {
     screen.shows(&["not profiling"]);
     screen.press("3");
     screen.shows(&["press p to switch profiling on"]);
+    // It is asked first, and told what it costs; any key but y is a no.
     screen.press("p");
+    screen.shows(&[
+        "switch profiling on?",
+        "16 KiB on average",
+        "usual one each 512 KiB",
+    ]);
+    screen.press("p");
+    screen.until("no question", |text| !text.contains("switch profiling on?"));
+    screen.shows(&["not profiling"]);
+    screen.press("py");
     screen.shows(&["profiling, a sample each 16 KiB"]);
     let stacks = screen.shows(&["load_table < main"]);
     let row = stacks
@@ -250,11 +281,75 @@ fn top_switches_profiling_on_and_shows_the_hottest_stacks() {
         .find(|line| line.contains("load_table"))
         .expect("there");
     assert!(row.contains('%') && row.contains("iB"), "{row}");
+    let age = |text: &str| {
+        let age = text.split(" as of ").nth(1)?.split(" s ago").next()?;
+        age.parse::<u64>().ok()
+    };
+    assert!(age(&stacks).is_some(), "{stacks}");
     screen.press("p");
+    screen.shows(&["switch profiling off?"]);
+    screen.press("y");
+    // No more dumps: what is shown grows old, and says so.
     screen.shows(&["profiling stopped", "load_table < main"]);
+    screen.until("an age that grows", |text| {
+        age(text).is_some_and(|age| age > 10)
+    });
     let dump = PathBuf::from(format!("{}.heap", service.file().display()));
     assert_eq!(screen.leave("q"), 0);
     assert!(!dump.exists(), "what was read is gone");
+}
+
+#[test]
+fn who_leaves_profiling_on_is_told() {
+    let Some(service) = Service::start("LIVE") else {
+        return;
+    };
+    let mut screen = Screen::start(&["top", &service.pid(), "--every", "0.2"], 24, 60);
+    screen.shows(&["not profiling"]);
+    screen.press("3p");
+    // The rate is the process's own, whatever it is.
+    screen.shows(&["512 KiB on average", "about a percent"]);
+    screen.press("y");
+    screen.shows(&["profiling, a sample each 512 KiB"]);
+    let seen = screen.seen.clone();
+    assert_eq!(screen.leave("q"), 0);
+    let text = seen.lock().expect("whole").screen().contents();
+    assert!(text.contains("goes on profiling"), "{text}");
+}
+
+#[test]
+fn a_terminal_without_a_size_is_no_reason_to_fail() {
+    let Some(service) = Service::start("LIVE") else {
+        return;
+    };
+    for (rows, columns) in [(0, 0), (24, 0), (0, 80), (1, 1)] {
+        let screen = Screen::start(&["top", &service.pid(), "--every", "0.2"], rows, columns);
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(screen.leave("q"), 0, "{rows} rows, {columns} columns");
+    }
+}
+
+#[test]
+fn a_program_that_ends_at_once_is_told_with_its_output_and_status() {
+    let library = artifacts::library();
+    let words = ["top", "--library", path(&library), "--run"];
+    let script = ["sh", "-c", "echo its own words; exit 3"];
+    let screen = Screen::start(&[&words[..], &script].concat(), 24, 80);
+    let seen = screen.seen.clone();
+    // Where it is quicker than the first look there is nothing to leave; else its last figures are there.
+    assert_eq!(screen.leave("q"), 3);
+    let text = seen.lock().expect("whole").screen().contents();
+    assert!(text.contains("its own words"), "{text}");
+    let output = output(&[&words[..], &["/bin/true"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stderr).expect("text");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        text.contains("ended (exit status: 0) before there was anything to watch")
+            && text.contains("jemoxide run")
+            || lines.contains("the process has ended"),
+        "{text}{lines}"
+    );
 }
 
 #[test]

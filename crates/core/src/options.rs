@@ -339,7 +339,8 @@ pub struct Options {
     pub stats_interval_opts: StatsLetters,
     /// `report_dir`: where the process keeps its report; empty for nowhere.
     pub report_dir: &'static [u8],
-    /// `control`: where the process opens its live channel, as this and its number; empty for nowhere.
+    /// `control`: where the process opens its live channel, as this and its number; empty for nowhere. A relative path is one
+    /// of the folder where the process starts.
     pub control: &'static [u8],
     /// `control_signal`: the signal that opens it instead of the start; 0 for none.
     pub control_signal: usize,

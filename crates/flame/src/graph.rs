@@ -100,6 +100,11 @@ impl Graph {
             .any(|path| path.bytes[view] >= 0.5 || path.before[view] >= 0.5)
     }
 
+    /// Waste of size classes without a live sample, which no path has.
+    pub fn waste_of_nobody(&self) -> f64 {
+        self.waste_of_nobody
+    }
+
     /// Bytes of all paths; of a difference: after.
     pub fn total(&self, view: View) -> f64 {
         self.paths

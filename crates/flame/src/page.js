@@ -175,13 +175,13 @@ function say() {
   const whole = bytesOf(0, view, side), shown = bytesOf(zoom, view, side);
   let text = `${human(whole)} ${data.views[view].name}`;
   if (data.is_difference) text = `${human(bytesOf(0, view, 1))} before, ${human(bytesOf(0, view, 0))} after; as wide as ${side ? "before" : "after"}`;
-  if (whole === 0) text = `No ${data.views[view].name} bytes.`;
+  else if (whole === 0) text = view === 3 ? "No waste is charged to a stack" : `No ${data.views[view].name} bytes`;
   if (zoom) text += `; shown: ${human(shown)}, ${share(shown, whole)}`;
   if (pattern) { const bytes = found(); text += `; found: ${human(bytes)}, ${share(bytes, shown)}`; }
   if (view === 3 && data.waste_of_nobody > 0) text += `; charged to nobody: ${human(data.waste_of_nobody)}`;
   if (rows * ROW > innerHeight) text += `; ${rows.toLocaleString("en")} rows: scroll`;
   status.textContent = text;
-  at("meaning").textContent = data.views[view].meaning;
+  at("meaning").textContent = data.views[view].meaning + (data.is_difference ? " Red grew, blue shrank." : "");
   for (const button of at("views").children) {
     if (button.dataset.view) button.setAttribute("aria-pressed", button.dataset.view === data.views[view].name);
     else button.textContent = side ? "as wide as before" : "as wide as after";

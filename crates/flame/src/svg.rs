@@ -44,17 +44,16 @@ impl Graph {
         let mut options = Options::default();
         // XML has no place for control characters, not even escaped.
         options.title = title.replace(char::is_control, "?");
+        let name = view.name();
         options.subtitle = Some(match (self.is_difference, is_gone) {
-            (true, true) => format!(
-                "No {} bytes are left: as wide as what was there before.",
-                view.name()
-            ),
-            _ => view
+            (false, _) => view
                 .meaning()
                 .split(". ")
                 .next()
                 .unwrap_or_default()
                 .to_owned(),
+            (true, false) => format!("Red grew, blue shrank, by {name} bytes; as wide as after."),
+            (true, true) => format!("No {name} bytes are left: as wide as what was there before."),
         });
         // Before and after have changed places, and so would red and blue.
         options.negate_differentials = is_gone;

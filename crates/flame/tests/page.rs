@@ -141,6 +141,10 @@ fn svg_has_the_functions_and_hostile_names_are_text() {
         &collapsed("main;a 30\nmain;b 5\n"),
     );
     let svg = difference.svg(View::Live, "what changed").expect("drawn");
+    assert!(
+        svg.contains("Red grew, blue shrank, by live bytes"),
+        "{svg}"
+    );
     assert!(svg.contains("main") && svg.contains('%'), "{svg}");
     let page = graph.page("<b>title</b>");
     assert!(

@@ -63,7 +63,9 @@ Examples:
   jemoxide report app.4711.heap
   jemoxide report app.4711.heap --view leaks --older-than 10m
   jemoxide report *.heap --view tree,threads --by cumulative
-  jemoxide report app.4711.heap --json | jq '.functions[0]'"
+  jemoxide report app.4711.heap --json | jq '.functions[0]'
+
+Exit status: 0; 2 if a file is no profile, or does not tell what is asked for."
 )]
 pub(crate) struct ReportArguments {
     /// Heap profiles
@@ -84,9 +86,9 @@ pub(crate) struct ReportArguments {
     #[arg(long, value_name = "WHAT", default_value = "live")]
     pub(crate) by: By,
 
-    /// Rows of a table, or call paths, at most
-    #[arg(long, value_name = "N", default_value_t = 15)]
-    pub(crate) limit: usize,
+    /// Rows of a table, or call paths, or lines of the tree, at most [default: 15, of the tree 120]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
 
     /// Functions of a call path at most, the innermost; 0: all
     #[arg(long, value_name = "N", default_value_t = 8)]
@@ -110,6 +112,18 @@ pub(crate) struct ReportArguments {
 
     #[command(flatten)]
     pub(crate) names: NameArguments,
+}
+
+impl ReportArguments {
+    /// Rows of a table, and call paths, at most.
+    pub(crate) fn rows(&self) -> usize {
+        self.limit.unwrap_or(15)
+    }
+
+    /// Lines of the tree at most.
+    pub(crate) fn tree_lines(&self) -> usize {
+        self.limit.unwrap_or(120)
+    }
 }
 
 /// A part of the report.
@@ -143,8 +157,12 @@ pub(crate) enum By {
 #[command(after_help = "Examples:
   jemoxide diff monday.heap friday.heap
   jemoxide diff before.heap after.heap --paths --by cumulative
+  jemoxide diff before.heap after.heap -o grown.html   red grew, blue shrank
 
-A change within twice its standard error may be chance: it is marked `?`.")]
+A change within twice its standard error may be chance: it is marked `?`.
+
+Exit status: 0, whether something changed or not; 1 if nothing can be drawn or
+written; 2 if a file is no profile, or does not tell what is asked for.")]
 pub(crate) struct DiffArguments {
     /// The profile before
     #[arg(value_name = "BEFORE")]
@@ -174,9 +192,13 @@ pub(crate) struct DiffArguments {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Draw it instead: NAME.html is a page, NAME.svg a picture
+    /// Draw it instead: NAME.html is a page, NAME.svg a picture, `-` standard output
     #[arg(short, long, value_name = "OUT", conflicts_with_all = ["json", "paths"])]
     pub(crate) output: Option<PathBuf>,
+
+    /// With -o: page or picture, whatever the name [default: what the name says; a page on standard output]
+    #[arg(long, value_name = "FORM", requires = "output")]
+    pub(crate) to: Option<Drawing>,
 
     #[command(flatten)]
     pub(crate) names: NameArguments,
@@ -194,15 +216,23 @@ system, charged to the stacks of sampled objects of the same size class.
 Examples:
   jemoxide flame app.4711.heap -o app.html
   jemoxide flame app.4711.heap -o peak.svg --view peak
-  jemoxide diff monday.heap friday.heap -o grown.html   what changed, drawn")]
+  jemoxide flame app.4711.heap -o - --to svg | ssh desk 'cat > app.svg'
+  jemoxide diff monday.heap friday.heap -o grown.html   what changed, drawn
+
+Exit status: 0; 1 if there is nothing to draw, or it cannot be written; 2 if a
+file is no profile, or does not tell what is asked for.")]
 pub(crate) struct FlameArguments {
     /// Heap profiles; several are merged
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Where it goes: NAME.html is a page, NAME.svg a picture
+    /// Where it goes: NAME.html is a page, NAME.svg a picture, `-` standard output
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+
+    /// Page or picture, whatever the name [default: what the name says; a page on standard output]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) to: Option<Drawing>,
 
     /// Which bytes a picture shows; a page has all of them
     #[arg(long, value_name = "WHAT", default_value = "live")]
@@ -214,6 +244,15 @@ pub(crate) struct FlameArguments {
 
     #[command(flatten)]
     pub(crate) names: NameArguments,
+}
+
+/// What a flamegraph is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Drawing {
+    /// An interactive page
+    Html,
+    /// A picture
+    Svg,
 }
 
 /// Which bytes make a frame wide.
@@ -233,7 +272,7 @@ pub(crate) enum FlameView {
 /// `jemoxide convert`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  jemoxide convert app.4711.heap -o app.pb.gz        for `go tool pprof` and the like
+  jemoxide convert app.4711.heap -o app.pb.gz        for `go tool pprof`, Pyroscope
   jemoxide convert app.4711.heap -o app.folded       for flamegraph programs
   jemoxide convert app.pb.gz --to heap -o app.heap   for jeprof
 

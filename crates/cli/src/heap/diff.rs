@@ -13,15 +13,19 @@ use crate::arguments::heap::DiffArguments;
 use crate::failure::Failure;
 use crate::heap::load::Loaded;
 use crate::heap::names::shortened;
+use crate::heap::paths::aside;
 use crate::heap::{flame, json, size};
 use crate::screen::numbers::{bytes, of_them};
-use crate::screen::paragraph::paragraph;
+use crate::screen::paragraph::paragraph_in;
 use crate::screen::style::{FAINT, GOOD, TITLE, WARNING};
 use crate::screen::table::{Side, Table};
 use crate::screen::{columns_of_output, output};
 
-/// Columns that numbers take.
+/// Columns that numbers take, and those of the change alone.
 const NUMBERS: usize = 54;
+const CHANGE: usize = 17;
+/// Below this width the error and the numbers before and after are left out.
+const ALL_FROM: usize = 72;
 
 /// Prints the comparison.
 pub(crate) fn print(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
@@ -34,7 +38,7 @@ pub(crate) fn print(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
             (arguments.before.as_path(), &before),
             (arguments.after.as_path(), &after),
         ];
-        return flame::draw_difference(sides, arguments.by, output);
+        return flame::draw_difference(sides, arguments.by, arguments.to, output);
     }
     let of = |stack: &Stack| stack.amount(measure);
     let list = if arguments.paths {
@@ -99,7 +103,7 @@ fn screen(
         .filter(|change| change.bytes().abs() >= 0.5)
         .collect();
     if shown.is_empty() {
-        return text + &paragraph("Nothing changed.", FAINT);
+        return text + &paragraph_in("Nothing changed.", FAINT, width);
     }
     let rows = &shown[..shown.len().min(arguments.limit)];
     text.push_str(&if arguments.paths {
@@ -114,14 +118,15 @@ fn screen(
     }
     if rows.iter().any(|change| change.is_doubtful()) {
         text.push('\n');
-        text.push_str(&paragraph(
+        text.push_str(&paragraph_in(
             "? The change is within twice its standard error: it may be chance.",
             FAINT,
+            width,
         ));
     }
     for note in notes {
         text.push('\n');
-        text.push_str(&paragraph(note, WARNING));
+        text.push_str(&paragraph_in(note, WARNING, width));
     }
     text
 }
@@ -139,6 +144,7 @@ fn function_rows(rows: &[&Change], width: Option<usize>) -> String {
         let name = change.frames.first().map_or("", String::as_str);
         let name = match width {
             None => name.to_owned(),
+            Some(width) if width < ALL_FROM => shortened(name, width.saturating_sub(CHANGE)),
             Some(width) => shortened(name, width.saturating_sub(NUMBERS).max(12)),
         };
         table.styled_row([
@@ -150,23 +156,27 @@ fn function_rows(rows: &[&Change], width: Option<usize>) -> String {
             (name, Default::default()),
         ]);
     }
-    table.text(2)
+    table.text_within(2, width, &[2, 3, 4])
 }
 
 fn path_rows(arguments: &DiffArguments, rows: &[&Change], width: Option<usize>) -> String {
     let mut text = String::new();
     for (index, change) in rows.iter().enumerate() {
         let style = colour(change);
-        let _ = writeln!(
+        let _ = write!(
             text,
-            "{:>4}. {style}{}{style:#} {WARNING}{}{WARNING:#} {FAINT}error {}, from {} to {}{FAINT:#}",
+            "{:>4}. {style}{}{style:#}",
             index + 1,
             signed(change.bytes()),
-            doubt(change),
-            bytes(change.error().round() as u64),
-            size(change.before),
-            size(change.after),
         );
+        if change.is_doubtful() {
+            let _ = write!(text, " {WARNING}{}{WARNING:#}", doubt(change));
+        }
+        let more = [
+            format!("error {}", bytes(change.error().round() as u64)),
+            format!("from {} to {}", size(change.before), size(change.after)),
+        ];
+        text.push_str(&aside(&more, 20, width));
         let most = match arguments.frames {
             0 => usize::MAX,
             most => most,

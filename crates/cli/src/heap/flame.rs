@@ -8,16 +8,17 @@ use std::process::ExitCode;
 
 use jemoxide_flame::{Graph, View};
 
-use crate::arguments::heap::{By, FlameArguments, FlameView};
+use crate::arguments::heap::{By, Drawing, FlameArguments, FlameView};
 use crate::failure::Failure;
 use crate::heap::file;
 use crate::heap::load::Loaded;
+use crate::screen::numbers::bytes;
 use crate::screen::paragraph::paragraph;
 use crate::screen::style::WARNING;
 
 /// Draws the profiles, merged.
 pub(crate) fn draw(arguments: &FlameArguments) -> Result<ExitCode, Failure> {
-    let form = Form::of(&arguments.output)?;
+    let form = form(arguments.to, &arguments.output)?;
     let loaded = Loaded::from_files(&arguments.files, &arguments.names)?;
     let title = arguments.title.clone().unwrap_or_else(|| {
         let names: Vec<_> = arguments.files.iter().map(|file| name(file)).collect();
@@ -40,9 +41,10 @@ pub(crate) fn draw(arguments: &FlameArguments) -> Result<ExitCode, Failure> {
 pub(crate) fn draw_difference(
     [before, after]: [(&Path, &Loaded); 2],
     by: By,
+    to: Option<Drawing>,
     output: &Path,
 ) -> Result<ExitCode, Failure> {
-    let form = Form::of(output)?;
+    let form = form(to, output)?;
     let graph = Graph::difference(&before.1.profile, &after.1.profile);
     let title = format!("{} to {}", name(before.0), name(after.0));
     let view = match by {
@@ -66,16 +68,24 @@ pub(crate) fn draw_difference(
 }
 
 /// The failure to tell when nothing would be drawn, with the `option` that draws something.
-fn demand_bytes(graph: &Graph, view: View, form: Form, option: &str) -> Result<(), Failure> {
+fn demand_bytes(graph: &Graph, view: View, form: Drawing, option: &str) -> Result<(), Failure> {
     let has_some = |view: &View| graph.has_bytes(*view);
     let other = View::ALL.into_iter().find(has_some);
     let is_empty = match form {
         // It has all views, and opens on one that has bytes.
-        Form::Page => other.is_none(),
-        Form::Svg => graph.why_not(view).is_none() && !has_some(&view),
+        Drawing::Html => other.is_none(),
+        Drawing::Svg => graph.why_not(view).is_none() && !has_some(&view),
     };
     if !is_empty {
         return Ok(());
+    }
+    let of_nobody = graph.waste_of_nobody().round() as u64;
+    if view == View::Waste && of_nobody > 0 {
+        return Err(Failure::broken(format!(
+            "no waste is charged to a stack, so nothing was drawn: {} of free slots are of size classes without a live \
+             sample. See `jemoxide report --view classes`.",
+            bytes(of_nobody)
+        )));
     }
     Err(Failure::broken(match other {
         Some(other) => format!(
@@ -98,30 +108,32 @@ impl FlameView {
     }
 }
 
-/// What is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Svg,
-    Page,
-}
-
-impl Form {
-    fn of(output: &Path) -> Result<Self, Failure> {
-        match output.extension().and_then(|suffix| suffix.to_str()) {
-            Some("svg") => Ok(Self::Svg),
-            Some("html" | "htm") => Ok(Self::Page),
-            _ => Err(Failure::misuse(format!(
-                "{} is neither a picture nor a page: its name must end in .svg or .html.",
-                output.display()
-            ))),
-        }
+/// What is written: as asked for, or as the name says.
+fn form(to: Option<Drawing>, output: &Path) -> Result<Drawing, Failure> {
+    if let Some(to) = to {
+        return Ok(to);
+    }
+    match output.extension().and_then(|suffix| suffix.to_str()) {
+        _ if output == Path::new("-") => Ok(Drawing::Html),
+        Some("svg") => Ok(Drawing::Svg),
+        Some("html" | "htm") => Ok(Drawing::Html),
+        _ => Err(Failure::misuse(format!(
+            "{} is neither a picture nor a page by its name: end it in .svg or .html, or add --to svg or --to html.",
+            output.display()
+        ))),
     }
 }
 
-fn write(graph: &Graph, view: View, title: &str, form: Form, output: &Path) -> Result<(), Failure> {
+fn write(
+    graph: &Graph,
+    view: View,
+    title: &str,
+    form: Drawing,
+    output: &Path,
+) -> Result<(), Failure> {
     let text = match form {
-        Form::Page => graph.page(title),
-        Form::Svg => graph.svg(view, title).map_err(Failure::misuse)?,
+        Drawing::Html => graph.page(title),
+        Drawing::Svg => graph.svg(view, title).map_err(Failure::misuse)?,
     };
     file::write(output, text.as_bytes())
 }
@@ -145,10 +157,14 @@ mod tests {
 
     #[test]
     fn the_suffix_says_what_is_written() {
-        assert!(matches!(Form::of(Path::new("a/b.svg")), Ok(Form::Svg)));
-        assert!(matches!(Form::of(Path::new("b.html")), Ok(Form::Page)));
-        for wrong in ["b", "b.png", "svg", "-"] {
-            let why = Form::of(Path::new(wrong)).expect_err("neither");
+        let of = |name: &str| form(None, Path::new(name));
+        assert!(matches!(of("a/b.svg"), Ok(Drawing::Svg)));
+        assert!(matches!(of("b.html"), Ok(Drawing::Html)));
+        assert!(matches!(of("-"), Ok(Drawing::Html)));
+        let to = form(Some(Drawing::Svg), Path::new("b.png"));
+        assert!(matches!(to, Ok(Drawing::Svg)));
+        for wrong in ["b", "b.png", "svg"] {
+            let why = of(wrong).expect_err("neither");
             assert!(why.message().contains(".svg or .html"), "{}", why.message());
         }
     }

@@ -141,8 +141,8 @@ pub(crate) fn frame_line(frame: &Frame<'_>, width: Option<usize>) -> (String, St
         let place = frame.place().map(|place| place.to_string());
         return (name.into_owned(), place.unwrap_or_default());
     };
-    // What is said of recursion takes room, too.
-    let width = width - if frame.is_recursive { 15.min(width) } else { 0 };
+    // What is said of recursion takes room, too: `  (calls itself)`.
+    let width = width - if frame.is_recursive { 16.min(width) } else { 0 };
     let place = frame.place().map(short_place).unwrap_or_default();
     // A place that would take more than half of the line is left out.
     let place = if place.chars().count() + 2 <= width / 2 {

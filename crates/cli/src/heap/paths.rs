@@ -14,10 +14,14 @@ use jemoxide_profile::{Amount, Frame};
 
 use crate::heap::names::{frame_line, shortened};
 use crate::heap::{error, size, size_share};
+use crate::screen::WIDTH;
 use crate::screen::numbers::of_them;
+use crate::screen::paragraph::lines;
 use crate::screen::style::{FAINT, TITLE};
 
 const INDENT: usize = 6;
+/// Where places stand at the farthest, if lines have no bound.
+const UNBOUND: usize = 60;
 
 /// How paths are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +63,8 @@ pub(crate) fn path_list(
         if !more.is_empty() {
             extra.push(more);
         }
-        if !extra.is_empty() {
-            let _ = write!(text, "  {FAINT}{}{FAINT:#}", extra.join(", "));
-        }
-        text.push('\n');
+        let taken = 8 + size(amount).len() + size_share(amount, whole).len();
+        text.push_str(&aside(&extra, taken, style.width));
         text.push_str(&frame_list(&path.frames, style));
     }
     let rest = paths.get(style.limit..).unwrap_or_default();
@@ -75,6 +77,33 @@ pub(crate) fn path_list(
             of_them(rest.len() as u64, "more path", "more paths"),
             size(sum)
         );
+    }
+    text
+}
+
+/// `facts` at the end of a line that has `taken` columns, and below it where there is no room; then the line's end.
+pub(crate) fn aside(facts: &[String], taken: usize, width: Option<usize>) -> String {
+    let whole = facts.join(", ");
+    if whole.is_empty() {
+        return "\n".to_owned();
+    }
+    if width.is_none_or(|width| taken + 2 + whole.chars().count() <= width) {
+        return format!("  {FAINT}{whole}{FAINT:#}\n");
+    }
+    let room = width.unwrap_or(WIDTH).saturating_sub(INDENT);
+    let mut below: Vec<String> = Vec::new();
+    for fact in facts {
+        match below.last_mut() {
+            Some(line) if line.chars().count() + 2 + fact.chars().count() <= room => {
+                line.push_str(", ");
+                line.push_str(fact);
+            }
+            _ => below.extend(lines(fact, room)),
+        }
+    }
+    let mut text = String::from("\n");
+    for line in below {
+        let _ = writeln!(text, "{:INDENT$}{FAINT}{line}{FAINT:#}", "");
     }
     text
 }
@@ -110,14 +139,15 @@ pub(crate) fn frame_list(frames: &[Frame<'_>], style: PathStyle) -> String {
     // Places stand under each other; names make room for them.
     let column = match room {
         Some(room) if longest > 0 => widest.min(room.saturating_sub(longest + 2)),
-        _ => widest,
+        // Where there is no bound, one long name should not move all places away.
+        _ => widest.min(UNBOUND),
     };
     let mut text = String::new();
     for (frame, (name, place)) in frames.iter().zip(lines) {
         let name = if place.is_empty() {
             name
         } else {
-            shortened(&name, column)
+            shortened(&name, room.map_or(usize::MAX, |_| column))
         };
         let again = if frame.is_recursive {
             "(calls itself)"

@@ -27,6 +27,7 @@ use crate::heap::paths::{PathStyle, path_list};
 use crate::heap::{file, json, size};
 use crate::launch::environment::{DUMP_PREFIX, Sampling};
 use crate::launch::{HowEnded, Scratch};
+use crate::screen::WIDTH;
 use crate::screen::numbers::{bytes, of_them};
 use crate::screen::paragraph::paragraph;
 use crate::screen::style::{FAINT, TITLE, WARNING};
@@ -314,7 +315,8 @@ impl Shown {
             ));
         }
         let style = PathStyle {
-            width,
+            // As wide as the rest of the screen, also in a file.
+            width: width.or(Some(WIDTH)),
             limit: SHOWN,
             frames: 6,
         };

@@ -16,6 +16,10 @@ use crate::screen::paragraph::paragraph;
 use crate::screen::style::FAINT;
 use crate::screen::table::{Side, Table};
 
+/// What the column of the peak is put together from.
+const MOMENTS: &str = "At peak: the allocator's lines when it held most, the others and resident when they were \
+    seen highest, which need not be one moment; shares are of that resident.";
+
 /// Cells of the longest bar.
 const BAR: u64 = 14;
 const INDENT: usize = 2;
@@ -28,11 +32,17 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
-    /// What a process's report and a look from outside tell.
+    /// What a process's report and a look from outside tell. Of one that was largest at its end, the exact look at exit is
+    /// the peak's, too.
     pub(crate) fn of(report: &Report, seen: Option<View>) -> Self {
+        Self::of_both(&report.peak, report.rss, seen)
+    }
+
+    fn of_both(peak: &Snapshot, exit: RssReport, seen: Option<View>) -> Self {
+        let higher = seen.filter(|seen| seen.rss > exit.rss);
         Self {
-            at_peak: seen.map(|view| at_peak(&report.peak, view)),
-            at_exit: (report.rss.rss > 0).then_some(report.rss),
+            at_peak: higher.map(|view| at_peak(peak, view)),
+            at_exit: (exit.rss > 0).then_some(exit),
         }
     }
 
@@ -79,6 +89,9 @@ impl Whereabouts {
             second.map(|at| signed(at.rss)),
         );
         let mut text = table.text(INDENT);
+        if self.at_peak.is_some() {
+            text.push_str(&paragraph(MOMENTS, FAINT));
+        }
         text.push_str(&paragraph(&advice(sides), FAINT));
         text
     }
@@ -239,6 +252,19 @@ mod tests {
             "{text}"
         );
         assert_eq!(Whereabouts::default().text(), "");
+    }
+
+    #[test]
+    fn a_process_that_ends_at_its_peak_has_one_column() {
+        let view = |rss| View {
+            rss,
+            ..View::default()
+        };
+        let of = |rss| Whereabouts::of_both(&Snapshot::ZERO, exit(), Some(view(rss)));
+        assert!(of(90 << 20).at_peak.is_none());
+        assert!(of(110 << 20).at_peak.is_some());
+        let text = strip_str(&of(90 << 20).text()).to_string();
+        assert!(!text.contains("need not be one moment"), "{text}");
     }
 
     #[test]

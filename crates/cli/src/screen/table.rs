@@ -85,6 +85,35 @@ impl Table {
         text
     }
 
+    /// The same in `width` columns, where there is a bound: as many of the columns `spare` are left out as it takes, the
+    /// first first.
+    pub(crate) fn text_within(
+        &self,
+        indent: usize,
+        width: Option<usize>,
+        spare: &[usize],
+    ) -> String {
+        let mut left: Vec<usize> = (0..self.columns.len()).collect();
+        let takes = |left: &[usize]| {
+            let cells: usize = left.iter().map(|&column| self.width(column)).sum();
+            indent + cells + left.len().saturating_sub(1) * GAP.len()
+        };
+        for goes in spare {
+            if width.is_none_or(|width| takes(&left) <= width) {
+                break;
+            }
+            left.retain(|column| column != goes);
+        }
+        let columns = left.iter().map(|&column| self.columns[column].clone());
+        let row =
+            |row: &Vec<(String, Style)>| left.iter().map(|&column| row[column].clone()).collect();
+        let table = Self {
+            columns: columns.collect(),
+            rows: self.rows.iter().map(row).collect(),
+        };
+        table.text(indent)
+    }
+
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().map(|row| row[column].0.as_str());
         cells
@@ -134,6 +163,17 @@ mod tests {
             strip_str(&table.text(2)).to_string(),
             "  name       n\n  a       1000  what\n  longer     7\n"
         );
+    }
+
+    #[test]
+    fn spare_columns_go_in_their_order_until_the_rest_fits() {
+        let mut table = Table::new(&[("name", Side::Left), ("n", Side::Right), ("m", Side::Right)]);
+        table.row(["a", "1000", "20"]);
+        let within = |width| strip_str(&table.text_within(0, Some(width), &[2, 1])).to_string();
+        assert_eq!(within(14), "name     n   m\na     1000  20\n");
+        assert_eq!(within(13), "name     n\na     1000\n");
+        assert_eq!(within(9), "name\na\n");
+        assert_eq!(within(1), "name\na\n", "what is not spare stays");
     }
 
     #[test]

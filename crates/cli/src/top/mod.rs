@@ -7,9 +7,12 @@
 //! W1  The terminal is put back as it was on every way out: a key, the end of the process, an error, a panic.
 //! W2  Nothing waits for the watched process: a request is left in its mailbox, and its answer seen when it is there.
 
+mod boxes;
+mod lines;
 mod plain;
 mod program;
 mod stacks;
+mod tables;
 mod terminal;
 mod view;
 mod watch;

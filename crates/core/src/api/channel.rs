@@ -17,9 +17,10 @@ impl fmt::Display for ChannelError {
 
 impl core::error::Error for ChannelError {}
 
-/// Opens the live channel at `path`, a dot and the number of the process behind it: a file for its owner alone, with
-/// figures for `jemoxide top` and `jemoxide stats`, which may ask for more through it. One that was open elsewhere is
-/// closed. A thread of the allocator's own serves it until [`close_channel`].
+/// Opens the live channel at `path`, a dot and the number of the process behind it (in a container that of its namespace
+/// before): a file for its owner alone, with
+/// figures for `jemoxide top` and `jemoxide stats`, which may ask for more through it. A relative path begins in the folder of
+/// this moment. One that was open elsewhere is closed, or stays where this one cannot be opened. A thread of the allocator's own serves it until [`close_channel`].
 ///
 /// As the option `control`, and the name `jemoxide.control`.
 ///
@@ -33,8 +34,8 @@ impl core::error::Error for ChannelError {}
 /// ```
 ///
 /// # Errors
-/// The path has more than 200 bytes, the file cannot be made there, the system is older than Linux 5.9, or the process has
-/// more rights than who started it.
+/// The path has more than 200 bytes, the file cannot be made there for its owner alone, the system is older than Linux 5.9, or
+/// the process has more rights than who started it.
 pub fn open_channel(path: &str) -> Result<(), ChannelError> {
     slow::enter(|_| channel::open(path.as_bytes())).map_err(ChannelError)?;
     channel::arm();

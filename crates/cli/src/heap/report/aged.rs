@@ -1,7 +1,5 @@
 //! Aged: what is still alive and how old it is; what was freed and how soon.
 
-use std::fmt::Write;
-
 use jemoxide_profile::views::{AgedAmount, Path, ages, lifetimes, paths};
 use jemoxide_profile::{Amount, Measure, Object, Profile, Stack};
 
@@ -59,17 +57,18 @@ pub(super) fn leaks(context: &Context<'_>) -> String {
     let mut text = title("Alive when the profile was taken");
     if !profile.known().ages && !leaks.is_everything() {
         return text
-            + &nothing(&format!(
-                "This profile does not tell how old objects are. {DETAILS}"
-            ));
+            + &nothing(
+                context,
+                &format!("This profile does not tell how old objects are. {DETAILS}"),
+            );
     }
     let paths = paths(profile, |stack| leaks.amount(stack));
     if paths.is_empty() {
-        return text + &nothing("Nothing of that kind was sampled.");
+        return text + &nothing(context, "Nothing of that kind was sampled.");
     }
     if profile.known().ages {
         let ages = ages(profile, |object| leaks.is_one(object));
-        text.push_str(&age_table(&ages, "age"));
+        text.push_str(&age_table(context, &ages, "age"));
         text.push('\n');
     }
     let whole: Amount = paths.iter().map(|path| path.amount).sum();
@@ -105,36 +104,37 @@ pub(super) fn lg_within(within_ns: u64) -> u8 {
 pub(super) fn temporary(context: &Context<'_>) -> String {
     let profile = context.profile;
     let lg_ns = lg_within(context.arguments.within);
-    let mut text = title(&format!("Freed within {}", age(1 << lg_ns)));
+    let mut text = title("How long lived what was freed");
     if !profile.known().lifetimes {
         return text
-            + &nothing(&format!(
-                "This profile does not tell how long objects lived. {DETAILS}"
-            ));
+            + &nothing(
+                context,
+                &format!("This profile does not tell how long objects lived. {DETAILS}"),
+            );
     }
-    text.push_str(&age_table(&lifetimes(profile), "lived"));
+    text.push_str(&age_table(context, &lifetimes(profile), "lived"));
+    text.push('\n');
+    text.push_str(&title(&format!("Freed within {}", age(1 << lg_ns))));
     let measure = Measure::Temporary { lg_ns };
     let mut paths = paths(profile, |stack| stack.amount(measure));
     // Each costs a malloc and a free, whatever its size.
     paths.sort_by(|one, two| two.amount.objects.total_cmp(&one.amount.objects));
     if paths.is_empty() {
-        return text + &nothing("Nothing that was freed so soon was sampled.");
+        return text + &nothing(context, "Nothing that was freed so soon was sampled.");
     }
-    text.push('\n');
     let whole = profile.total(Measure::Cumulative);
     text.push_str(&path_list(&paths, whole, context.style(), |path| {
         let all: Amount = path.stacks.iter().map(|stack| stack.cumulative).sum();
         let share = path.amount.objects * 100.0 / all.objects.max(1.0);
         format!("{:.0} % of this path's", share.min(100.0))
     }));
-    let _ = writeln!(
-        text,
-        "{FAINT}      most objects first; shares are of all bytes allocated{FAINT:#}"
-    );
-    text
+    text + &nothing(
+        context,
+        "Most objects first; shares are of all bytes allocated.",
+    )
 }
 
-fn age_table(ranges: &[AgedAmount], what: &str) -> String {
+fn age_table(context: &Context<'_>, ranges: &[AgedAmount], what: &str) -> String {
     if ranges.is_empty() {
         return String::new();
     }
@@ -165,5 +165,5 @@ fn age_table(ranges: &[AgedAmount], what: &str) -> String {
             (size_share(amount, whole), Default::default()),
         ]);
     }
-    table.text(2)
+    table.text_within(2, context.width, &[4, 3, 1])
 }

@@ -26,10 +26,13 @@ use crate::heap::load::Loaded;
 use crate::heap::paths::{PathStyle, objects, path_list};
 use crate::heap::{error, size, why_empty};
 use crate::screen::numbers::{age, bytes, count, date, of_them};
-use crate::screen::paragraph::paragraph;
+use crate::screen::paragraph::{lines, paragraph_in};
 use crate::screen::style::{FAINT, TITLE, WARNING};
 use crate::screen::table::{Side, Table};
 use crate::screen::{columns_of_output, fitted, output};
+
+/// Columns of the names in the summary, with blanks around them.
+const NAMES: usize = 11;
 
 /// All that views need.
 pub(crate) struct Context<'a> {
@@ -43,7 +46,7 @@ impl Context<'_> {
     fn style(&self) -> PathStyle {
         PathStyle {
             width: self.width,
-            limit: self.arguments.limit,
+            limit: self.arguments.rows(),
             frames: self.arguments.frames,
         }
     }
@@ -92,7 +95,7 @@ fn text(context: &Context<'_>, notes: &[String]) -> String {
     }
     for note in notes {
         text.push('\n');
-        text.push_str(&paragraph(note, WARNING));
+        text.push_str(&paragraph_in(note, WARNING, context.width));
     }
     text
 }
@@ -103,8 +106,8 @@ pub(crate) fn title(title: &str) -> String {
 }
 
 /// What stands instead of a view that the profile has nothing for.
-pub(crate) fn nothing(why: &str) -> String {
-    paragraph(why, FAINT)
+pub(crate) fn nothing(context: &Context<'_>, why: &str) -> String {
+    paragraph_in(why, FAINT, context.width)
 }
 
 fn summary(context: &Context<'_>) -> String {
@@ -120,7 +123,15 @@ fn summary(context: &Context<'_>) -> String {
         .map_or(usize::MAX, |width| width - "jemoxide report: ".len());
     let mut rows = Table::new(&[("", Side::Left), ("", Side::Left)]);
     let mut row = |name: &str, value: String| {
-        rows.styled_row([(name.to_owned(), FAINT), (value, Default::default())]);
+        let room = context.width.map_or(usize::MAX, |width| width - NAMES);
+        let lines = match value.chars().count() {
+            fits if fits <= room => vec![value],
+            _ => lines(&value, room),
+        };
+        for (at, line) in lines.into_iter().enumerate() {
+            let name = if at == 0 { name } else { "" };
+            rows.styled_row([(name.to_owned(), FAINT), (line, Default::default())]);
+        }
     };
     if let Some(time) = profile.time() {
         let running = match time.since_start_ns {
@@ -144,7 +155,7 @@ fn summary(context: &Context<'_>) -> String {
         None => {}
     }
     if profile.known().cumulative {
-        row("allocated", figures(profile.total(Measure::Cumulative)));
+        row("in all", figures(profile.total(Measure::Cumulative)));
     }
     format!(
         "{}{}",
@@ -195,6 +206,7 @@ fn by_path(context: &Context<'_>, measure: Measure, begin: &str) -> String {
     if !measure.is_known(context.profile.known()) {
         return text
             + &nothing(
+                context,
                 "This profile does not tell what was live at the peak. Take one with prof_details:true, or by `jemoxide \
              run --profile`.",
             );
@@ -202,7 +214,11 @@ fn by_path(context: &Context<'_>, measure: Measure, begin: &str) -> String {
     let paths = paths(context.profile, |stack| stack.amount(measure));
     if paths.is_empty() {
         let why = why_empty(context.profile, measure);
-        return text + &nothing(&why.unwrap_or_else(|| "Nothing was sampled.".to_owned()));
+        return text
+            + &nothing(
+                context,
+                &why.unwrap_or_else(|| "Nothing was sampled.".to_owned()),
+            );
     }
     text.push_str(&path_list(
         &paths,

@@ -40,6 +40,7 @@ pub(super) fn classes(context: &Context<'_>) -> String {
     if profile.classes().is_empty() && rounding.is_empty() {
         return text
             + &nothing(
+                context,
                 "This profile does not tell sizes. Take one with prof_details:true, or by `jemoxide run --profile`.",
             );
     }
@@ -55,7 +56,7 @@ pub(super) fn classes(context: &Context<'_>) -> String {
     ]);
     let mut rows: Vec<_> = profile.classes().iter().collect();
     rows.sort_by_key(|class| std::cmp::Reverse(class.slab_bytes));
-    for class in rows.iter().take(context.arguments.limit) {
+    for class in rows.iter().take(context.arguments.rows()) {
         let rounded = rounding.get(&class.size).copied().unwrap_or_default();
         table.styled_row([
             (exact_bytes(class.size), Default::default()),
@@ -68,8 +69,8 @@ pub(super) fn classes(context: &Context<'_>) -> String {
             (lost_share(rounded), FAINT),
         ]);
     }
-    text.push_str(&table.text(2));
-    let rest = rows.len().saturating_sub(context.arguments.limit);
+    text.push_str(&table.text_within(2, context.width, &[5, 7, 2, 6, 1]));
+    let rest = rows.len().saturating_sub(context.arguments.rows());
     if rest > 0 {
         let rest = of_them(rest as u64, "more class", "more classes");
         text.push_str(&format!("{FAINT}  and {rest} (--limit){FAINT:#}\n"));
@@ -79,13 +80,14 @@ pub(super) fn classes(context: &Context<'_>) -> String {
     if !large.is_empty() {
         let live: Amount = large.iter().map(|class| class.live).sum();
         let lost: f64 = large.iter().map(|class| class.lost).sum();
-        text.push_str(&format!(
-            "{FAINT}  larger objects: {} live, {} of them by rounding{FAINT:#}\n",
+        let told = format!(
+            "larger objects: {} live, {} of them by rounding",
             size(live),
             bytes(lost.round() as u64)
-        ));
+        );
+        text.push_str(&nothing(context, &told));
     }
-    text.push_str(&nothing(
+    text.push_str(&nothing(context,
         "Objects and slabs are counted, but for samples, which lie in slabs of their own. Rounding (bytes given beyond \
          those asked for) is estimated from live samples.",
     ));
@@ -155,7 +157,7 @@ pub(super) fn threads(context: &Context<'_>) -> String {
     let mut text = title("Threads");
     let sums = thread_sums(profile);
     if sums.is_empty() {
-        return text + &nothing("This profile does not tell threads apart.");
+        return text + &nothing(context, "This profile does not tell threads apart.");
     }
     let has_cumulative = sums.iter().any(|sum| !sum.cumulative.is_zero());
     let mut columns = vec![
@@ -164,11 +166,11 @@ pub(super) fn threads(context: &Context<'_>) -> String {
         ("error", Side::Right),
     ];
     if has_cumulative {
-        columns.push(("allocated", Side::Right));
+        columns.push(("in all", Side::Right));
     }
     columns.push(("most in", Side::Left));
     let mut table = Table::new(&columns);
-    for sum in sums.iter().take(context.arguments.limit) {
+    for sum in sums.iter().take(context.arguments.rows()) {
         let name = thread_name(profile, sum.id);
         let name = context.width.map_or(name.clone(), |_| shortened(&name, 22));
         let mut cells = vec![
@@ -185,8 +187,8 @@ pub(super) fn threads(context: &Context<'_>) -> String {
         ));
         table.styled_row(cells);
     }
-    text.push_str(&table.text(2));
-    let rest = sums.len().saturating_sub(context.arguments.limit);
+    text.push_str(&table.text_within(2, context.width, &[2, 3]));
+    let rest = sums.len().saturating_sub(context.arguments.rows());
     if rest > 0 {
         let rest = of_them(rest as u64, "more thread", "more threads");
         text.push_str(&format!("{FAINT}  and {rest} (--limit){FAINT:#}\n"));
@@ -271,6 +273,7 @@ pub(super) fn tags(context: &Context<'_>) -> String {
     if sums.is_empty() {
         return text
             + &nothing(
+                context,
                 "Nothing was allocated under a tag, or the profile has no details. docs/PROFILING.md tells how a program \
                  sets tags.",
             );
@@ -278,13 +281,13 @@ pub(super) fn tags(context: &Context<'_>) -> String {
     let whole = context.profile.total(Measure::Cumulative);
     let mut table = Table::new(&[
         ("tag", Side::Right),
-        ("allocated", Side::Right),
+        ("in all", Side::Right),
         ("error", Side::Right),
         ("share", Side::Right),
         ("live", Side::Right),
         ("most in", Side::Left),
     ]);
-    for sum in sums.iter().take(context.arguments.limit) {
+    for sum in sums.iter().take(context.arguments.rows()) {
         let tag = if sum.tag == 0 {
             "none".to_owned()
         } else {
@@ -302,6 +305,11 @@ pub(super) fn tags(context: &Context<'_>) -> String {
             ),
         ]);
     }
-    text.push_str(&table.text(2));
+    text.push_str(&table.text_within(2, context.width, &[2, 3, 4]));
+    let rest = sums.len().saturating_sub(context.arguments.rows());
+    if rest > 0 {
+        let rest = of_them(rest as u64, "more tag", "more tags");
+        text.push_str(&format!("{FAINT}  and {rest} (--limit){FAINT:#}\n"));
+    }
     text
 }

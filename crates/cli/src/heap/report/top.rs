@@ -11,6 +11,9 @@ use crate::screen::table::{Side, Table};
 
 /// Columns that the numbers take, with two before and after each.
 const NUMBERS: usize = 48;
+/// The same where there is no room for errors and second shares.
+const FEW_NUMBERS: usize = 32;
+const ALL_FROM: usize = 72;
 /// From this width on there is room for places.
 const PLACES_FROM: usize = 100;
 
@@ -24,7 +27,11 @@ pub(super) fn text(context: &Context<'_>) -> String {
     let own = rows.iter().filter(|row| !row.own.is_zero()).count();
     if own == 0 {
         let why = why_empty(context.profile, measure);
-        return text + &nothing(&why.unwrap_or_else(|| "Nothing was sampled.".to_owned()));
+        return text
+            + &nothing(
+                context,
+                &why.unwrap_or_else(|| "Nothing was sampled.".to_owned()),
+            );
     }
     let mut columns = vec![
         ("own", Side::Right),
@@ -39,7 +46,7 @@ pub(super) fn text(context: &Context<'_>) -> String {
         columns.push(("", Side::Left));
     }
     let mut table = Table::new(&columns);
-    for row in rows.iter().take(own.min(context.arguments.limit)) {
+    for row in rows.iter().take(own.min(context.arguments.rows())) {
         let place = match context.width {
             None => row.place.map(|place| place.to_string()),
             Some(_) => row.place.map(short_place),
@@ -48,7 +55,11 @@ pub(super) fn text(context: &Context<'_>) -> String {
         let name = match context.width {
             None => row.name.clone().into_owned(),
             Some(width) => {
-                let taken = if has_places { NUMBERS + 30 } else { NUMBERS };
+                let taken = match width {
+                    _ if has_places => NUMBERS + 30,
+                    ALL_FROM.. => NUMBERS,
+                    _ => FEW_NUMBERS,
+                };
                 shortened(&row.name, width.saturating_sub(taken).max(12))
             }
         };
@@ -68,8 +79,8 @@ pub(super) fn text(context: &Context<'_>) -> String {
         }
         table.styled_row(cells);
     }
-    text.push_str(&table.text(2));
-    let rest = own.saturating_sub(context.arguments.limit);
+    text.push_str(&table.text_within(2, context.width, &[4, 1, 3]));
+    let rest = own.saturating_sub(context.arguments.rows());
     if rest > 0 {
         let rest = of_them(rest as u64, "more function", "more functions");
         text.push_str(&format!("{FAINT}  and {rest} (--limit){FAINT:#}\n"));

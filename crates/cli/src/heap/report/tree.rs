@@ -10,12 +10,11 @@ use jemoxide_profile::views::{Tree, tree};
 use super::{Context, nothing, title};
 use crate::heap::names::{short_place, shortened};
 use crate::heap::{size, size_share, why_empty};
+use crate::screen::numbers::of_them;
 use crate::screen::style::FAINT;
 
 /// Branches that hold a smaller share are left out.
 const LEAST: f64 = 0.01;
-/// Nor more lines than for each row of `--limit`.
-const LINES_PER_ROW: usize = 8;
 /// Columns of the numbers before a name.
 const NUMBERS: usize = 22;
 /// Deeper indents than this share of the width stop growing.
@@ -36,7 +35,11 @@ pub(super) fn text(context: &Context<'_>) -> String {
     let whole = tree.node(0).amount;
     if whole.is_zero() {
         let why = why_empty(context.profile, measure);
-        return text + &nothing(&why.unwrap_or_else(|| "Nothing was sampled.".to_owned()));
+        return text
+            + &nothing(
+                context,
+                &why.unwrap_or_else(|| "Nothing was sampled.".to_owned()),
+            );
     }
     let mut lines = 0;
     let mut stack = below(&tree, 0, 0);
@@ -45,8 +48,10 @@ pub(super) fn text(context: &Context<'_>) -> String {
         indent,
     }) = stack.pop()
     {
-        if lines == context.arguments.limit.saturating_mul(LINES_PER_ROW) {
-            let _ = writeln!(text, "{FAINT}  ... and so on (--limit){FAINT:#}");
+        if lines == context.arguments.tree_lines() {
+            let rest = rest(&tree, stack, index);
+            let rest = of_them(rest as u64, "more line", "more lines");
+            let _ = writeln!(text, "{FAINT}  and {rest} (--limit){FAINT:#}");
             return text;
         }
         lines += 1;
@@ -84,6 +89,17 @@ pub(super) fn text(context: &Context<'_>) -> String {
         stack.extend(children);
     }
     text
+}
+
+/// Lines that are to come with `next` and the `others`.
+fn rest(tree: &Tree<'_>, mut others: Vec<Line>, next: usize) -> usize {
+    let mut count = 1;
+    others.extend(below(tree, next, 0));
+    while let Some(line) = others.pop() {
+        count += 1;
+        others.extend(below(tree, line.node, 0));
+    }
+    count
 }
 
 /// The children that are shown, the heaviest last: it is taken first.
