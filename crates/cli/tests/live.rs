@@ -156,6 +156,22 @@ impl Screen {
     }
 }
 
+/// Waits for what is on the screen when the command has left.
+fn shows_at_last(seen: &Mutex<vt100::Parser>, part: &str) {
+    let begun = Instant::now();
+    loop {
+        let text = seen.lock().expect("whole").screen().contents();
+        if text.contains(part) {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{part:?} does not come:\n{text}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn size(rows: u16, cols: u16) -> PtySize {
     PtySize {
         rows,
@@ -313,8 +329,7 @@ fn who_leaves_profiling_on_is_told() {
     screen.shows(&["profiling, a sample each 512 KiB"]);
     let seen = screen.seen.clone();
     assert_eq!(screen.leave("q"), 0);
-    let text = seen.lock().expect("whole").screen().contents();
-    assert!(text.contains("goes on profiling"), "{text}");
+    shows_at_last(&seen, "goes on profiling");
 }
 
 #[test]
@@ -338,8 +353,7 @@ fn a_program_that_ends_at_once_is_told_with_its_output_and_status() {
     let seen = screen.seen.clone();
     // Where it is quicker than the first look there is nothing to leave; else its last figures are there.
     assert_eq!(screen.leave("q"), 3);
-    let text = seen.lock().expect("whole").screen().contents();
-    assert!(text.contains("its own words"), "{text}");
+    shows_at_last(&seen, "its own words");
     let output = output(&[&words[..], &["/bin/true"]].concat());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = String::from_utf8(output.stderr).expect("text");
@@ -395,20 +409,8 @@ fn top_starts_a_program_and_ends_it() {
     screen.shows(&["live objects", "live_service"]);
     let seen = screen.seen.clone();
     assert_eq!(screen.leave("q"), 7, "the program's own status");
-    let begun = Instant::now();
-    while !seen
-        .lock()
-        .expect("whole")
-        .screen()
-        .contents()
-        .contains("stopped")
-    {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "the program's output is shown at the end"
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
+    // The program's output is shown at the end.
+    shows_at_last(&seen, "stopped");
 }
 
 #[test]

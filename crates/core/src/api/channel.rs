@@ -18,9 +18,9 @@ impl fmt::Display for ChannelError {
 impl core::error::Error for ChannelError {}
 
 /// Opens the live channel at `path`, a dot and the number of the process behind it (in a container that of its namespace
-/// before): a file for its owner alone, with
-/// figures for `jemoxide top` and `jemoxide stats`, which may ask for more through it. A relative path begins in the folder of
-/// this moment. One that was open elsewhere is closed, or stays where this one cannot be opened. A thread of the allocator's own serves it until [`close_channel`].
+/// before): a file for its owner alone, with figures for `jemoxide top` and `jemoxide stats`, which may ask for more through
+/// it. A relative path begins in the folder of this moment. One that was open elsewhere is closed, or stays where this one
+/// cannot be opened. A thread of the allocator's own serves it until [`close_channel`].
 ///
 /// As the option `control`, and the name `jemoxide.control`.
 ///

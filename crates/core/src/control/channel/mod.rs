@@ -224,9 +224,12 @@ extern "C" fn end() {
 pub(crate) fn open(base: &[u8]) -> Result<(), Refused> {
     may_open()?;
     let family = Family::at(base)?;
-    STATE.lock().move_to(family)?;
+    let left = STATE.lock().move_to(family)?;
     OPEN.store(true, Ordering::Relaxed);
     ARM_DUE.store(true, Ordering::Relaxed);
+    if let Some(family) = left {
+        family.sweep();
+    }
     Ok(())
 }
 
@@ -275,21 +278,23 @@ fn may_open() -> Result<(), Refused> {
 }
 
 impl State {
-    /// Has this process's file at `family` (G7).
-    fn move_to(&mut self, mut family: Family) -> Result<(), Refused> {
+    /// Has this process's file at `family` (G7); the family of its own that it leaves, if there was one elsewhere.
+    fn move_to(&mut self, mut family: Family) -> Result<Option<Family>, Refused> {
         let own = process::id();
         family.opener = own;
         let name = family.name(own);
         if self.process == own && self.name == name && self.open_known().is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let file = made(&name)?;
+        let mut left = None;
         if self.name != name {
             self.remove();
+            left = Some(self.family).filter(|family| family.opener == own);
         }
         self.family = family;
         self.note(name, file);
-        Ok(())
+        Ok(left)
     }
 
     /// Makes the file of this process: of one that the signal found, or of a forked child (G4, G5).

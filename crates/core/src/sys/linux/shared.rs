@@ -214,7 +214,8 @@ mod tests {
                 seen.push(String::from_utf8(name.to_vec()).unwrap());
             }
         });
-        (made.sort(), seen.sort());
+        made.sort();
+        seen.sort();
         assert_eq!(seen, made);
         fs::remove_dir_all(&folder).unwrap();
         for_names(&name, |name| panic!("{name:?} in a folder that is gone"));
