@@ -17,6 +17,8 @@
 //!     the page map, and what is left of them the application's unwritten memory.
 //! C5  Pages of arenas made by request are where their hooks found them. Where the system tells, they are taken out of what
 //!     others mapped, or out of files for an arena in one.
+//! C6  The hardened arena's objects, small and large, count as slabs' that are written; what its pages have beyond them is in
+//!     `internal_slack`.
 //! Figures of a busy process are a few operations apart. Reads a few files; holds no lock meanwhile.
 #![deny(unsafe_code)]
 
@@ -24,7 +26,7 @@ use super::maps::{Content, Mapping, Maps};
 use super::report::Snapshot;
 use super::rss::RssReport;
 use super::snapshot;
-use crate::arena::{bin, large, manual, sampled};
+use crate::arena::{bin, hardened, large, manual, sampled};
 use crate::extent::{HEAP, Residents, page_map};
 use crate::meta::residence;
 use crate::size::{CACHED_CLASSES, SMALL_CLASSES};
@@ -70,6 +72,26 @@ impl Ours {
         self.pages.slabs += found;
     }
 
+    /// Books the hardened arena's pages, which look like large objects', with the slabs. What of them has memory beyond the
+    /// objects, which are written from the start, is canaries, free slots and what waits: ends of slabs (C6).
+    fn take_hardened(&mut self, books: &mut Snapshot) {
+        let found = hardened::held_bytes().min(self.pages.large);
+        self.pages.large -= found;
+        self.pages.slabs += found;
+        let (small, large) = books.class_bytes.split_at_mut(SMALL_CLASSES);
+        let mut live = 0;
+        for (index, bytes) in small.iter_mut().enumerate() {
+            live += (hardened::figures(index).bytes as u64).min(*bytes);
+        }
+        for (index, bytes) in large.iter_mut().enumerate() {
+            let hard = (hardened::figures(SMALL_CLASSES + index).bytes as u64).min(*bytes);
+            *bytes -= hard;
+            small[0] += hard;
+            live += hard;
+        }
+        books.internal_slack += (found as u64).saturating_sub(live);
+    }
+
     fn add(&mut self, more: &Self) {
         self.records += more.records;
         self.pages.add(&more.pages);
@@ -93,6 +115,7 @@ pub(crate) fn take(out: &mut RssReport) {
     let mut waiting = books.run_cache as usize;
     if is_measured {
         ours.take_samples(sampled::bytes());
+        ours.take_hardened(&mut books);
         waiting = 0;
         large::each_idle(|addr, bytes| waiting += residence::resident_bytes(addr, addr + bytes));
     } else {

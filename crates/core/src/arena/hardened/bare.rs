@@ -18,10 +18,22 @@ use crate::size::{PAGE, Pages};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 static BARE: AtomicUsize = AtomicUsize::new(0);
+/// Pages of the arena's runs, bare ones among them.
+static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of bare pages.
 pub(crate) fn bytes() -> usize {
     BARE.load(Ordering::Relaxed) * PAGE
+}
+
+/// Bytes of the arena's runs that may have memory.
+pub(crate) fn held_bytes() -> usize {
+    (RUNS.load(Ordering::Relaxed) * PAGE).saturating_sub(bytes())
+}
+
+/// A run of `pages` pages goes back.
+pub(super) fn forget_run(pages: Pages) {
+    RUNS.fetch_sub(pages.0, Ordering::Relaxed);
 }
 
 /// `pages` pages are bare from now on.
@@ -45,8 +57,9 @@ pub(super) fn unnote(pages: usize) {
     BARE.fetch_sub(pages, Ordering::Relaxed);
 }
 
-/// Has all of `run`, of `pages` pages and just handed out, read zero. Whether it has no memory.
+/// Has all of `run`, of `pages` pages and just handed out, read zero, and notes it. Whether it has no memory.
 pub(super) fn clear(run: &Run, pages: Pages) -> bool {
+    RUNS.fetch_add(pages.0, Ordering::Relaxed);
     // SAFETY: the run just handed out, whose contents are of no use.
     unsafe {
         if run.zeroed || HEAP.renew(run.addr, pages) {

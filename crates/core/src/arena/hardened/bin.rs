@@ -168,6 +168,7 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
             slab.set(BARE | BARE_GUARDS, false);
             slab.end();
             watched::allow(run.as_ptr(), pages.bytes());
+            bare::forget_run(pages);
             // All of it reads zero but has memory here and there.
             if HEAP.renew(run, pages) {
                 HEAP.dealloc_bare(run, pages);

@@ -393,6 +393,7 @@ impl LargeRef {
         // SAFETY: the whole run, which nobody uses and the page map names no more; the record likewise.
         unsafe {
             watched::allow(run.as_ptr(), pages.bytes());
+            bare::forget_run(pages);
             if !self.is(GUARDED) {
                 bare::unnote(self.bare_pages());
             }

@@ -49,7 +49,7 @@ mod traces;
 mod watched;
 
 pub(crate) use about::About;
-pub(crate) use bare::bytes as bare_bytes;
+pub(crate) use bare::{bytes as bare_bytes, held_bytes};
 pub use door::Door;
 pub(crate) use door::{Ask, Size, Told};
 pub(crate) use figures::{counted, figures};

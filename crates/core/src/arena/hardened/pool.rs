@@ -83,6 +83,7 @@ pub(super) fn prepare(share: usize) {
     // SAFETY: the run just handed out, of no use yet.
     unsafe {
         if !memory::protect(run.addr, PAGES.bytes(), false) {
+            bare::forget_run(PAGES);
             HEAP.dealloc(run.addr, PAGES);
             return;
         }

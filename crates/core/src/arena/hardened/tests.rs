@@ -68,6 +68,7 @@ fn check() {
     large::check();
     let counted = HEAP.counted_bytes() + meta::counted_bytes() + page_map::counted_bytes();
     assert_eq!(limit::used(), counted - bare_bytes(), "B2");
+    assert!(held_bytes() <= HEAP.counted_bytes() - bare_bytes());
 }
 
 struct Twin {
@@ -144,6 +145,7 @@ impl Twin {
         check();
         let out = |class| figures(class).bytes;
         assert_eq!((0..crate::size::CLASSES).map(out).sum::<usize>(), 0);
+        assert!(held_bytes() < 2 << 20, "runs that went are forgotten");
     }
 }
 
