@@ -261,7 +261,7 @@ fn stacks_of_rust_programs_begin_with_the_caller() {
         sample_all(true);
         let hook: prof::hooks::Sampled = told;
         prof::hooks::Hook::Sampled.set((hook as *const ()).expose_provenance());
-        let arena = crate::Arena::new().unwrap();
+        let arena = crate::api::Arena::new().unwrap();
         let layout = core::alloc::Layout::from_size_align(100, 8).unwrap();
         for size in [8, 100, 5000, 100_000, 3 << 20] {
             for align in [8, 64] {
