@@ -15,6 +15,7 @@ const fn places(flags: c_int) -> bool {
 /// Allocates `size` bytes as `flags` say. Null: out of memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
+    let size = size.max(1);
     if flags == 0 {
         return api::alloc(size).cast();
     }

@@ -104,9 +104,9 @@ pub enum Junk {
 /// How much is done against misuse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Hardening {
-    /// What costs nothing at all.
+    /// What slow paths can see of wrong pointers and sizes.
     Off,
-    /// What slow paths can see.
+    /// The same; objects of no bytes cannot be touched, and large objects have fences.
     Standard,
     /// Every allocation is served by the hardened arena.
     Strong,

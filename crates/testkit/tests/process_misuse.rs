@@ -8,6 +8,7 @@
 //!  double free, large               the extent is idle: at once
 //!  size given with a free           its class is not the page's: at once
 //!  double free, small or cached     the slot's bit is clear: when the magazine reaches its slab
+//!  anything, an object of no bytes  its place is free, or starts elsewhere: at once
 //! ```
 //! A block that was handed out again between two frees is not seen: nothing tells it apart.
 
@@ -20,7 +21,7 @@ use jemoxide_testkit::{artifacts, compiler};
 const PREFIX: &str = "<jemoxide>: ";
 
 /// Case of the program, and words of which the message must hold one.
-const CASES: [(&str, &[&str]); 26] = [
+const CASES: [(&str, &[&str]); 30] = [
     ("stack", FOREIGN),
     ("static", FOREIGN),
     ("mapped", FOREIGN),
@@ -45,8 +46,12 @@ const CASES: [(&str, &[&str]); 26] = [
     ("realloc-of-freed-large", FREED),
     ("realloc-of-foreign", FOREIGN),
     ("usable-size-of-foreign", FOREIGN),
+    ("usable-size-of-interior", INTERIOR),
+    ("double-empty", DOUBLE),
+    ("interior-empty", INTERIOR),
     ("wrong-size-small", SIZE),
     ("wrong-size-large", SIZE),
+    ("wrong-pages-large", SIZE),
 ];
 
 const FOREIGN: &[&str] = &["not from this allocator"];
@@ -66,6 +71,42 @@ fn misuse_of_sampled_objects_does_too() {
     // The slab of a sample may be gone with its last object, as a large block's pages.
     let words = |words: Words| if words == DOUBLE { FREED } else { words };
     every_case_dies("prof:true,lg_prof_sample:0", words);
+}
+
+#[test]
+fn messages_tell_which_object_it_was() {
+    let Some(program) = compiler::c("process/misuse.c", "misuse", &[]) else {
+        return;
+    };
+    for (case, what) in [
+        ("interior-small", ", 128 bytes into class 640 of arena "),
+        ("double-at-once", ", class 64 of arena "),
+        ("double-large", ", large, "),
+        ("double-empty", ", an object of no bytes "),
+    ] {
+        let outcome = Run::new(&program)
+            .arg(case)
+            .preload(artifacts::library())
+            .run();
+        assert!(outcome.stderr.contains(what), "{case}: {outcome}");
+    }
+}
+
+#[test]
+fn off_lets_objects_of_no_bytes_be_touched_and_raises_no_fence() {
+    let Some(program) = compiler::c("process/misuse.c", "misuse", &[]) else {
+        return;
+    };
+    for case in ["touch-empty", "beyond-large"] {
+        for (options, signal) in [("", Some(libc::SIGSEGV)), ("hardening:off", None)] {
+            let outcome = Run::new(&program)
+                .arg(case)
+                .preload(artifacts::library())
+                .env("MALLOC_CONF", options)
+                .run();
+            assert_eq!(outcome.signal, signal, "{case} at {options:?}: {outcome}");
+        }
+    }
 }
 
 type Words = &'static [&'static str];

@@ -4,13 +4,14 @@
 //! size <= 4 KiB     LOOKUP -> class byte -> pop                     the fast path
 //! size <= 32 KiB    class by arithmetic -> pop
 //! above             an extent
+//! 0                 class byte 0: an address that nobody may touch
 //! ```
 
 use super::block;
 use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Ask, Door};
-use crate::arena::{ArenaIndex, large, manual};
+use crate::arena::{ArenaIndex, empty, large, manual};
 use crate::control::{hardening, limit, modes, report};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{
@@ -24,7 +25,7 @@ use core::ptr::NonNull;
 /// No process can have more.
 const ADDRESS_SPACE: usize = 1 << 47;
 
-/// Allocates `size` bytes; 0 counts as 1. Null: out of memory or larger than any class.
+/// Allocates `size` bytes. Null: out of memory or larger than any class.
 ///
 /// The result is aligned to 16 bytes from 16 bytes on, to 8 below.
 #[inline(always)]
@@ -189,7 +190,8 @@ fn missed(ask: Ask) -> *mut u8 {
     };
     match SizeClass::from_byte(byte) {
         Some(class) => get_cached(class, ask),
-        None => alloc_extent(size),
+        // The size 0.
+        None => alloc_extent_entered(size),
     }
 }
 
@@ -380,6 +382,11 @@ fn get(bytes: usize, align: usize, zeroed: bool, ask: Ask) -> *mut u8 {
     slow::enter(|cache| {
         if modes::guarded() {
             if let Some(object) = get_guarded(cache, ask, zeroed) {
+                return object;
+            }
+        }
+        if ask.bytes == 0 && cache.and_then(CacheRef::bound).is_none() {
+            if let Some(object) = empty::alloc(ask.align) {
                 return object;
             }
         }

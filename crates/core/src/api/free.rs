@@ -61,6 +61,11 @@ pub unsafe fn dealloc_told(ptr: *mut u8, size: usize, align: usize, door: Door, 
     match small_class(size, align) {
         Some(byte) if page_map::class_byte_below(ptr) == Some(byte) => {
             if !thread::push(byte, ptr) {
+                if byte == 0 {
+                    // The size 0, and what has no bin: an object of no bytes, or another one.
+                    thread::decline(0);
+                    return dealloc_sized_missed(ptr, size, align, door, exact);
+                }
                 dealloc_missed(ptr, byte);
             }
         }
@@ -118,14 +123,6 @@ fn is_told_apart(ptr: *mut u8, size: usize) -> bool {
     } else {
         ptr.addr() & 8 != 0
     }
-}
-
-/// Whether the object at `ptr`, of [`super::alloc_known`] with a layout whose class has byte `byte`, is a sample, or of a
-/// hardened arena.
-#[inline(always)]
-pub(super) fn is_known_apart(ptr: *mut u8, byte: u8, size: usize, align: usize) -> bool {
-    (!is_told_by_address(align) || is_told_apart(ptr, size))
-        && page_map::class_byte_below(ptr) != Some(byte)
 }
 
 /// The rest of [`dealloc_known`], for a sample.
@@ -344,9 +341,9 @@ fn dealloc_sized_missed(ptr: *mut u8, size: usize, align: usize, door: Door, exa
 pub(super) fn is_size_of(ptr: *mut u8, size: usize, align: usize) -> Result<(), Misuse> {
     let byte = page_map::class_byte(ptr);
     let fits = match SizeClass::from_byte(byte) {
-        None => large::inspect(ptr).map(|usable| fits_closer(size, align, usable)),
+        None => large::inspect(ptr).map(|usable| fits_closer(ptr, size, align, usable)),
         Some(class) if class.is_small() => Ok(aligned_size(size, align) == Some(class.size())),
-        Some(class) => Ok(fits_large(size, align, class.size())),
+        Some(class) => Ok(fits_large(ptr, size, align, class.size())),
     };
     match fits? {
         true => Ok(()),
@@ -356,16 +353,23 @@ pub(super) fn is_size_of(ptr: *mut u8, size: usize, align: usize) -> Result<(), 
 
 /// Whether an object of `usable` bytes whose pages read class 0 may have been asked for with these: arenas made by request
 /// have small ones too.
-fn fits_closer(size: usize, align: usize, usable: usize) -> bool {
-    if usable <= SMALL_MAX {
+fn fits_closer(ptr: *mut u8, size: usize, align: usize, usable: usize) -> bool {
+    if usable == 0 {
+        size == 0
+    } else if usable <= SMALL_MAX {
         aligned_size(size, align) == Some(usable)
     } else {
-        fits_large(size, align, usable)
+        fits_large(ptr, size, align, usable)
     }
 }
 
-/// Whether a large object of `usable` bytes may have been asked for with these: in-place growth leaves objects
-/// larger than asked for, but never a small size with a large object.
-fn fits_large(size: usize, align: usize, usable: usize) -> bool {
-    size <= usable && aligned_size(size, align).is_some_and(|bytes| bytes > SMALL_MAX)
+/// Whether the large object at `ptr`, of `usable` bytes, may have been asked for with these: growth in place with room to
+/// spare leaves objects larger than that, but never a small size with a large object.
+fn fits_large(ptr: *mut u8, size: usize, align: usize, usable: usize) -> bool {
+    let asked = aligned_size(size, align).filter(|&bytes| bytes > SMALL_MAX);
+    asked.is_some_and(|bytes| {
+        bytes == usable
+            || modes::rounded(bytes) == usable
+            || size <= usable && large::is_stretched(ptr)
+    })
 }

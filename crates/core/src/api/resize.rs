@@ -12,8 +12,8 @@ use super::alloc::{
     unbound,
 };
 use super::block;
-use super::free::{dealloc, dealloc_by, is_known_apart, small_class};
-use super::query::{request_size, usable_size};
+use super::free::{dealloc, dealloc_by, is_size_of, small_class};
+use super::query::{known_size, request_size, usable_size};
 use super::sampling;
 use super::slow;
 use crate::arena::hardened::{self, Door, Told};
@@ -51,8 +51,8 @@ pub unsafe fn realloc(ptr: *mut u8, size: usize, align: usize, zeroed: bool) -> 
     unsafe { realloc_missed(ptr, size, align, zeroed) }
 }
 
-/// As [`realloc`], for objects that came from [`super::alloc_aligned`] and its kin with this very `size` and `align`:
-/// the old class needs no look-up. Nothing is said of what lies beyond the old size.
+/// As [`realloc`], for objects that came from [`super::alloc_aligned`] and its kin with this very `size` and `align`: the old
+/// class is only compared with the page's. Nothing is said of what lies beyond the old size.
 ///
 /// # Safety
 /// As for [`realloc`]; as said.
@@ -64,7 +64,7 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
             if !modes::guarded() || !hardened::owns(ptr) {
                 return ptr;
             }
-        } else if !is_known_apart(ptr, old, size, align) {
+        } else if page_map::class_byte_below(ptr) == Some(old) {
             // SAFETY: the caller's promise; the classes are those of the two sizes.
             if let Some(object) = unsafe { move_small(ptr, old, new) } {
                 return object;
@@ -72,7 +72,7 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { realloc_known_missed(ptr, new_size, align) }
+    unsafe { realloc_known_missed(ptr, size, align, new_size) }
 }
 
 /// The rest of [`realloc_known`]: as [`super::alloc::alloc_known`] it stays with automatic arenas.
@@ -81,14 +81,23 @@ pub unsafe fn realloc_known(ptr: *mut u8, size: usize, align: usize, new_size: u
 /// As for [`realloc`].
 #[cold]
 #[inline(never)]
-unsafe fn realloc_known_missed(ptr: *mut u8, size: usize, align: usize) -> *mut u8 {
+unsafe fn realloc_known_missed(
+    ptr: *mut u8,
+    size: usize,
+    align: usize,
+    new_size: usize,
+) -> *mut u8 {
     if modes::guarded() && hardened::owns(ptr) {
         // SAFETY: the caller's promise.
-        return unbound(|| unsafe { realloc_hardened(ptr, size, align, Door::Rust) });
+        return unbound(|| unsafe { realloc_hardened(ptr, new_size, align, Door::Rust) });
+    }
+    if let Err(error) = is_size_of(ptr, size, align) {
+        slow::misused(error, ptr);
+        return ptr::null_mut();
     }
     let fresh = |size, align, zeroed| alloc_missed_by(size, align, zeroed, Door::Rust);
     // SAFETY: the caller's promise.
-    unbound(|| unsafe { resize_or_move(ptr, size, align, false, fresh) })
+    unbound(|| unsafe { resize_or_move(ptr, new_size, align, false, fresh) })
 }
 
 /// What a resize means for an object's class.
@@ -188,8 +197,9 @@ unsafe fn resize_or_move(
     zeroed: bool,
     fresh: impl FnOnce(usize, usize, bool) -> *mut u8,
 ) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    let old = unsafe { usable_size(ptr) };
+    let Some(old) = known_size(ptr) else {
+        return ptr::null_mut();
+    };
     let Some(new) = request_size(size, align) else {
         return refuse(size);
     };
@@ -403,6 +413,9 @@ pub unsafe fn resize_in_place(
     for new in [most, least] {
         // SAFETY: a large object of the caller's.
         if new == old || new >= LARGE_MIN && unsafe { resize_large(ptr, old, new, zeroed) } {
+            if new > least {
+                large::note_stretched(ptr);
+            }
             return new;
         }
         if (least..=most).contains(&old) {

@@ -449,6 +449,14 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<SizeClass, Misuse> {
     }
 }
 
+/// Class and arena of the slot that `ptr` lies in, between them the bytes from its start. `None`: it lies in none.
+pub(super) fn whereabouts(ptr: *const u8) -> Option<(SizeClass, usize, ArenaIndex)> {
+    let slab = page_map::record(ptr).and_then(SlabRef::from_record)?;
+    let class = SizeClass::new(slab.class())?;
+    let offset = ptr.addr().wrapping_sub(slab.base().addr());
+    Some((class, offset % class.size(), slab.arena()))
+}
+
 /// How full a slab is, and its bin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utilisation {

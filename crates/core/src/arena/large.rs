@@ -1,7 +1,7 @@
 //! Large objects: an extent each.
 //!
 //! ```text
-//! record (64 bytes)   0 kind | 1 class | 2 arena | 4 sample | 8 base | 16 pages
+//! record (64 bytes)   0 kind | 1 class | 2 arena | 3 fenced | 4 sample | 8 base | 16 pages | 24 stretched
 //! ```
 //! Objects up to 1 MiB wait in the run cache, record and page-map entries and all, before they go to the page heap.
 //!
@@ -13,7 +13,10 @@
 //!     makes it an ordinary one again.
 //! A5  An object is an arena's: of the thread that allocated it, or filled its cache with it. What waits in the run cache is
 //!     that arena's for whose threads it waits: a free by a thread of another arena hands it over.
+//! A6  The run of an object that is `fenced` has a page more than the object, a fence right behind it, or one that was lowered
+//!     for a huge page (see `extent::fence`). The owner of the object moves it when the object changes its length.
 
+use super::empty;
 use super::hardened;
 use super::manual;
 use super::misuse::Misuse;
@@ -21,11 +24,12 @@ use super::record::{Kind, KindCell};
 use super::run_cache::{self, RunFigures};
 use super::sampled;
 use super::{ARENAS_MAX, ArenaIndex};
-use crate::extent::{HEAP, Purpose, page_map};
+use crate::extent::{HEAP, Purpose, Run, fence, page_map};
 use crate::meta::{self, MetaRef, UNIT};
 use crate::prof::Sample;
 use crate::size::{
-    CACHED_CLASSES, CLASSES, PAGE, Pages, SMALL_CLASSES, SizeClass, class_of, size_of_class,
+    CACHED_CLASSES, CLASSES, COARSE_MAX, PAGE, Pages, SMALL_CLASSES, SizeClass, class_of,
+    size_of_class,
 };
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -40,10 +44,14 @@ struct Large {
     class: u8,
     /// Index of its arena (A5).
     arena: AtomicU8,
+    /// Whether the run has one page more (A6).
+    fenced: bool,
     /// Number of the sample (A4).
     sample: AtomicU32,
     base: *mut u8,
     pages: usize,
+    /// Whether a request with room for extra bytes made it longer than anybody asks for with a free.
+    stretched: bool,
 }
 
 /// What an arena got and gave of a class (A3).
@@ -187,7 +195,7 @@ pub(crate) fn alloc_fresh(
     purpose: Purpose,
 ) -> Option<Fresh> {
     let record = meta::allocate(1)?;
-    let Some(run) = HEAP.alloc(pages, align, purpose) else {
+    let Some((run, fenced)) = take_run(pages, align, purpose) else {
         // SAFETY: just allocated; nobody knows it.
         unsafe { meta::recycle(record, 1) };
         return None;
@@ -200,9 +208,11 @@ pub(crate) fn alloc_fresh(
             kind: KindCell::default(),
             class,
             arena: AtomicU8::new(arena.index() as u8),
+            fenced,
             sample: AtomicU32::new(0),
             base: run.addr.as_ptr(),
             pages: pages.0,
+            stretched: false,
         });
         object.as_ref().kind.set(Kind::Large);
     }
@@ -214,6 +224,34 @@ pub(crate) fn alloc_fresh(
         zeroed: run.zeroed,
         vacant: run.vacant,
     })
+}
+
+/// A run for an object of `pages` pages, and whether it has a fence behind them (A6).
+fn take_run(pages: Pages, align: usize, purpose: Purpose) -> Option<(Run, bool)> {
+    // Cached ones come by the magazine.
+    if pages.bytes() > COARSE_MAX && fence::is_due(pages) {
+        if let Some(run) = HEAP.alloc(Pages(pages.0 + 1), align, purpose) {
+            // SAFETY: the last page of the run, ours alone.
+            let fenced = unsafe { raise_fence(run.addr.add(pages.bytes())) };
+            return Some((run, fenced));
+        }
+    }
+    HEAP.alloc(pages, align, purpose).map(|run| (run, false))
+}
+
+/// Makes the last page of a run a fence; a page that is refused goes back to the page heap.
+///
+/// # Safety
+/// The page is the caller's and of no use.
+unsafe fn raise_fence(page: NonNull<u8>) -> bool {
+    // SAFETY: the caller's promise; the tail of a run.
+    unsafe {
+        let done = fence::raise(page);
+        if !done {
+            HEAP.dealloc(page, Pages(1));
+        }
+        done
+    }
 }
 
 /// Writes the class byte of an object that is or becomes `bytes` long (A1).
@@ -257,7 +295,7 @@ pub(crate) fn detach(ptr: *mut u8) -> Option<Sample> {
 #[inline]
 pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
     let Some(record) = page_map::record(ptr) else {
-        if let Some(looked) = hardened::inspect(ptr) {
+        if let Some(looked) = empty::inspect(ptr).or_else(|| hardened::inspect(ptr)) {
             return looked;
         }
         return Err(if HEAP.owns(ptr) {
@@ -281,6 +319,17 @@ pub(crate) fn inspect(ptr: *mut u8) -> Result<usize, Misuse> {
         Kind::HardSlab | Kind::HardLarge => hardened::inspect(ptr).unwrap_or(Err(Misuse::Foreign)),
         Kind::Free => Err(Misuse::Foreign),
     }
+}
+
+/// Bytes of the object, in use or idle, that starts at `ptr`.
+pub(super) fn extent_bytes(ptr: *const u8) -> Option<usize> {
+    // SAFETY: the page map names records only; those of large objects are read under A2.
+    let object = unsafe { large(page_map::record(ptr)?).as_ref() };
+    let is_ours = matches!(
+        object.kind.get(),
+        Kind::Large | Kind::SampledLarge | Kind::Idle
+    );
+    (is_ours && object.base.cast_const() == ptr).then_some(object.pages * PAGE)
 }
 
 /// An object that [`dealloc_idle`] displaced from its slot: the caller's, to be released.
@@ -362,6 +411,9 @@ fn settle(offer: Offer, ptr: *mut u8) -> Result<(), Misuse> {
 
 /// Frees the large object at `ptr`, past the run cache. Called inside a passage.
 pub(crate) fn dealloc_past(ptr: *mut u8) -> Result<(), Misuse> {
+    if let Some(freed) = empty::dealloc(ptr) {
+        return freed;
+    }
     inspect(ptr)?;
     let record = page_map::record(ptr).ok_or(Misuse::Foreign)?;
     // SAFETY: `inspect` found the record of this object.
@@ -388,12 +440,16 @@ fn release_as(record: MetaRef, bare: bool) {
     page_map::set_class_byte(base, 0);
     page_map::set_record(base, None);
     if let Some(addr) = NonNull::new(base) {
-        // SAFETY: the whole run; nobody uses it (A2).
+        // SAFETY: the whole run, its fence last (A6); nobody uses it (A2).
         unsafe {
             if bare {
                 HEAP.dealloc_bare(addr, pages);
             } else {
                 HEAP.dealloc(addr, pages);
+            }
+            let fence = addr.add(pages.bytes());
+            if object.fenced && fence::lower(fence) {
+                HEAP.dealloc(fence, Pages(1));
             }
         }
     }
@@ -528,21 +584,78 @@ pub(crate) unsafe fn resize(ptr: NonNull<u8>, bytes: usize, purpose: Purpose) ->
     let object = unsafe { object.as_mut() };
     let (old, new) = (Pages(object.pages), Pages(bytes / PAGE));
     let mut zeroed = true;
-    if new > old {
+    if new != old && object.fenced {
+        // SAFETY: the caller's promise.
+        zeroed = unsafe { resize_fenced(ptr, object, new, purpose) }?;
+    } else if new > old {
         // SAFETY: the object's whole run.
         zeroed = unsafe { HEAP.expand(ptr, old, new, purpose) }?;
-        object.pages = new.0;
     } else if new < old {
-        object.pages = new.0;
         // SAFETY: the tail of the run, which nobody uses from now on.
         unsafe { HEAP.dealloc(ptr.add(new.bytes()), Pages(old.0 - new.0)) };
     }
+    object.pages = new.0;
+    object.stretched = false;
     let class = out_class(new.bytes());
     note_came(object.arena(), class, new.bytes());
     note_went(object.arena(), object.class, old.bytes());
     object.class = class;
     set_class_byte(ptr, bytes);
     Some(zeroed)
+}
+
+/// [`resize`] of an object with a fence, which moves: what was one is a page of the object then, or the page heap's.
+///
+/// # Safety
+/// As for [`resize`]; the record is the object's.
+#[cold]
+unsafe fn resize_fenced(
+    ptr: NonNull<u8>,
+    object: &mut Large,
+    new: Pages,
+    purpose: Purpose,
+) -> Option<bool> {
+    let old = Pages(object.pages);
+    // SAFETY: pages of the object's run, the fence its last one (A6), and of what was added to it; nobody uses them.
+    unsafe {
+        let was = ptr.add(old.bytes());
+        if new > old {
+            HEAP.expand(ptr, Pages(old.0 + 1), Pages(new.0 + 1), purpose)?;
+            if !fence::lower(was) {
+                HEAP.dealloc(was.add(PAGE), Pages(new.0 - old.0));
+                return None;
+            }
+        } else {
+            let given = old.0 - new.0 - usize::from(!fence::lower(was));
+            if given > 0 {
+                HEAP.dealloc(ptr.add(new.bytes() + PAGE), Pages(given));
+            }
+        }
+        object.fenced = fence::is_due(new) && fence::raise(ptr.add(new.bytes()));
+        if !object.fenced {
+            HEAP.dealloc(ptr.add(new.bytes()), Pages(1));
+        }
+    }
+    // What was written to a page before it became a fence may be there again.
+    Some(false)
+}
+
+/// Notes that the large object at `ptr`, the caller's, may be longer than what it is freed as.
+pub(crate) fn note_stretched(ptr: *mut u8) {
+    if let Some(record) = page_map::record(ptr) {
+        // SAFETY: the page map names records only; the caller holds the object, so the record is its own.
+        unsafe { large(record).as_mut() }.stretched = true;
+    }
+}
+
+/// Whether the object at `ptr`, of whole pages, may be longer than what it is freed as.
+pub(crate) fn is_stretched(ptr: *mut u8) -> bool {
+    page_map::record(ptr).is_none_or(|record| {
+        // SAFETY: the page map names records only; their kind says whether this is one of ours.
+        let object = unsafe { large(record).as_ref() };
+        let kind = object.kind.get();
+        !matches!(kind, Kind::Large | Kind::SampledLarge) || object.stretched
+    })
 }
 
 /// Moves the memory of the large object at `from` to the one at `to`, without copying, and frees the former.

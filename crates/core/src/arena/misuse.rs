@@ -19,6 +19,7 @@
 //! Source of the callback: jemalloc(3), `experimental.hooks.safety_check_abort`.
 
 use super::hardened::{self, About};
+use super::whereabouts::{self, Whereabouts};
 use crate::ds::text::Line;
 use crate::sync::Mutex;
 use crate::sys::thread as system;
@@ -119,6 +120,8 @@ pub(crate) struct Fault {
     misuse: Misuse,
     addr: usize,
     about: Option<About>,
+    /// Where the address lies, if no more is known.
+    whereabouts: Option<Whereabouts>,
 }
 
 impl Fault {
@@ -138,6 +141,8 @@ impl Fault {
         line.hex(self.addr);
         if let Some(about) = &self.about {
             about.write(line);
+        } else if let Some(whereabouts) = &self.whereabouts {
+            whereabouts.write(line);
         }
         line.text(" (").text(cure).text(")\n");
     }
@@ -226,11 +231,16 @@ pub(crate) fn report(misuse: Misuse, ptr: *const u8) {
     } else {
         system::identity()
     };
+    let about = hardened::about(ptr);
     let fault = Fault {
         thread,
         misuse,
         addr: ptr.addr(),
-        about: hardened::about(ptr),
+        about,
+        whereabouts: match about {
+            Some(_) => None,
+            None => whereabouts::of(ptr),
+        },
     };
     let mut waiting = WAITING.lock();
     if let Some(place) = waiting.faults.iter_mut().find(|place| place.is_none()) {
@@ -251,6 +261,7 @@ pub(crate) fn tell_refused(addr: usize, may_call: bool) {
             misuse,
             addr,
             about,
+            whereabouts: None,
         }
         .write(&mut line);
         if !may_call || !tell(&mut line) {

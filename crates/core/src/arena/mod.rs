@@ -14,6 +14,7 @@ pub(crate) mod bin;
 pub(crate) mod by_cpu;
 mod cells;
 pub(crate) mod depot;
+pub(crate) mod empty;
 pub(crate) mod explicit;
 pub(crate) mod hardened;
 pub(crate) mod hollow;
@@ -28,6 +29,7 @@ mod slab;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
+mod whereabouts;
 
 use crate::extent::HEAP;
 use core::sync::atomic::{AtomicUsize, Ordering};

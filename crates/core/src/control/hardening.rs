@@ -1,5 +1,6 @@
 //! Hardening: what the level asks of the boot, of the end, and of a look in between.
 //!
+//! E0  From `standard` on objects of no bytes cannot be touched, and large objects may have fences.
 //! E1  From `strong` on all of the hardened arena is looked at when the process leaves through `exit`: what was written where
 //!     nobody may is told, though nobody freed or reused it. Registered with the first thread; no other process pays for it.
 //! E2  There, and where objects are sampled, the signal of a refused access is looked at first: an access of a guard or of freed
@@ -10,8 +11,9 @@
 //! E3  Pages are not made huge from `strong` on: guards would stand in their midst.
 
 use super::modes;
-use crate::arena::{hardened, misuse};
-use crate::options::{Hardening, Options};
+use crate::arena::{empty, hardened, misuse};
+use crate::extent::fence;
+use crate::options::{Hardening, Options, Thp};
 use crate::sys::{fault, process};
 use crate::thread::{self, CacheRef, Current, passage::Passage};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,10 @@ static UNWATCHED: AtomicBool = AtomicBool::new(false);
 
 /// Takes over what the options say. Called once, by the boot.
 pub(super) fn prepare(options: &Options) {
+    let is_standard = options.hardening >= Hardening::Standard;
+    empty::want(is_standard);
+    // Where the system is to give huge pages at once, a fence would keep it from that.
+    fence::want(is_standard && options.thp != Thp::Always);
     if modes::is_hardening(options) {
         let by_level = match options.hardening {
             Hardening::Paranoid => hardened::FRAMES,

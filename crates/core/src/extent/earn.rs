@@ -18,6 +18,7 @@
 
 use super::bits::{self, Words};
 use super::descriptor::HugeRef;
+use super::fence;
 use super::heap::PageHeap;
 use super::huge::{LG_STAMP_NS, lacks, lacks_after_lapse, lapse};
 use super::pressure::{self, Pressure};
@@ -189,6 +190,7 @@ impl PageHeap {
                 return true;
             }
         }
+        fence::lower_within(addr.addr().get(), HUGE_PAGES * PAGE);
         // SAFETY: a huge page of ours, all of it; what the heap has once described stays mapped. Contents stay.
         let done = unsafe { memory::collapse(addr, HUGE_PAGES * PAGE) };
         let mut state = self.state.lock();
@@ -226,6 +228,12 @@ impl PageHeap {
     /// huge pages that they are of are to be split first.
     pub(crate) fn breaks_up(&self, addr: *const u8, pages: Pages) -> bool {
         self.state.lock().break_up_range(addr.addr(), pages.0)
+    }
+
+    /// Whether `addr` lies in a huge page that is one for the system too.
+    pub(super) fn is_held(&self, addr: usize) -> bool {
+        let state = self.state.lock();
+        state.find(addr).is_some_and(|huge| huge.held.get())
     }
 
     /// Lets all huge pages go that keep idle memory.

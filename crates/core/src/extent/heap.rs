@@ -14,6 +14,7 @@
 //! Lock: page heap, rank 3. Calls the metadata below it, never an arena.
 
 use super::descriptor::{self, HugeRef, Kind};
+use super::fence;
 use super::giant::GIANT_PAGES;
 use super::huge::HugeFigures;
 use super::moving::{Gaps, PIECE_PAGES};
@@ -478,9 +479,15 @@ impl PageHeap {
         let idle =
             |kind: Kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE;
         let (dirty, muzzy) = (idle(Kind::Dirty), idle(Kind::Muzzy));
-        let active = (state.active + state.giant_pages) * PAGE;
+        // Fences have no memory.
+        let fences = if ptr::eq(self, &raw const HEAP) {
+            fence::bytes()
+        } else {
+            0
+        };
+        let active = ((state.active + state.giant_pages) * PAGE).saturating_sub(fences);
         let huge = state.huges.figures();
-        let retained = (state.owned - state.active) * PAGE - dirty - muzzy - huge.idle;
+        let retained = (state.owned - state.active) * PAGE - dirty - muzzy - huge.idle + fences;
         Figures {
             active,
             dirty,

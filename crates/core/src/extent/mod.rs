@@ -7,6 +7,7 @@
 //!   └──> purge: memory back to the system ──> decay, peak, pressure: when
 //!   └──> moving: idle memory to where it is needed      count: which pages count, and the limit
 //!   └──> earn: dense huge pages are one for the system too ──> huge: and what that may cost
+//!   └──> fence: pages behind large objects that nobody may touch
 //!   └──> survey: what of it has memory, page by page     inventory: idle runs by length, huge pages by use
 //! page_map: address to class, record, descriptor
 //! ```
@@ -18,6 +19,7 @@ mod count;
 mod decay;
 mod descriptor;
 mod earn;
+pub(crate) mod fence;
 mod free_runs;
 mod giant;
 mod grow;

@@ -162,12 +162,11 @@ pub const fn usable_size(size: usize) -> Option<usize> {
     }
 }
 
-/// `size`, 0 counting as 1, rounded up to a multiple of `align`, a power of two; neither is above [`SMALL_MAX`].
+/// `size` rounded up to a multiple of `align`, a power of two; neither is above [`SMALL_MAX`].
 ///
 /// By a mask: where the alignment is not a constant, a division would cost more than the rest of an allocation.
 #[inline(always)]
 pub const fn round_up(size: usize, align: usize) -> usize {
-    let size = if size == 0 { 1 } else { size };
     (size + align - 1) & !(align - 1)
 }
 
@@ -182,7 +181,7 @@ pub const fn aligned_size(size: usize, align: usize) -> Option<usize> {
     if size <= SMALL_MAX && align <= PAGE {
         // Rounding to a multiple of `align` makes the class a multiple of it too (C1: spacings are
         // powers of two, and every class at or above a multiple of `align` keeps that divisor).
-        let rounded = round_up(size, align);
+        let rounded = round_up(if size == 0 { 1 } else { size }, align);
         if rounded <= SMALL_MAX {
             return usable_size(rounded);
         }
@@ -202,12 +201,12 @@ pub const fn page_class(index: usize) -> Option<usize> {
     }
 }
 
-/// Page-map byte of every size up to [`LOOKUP_MAX`], by `(size + 7) / 8`.
+/// Page-map byte of every size up to [`LOOKUP_MAX`], by `(size + 7) / 8`; 0, "look closer", for the size 0.
 pub static LOOKUP: [u8; LOOKUP_MAX / 8 + 1] = lookup();
 
 const fn lookup() -> [u8; LOOKUP_MAX / 8 + 1] {
     let mut table = [0; LOOKUP_MAX / 8 + 1];
-    let mut step = 0;
+    let mut step = 1;
     while step < table.len() {
         if let Some(class) = class_of(step * 8) {
             table[step] = class.byte();
@@ -303,7 +302,7 @@ mod tests {
     fn rounding_agrees_with_division() {
         for lg in 0..=12 {
             for size in (0..=SMALL_MAX).step_by(STRIDE) {
-                let expected = size.max(1).next_multiple_of(1 << lg);
+                let expected = size.next_multiple_of(1 << lg);
                 assert_eq!(round_up(size, 1 << lg), expected, "size {size} lg {lg}");
             }
         }

@@ -16,6 +16,7 @@
 //! | 2 | arena made by request | its extents, slabs and figures |
 //! | 2 | hardened bin, hardened large objects, quarantine | slots of one class; objects with pages of their own; what waits |
 //! | 3 | page heap | descriptors, runs, decay |
+//! | 3 | fences | which pages are fences |
 //! | 3 | profile | what the profiler keeps |
 //! | 4 | metadata | bump and free lists of our own records |
 //! | 5 | data segment | moving its end |

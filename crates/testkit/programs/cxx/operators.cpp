@@ -65,7 +65,7 @@ static void every_pair(void) {
             CHECK_OURS(is_aligned(a, alignment) && is_aligned(b, alignment));
           else
             CHECK(is_aligned(a, alignment) && is_aligned(b, alignment));
-          if (!get.is_aligned) CHECK(malloc_usable_size(a) == nallocx(size ? size : 1, 0));
+          if (!get.is_aligned) CHECK(malloc_usable_size(a) == (size ? nallocx(size, 0) : no_bytes()));
           CHECK(malloc_usable_size(a) >= size);
           fill(a, size, 1);
           fill(b, size, 2);

@@ -32,7 +32,7 @@ static void every_alignment(void) {
           CHECK_OURS(is_aligned(blocks[i], alignment));
         else
           CHECK(is_aligned(blocks[i], alignment));
-        CHECK(malloc_usable_size(blocks[i]) >= (sizes[i] ? sizes[i] : 1));
+        CHECK(malloc_usable_size(blocks[i]) >= sizes[i]);
         size_t touched = sizes[i] < 5000 ? sizes[i] : 5000;
         fill(blocks[i], touched, (unsigned)i);
       }

@@ -71,6 +71,9 @@ static inline int is_upstream(void) {
   return mode != NULL && strcmp(mode, "upstream") == 0;
 }
 
+/* Bytes that an object of no bytes lends: nobody can touch those of the library under test. */
+static inline size_t no_bytes(void) { return is_upstream() ? 8 : 0; }
+
 /* What is known about the case at hand, shown with a failure. */
 static char context[160];
 #define CONTEXT(...) snprintf(context, sizeof context, __VA_ARGS__)

@@ -5,10 +5,10 @@ static void zero_sizes(void) {
   errno = MARK;
   void *a = malloc(0), *b = malloc(0);
   CHECK(a != NULL && b != NULL && a != b);
-  CHECK(malloc_usable_size(a) == 8 && malloc_usable_size(b) == 8);
+  CHECK(malloc_usable_size(a) == no_bytes() && malloc_usable_size(b) == no_bytes());
   void *zeroed[] = {calloc(0, 0), calloc(0, 100), calloc(100, 0), calloc(0, SIZE_MAX), calloc(SIZE_MAX, 0)};
   for (size_t i = 0; i < sizeof zeroed / sizeof *zeroed; i++) {
-    CHECK(zeroed[i] != NULL && malloc_usable_size(zeroed[i]) == 8 && is_zero(zeroed[i], 8));
+    CHECK(zeroed[i] != NULL && malloc_usable_size(zeroed[i]) == no_bytes() && is_zero(zeroed[i], no_bytes()));
     for (size_t j = 0; j < i; j++) CHECK(zeroed[i] != zeroed[j]);
     free(zeroed[i]);
   }

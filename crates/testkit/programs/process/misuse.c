@@ -153,6 +153,19 @@ int main(int count, char **arguments) {
         size_t usable = malloc_usable_size(faulty(in_static_memory));
         (void)usable;
     }
+    CASE("usable-size-of-interior") {
+        size_t usable = malloc_usable_size(faulty((char *)malloc(2048) + 1024));
+        (void)usable;
+    }
+    CASE("double-empty") {
+        void *block = malloc(0);
+        free(block);
+        free(faulty(block));
+    }
+    CASE("interior-empty") free(faulty((char *)malloc(0) + 1));
+    CASE("touch-empty") *(volatile char *)malloc(0) = 1;
+    CASE("beyond-large") ((volatile char *)malloc(40 * 4096))[40 * 4096] = 1;
+    CASE("wrong-pages-large") free_with_size(large, large / 2);
     CASE("wrong-size-small") free_with_size(64, 200);
     CASE("wrong-size-large") free_with_size(large, 64);
     else {

@@ -77,14 +77,14 @@ impl<'a> Model<'a> {
     fn size(&mut self) -> usize {
         let digits = usize::BITS - self.plan.max_size.leading_zeros();
         let size = self.dice.next() as usize & ((1 << self.dice.below(digits as usize + 1)) - 1);
-        // Around what rounds: powers of two, pages, and 0.
+        // Around what rounds: powers of two and pages. What has no bytes has tests of its own.
         let size = match self.dice.below(12) {
             0 => size.next_power_of_two(),
             1 => size.next_multiple_of(PAGE),
             2 => (size.next_power_of_two() + 1).min(self.plan.max_size),
             _ => size,
         };
-        size.min(self.plan.max_size)
+        size.clamp(1, self.plan.max_size)
     }
 
     fn align(&mut self) -> usize {
@@ -206,7 +206,7 @@ impl<'a> Model<'a> {
         let size = if self.dice.once_in(2) {
             self.size()
         } else {
-            near.min(self.plan.max_size)
+            near.clamp(1, self.plan.max_size)
         };
         let zeroed = self.dice.once_in(3);
         // SAFETY: a live object, filled when it came.

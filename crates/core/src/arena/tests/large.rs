@@ -8,8 +8,8 @@ use super::super::large::{
 };
 use super::super::misuse::Misuse;
 use super::super::run_cache::waiting_bytes;
-use crate::extent::{HEAP, Purpose, page_map};
-use crate::size::{CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, class_of};
+use crate::extent::{HEAP, Purpose, fence, page_map};
+use crate::size::{CACHED_CLASSES, CLASSES, HUGE, PAGE, SMALL_CLASSES, class_of};
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::Dice;
 use crate::sys::simulated::dice::rounds;
@@ -323,45 +323,130 @@ impl Twin {
     }
 }
 
+/// Random operations, with `begin` before each of a number of them.
+fn run_random(begin: impl Fn()) {
+    let mut twin = Twin::default();
+    let mut dice = Dice::new(12);
+    for step in 0..rounds(6000) {
+        let most = if step / 500 % 2 == 0 {
+            80 << 20
+        } else {
+            8 << 20
+        };
+        twin.step(&mut dice, most);
+        if step % 8 == 0 {
+            twin.check();
+            begin();
+        }
+    }
+    while let Some(addr) = twin.pick(&mut dice) {
+        twin.dealloc(addr, 0);
+    }
+    twin.release_idle();
+    twin.check();
+    assert_eq!(HEAP.figures().active, 0);
+}
+
+/// The same amid refusals.
+fn run_refused(begin: impl Fn()) {
+    let mut twin = Twin::default();
+    let mut dice = Dice::new(4);
+    for round in 0..60 {
+        begin();
+        gate::refuse(dice.next() % 20, 1 + dice.next() % 12);
+        for _ in 0..60 {
+            twin.step(&mut dice, if round % 8 < 6 { 60 << 20 } else { 4 << 20 });
+        }
+        twin.check();
+        gate::refuse(u64::MAX, 0);
+        assert!(twin.alloc(5 << 20, 1, 0, WRITTEN));
+    }
+}
+
+/// Has the next requests get fences.
+fn fenced() {
+    fence::want(true);
+    fence::begin_anew();
+}
+
 #[test]
 fn random_use_agrees_with_the_twin() {
-    alone(|| {
-        let mut twin = Twin::default();
-        let mut dice = Dice::new(12);
-        for step in 0..rounds(6000) {
-            let most = if step / 500 % 2 == 0 {
-                80 << 20
-            } else {
-                8 << 20
-            };
-            twin.step(&mut dice, most);
-            if step % 8 == 0 {
-                twin.check();
-            }
-        }
-        while let Some(addr) = twin.pick(&mut dice) {
-            twin.dealloc(addr, 0);
-        }
-        twin.release_idle();
-        twin.check();
-        assert_eq!(HEAP.figures().active, 0);
-    });
+    alone(|| run_random(|| {}));
+}
+
+#[test]
+fn random_use_with_fences_agrees_with_the_twin() {
+    alone(|| run_random(fenced));
 }
 
 #[test]
 fn a_system_that_refuses_leaves_every_object_as_it_was() {
+    alone(|| run_refused(|| {}));
+}
+
+#[test]
+fn a_system_that_refuses_leaves_every_object_with_a_fence_as_it_was() {
+    alone(|| run_refused(fenced));
+}
+
+#[test]
+fn a_fence_stands_behind_an_object_wherever_that_ends() {
     alone(|| {
-        let mut twin = Twin::default();
-        let mut dice = Dice::new(4);
-        for round in 0..60 {
-            gate::refuse(dice.next() % 20, 1 + dice.next() % 12);
-            for _ in 0..60 {
-                twin.step(&mut dice, if round % 8 < 6 { 60 << 20 } else { 4 << 20 });
-            }
-            twin.check();
-            gate::refuse(u64::MAX, 0);
-            assert!(twin.alloc(5 << 20, 1, 0, WRITTEN));
+        fenced();
+        let ends_at =
+            |addr: NonNull<u8>, pages: usize| fence::stands_at(addr.addr().get() + pages * PAGE);
+        let object = alloc(40 * PAGE, 1, ArenaIndex::FIRST, WRITTEN)
+            .unwrap()
+            .addr;
+        assert!(ends_at(object, 40), "A6");
+        for pages in [50, 49, 20, 60] {
+            // SAFETY: the test's own object.
+            assert!(unsafe { resize(object, pages * PAGE, WRITTEN) }.is_some());
+            assert!(ends_at(object, pages), "A6, at {pages} pages");
+            assert_eq!(fence::standing(), 1);
         }
+        // SAFETY: as above; all of it is the test's.
+        unsafe { object.write_bytes(1, 60 * PAGE) };
+        assert_eq!(
+            dealloc(object.as_ptr(), ArenaIndex::FIRST).map(drop),
+            Ok(())
+        );
+        assert!(ends_at(object, 60), "it waits, and the fence with it");
+        release_idle();
+        assert_eq!((fence::standing(), HEAP.figures().active), (0, 0));
+    });
+}
+
+#[test]
+fn fences_are_few() {
+    alone(|| {
+        fenced();
+        let more = || assert!(alloc(9 * PAGE, 1, ArenaIndex::FIRST, WRITTEN).is_some());
+        (0..1000).for_each(|_| more());
+        assert_eq!(fence::standing(), 64, "F2");
+        fence::want(false);
+        fence::begin_anew();
+        (0..10).for_each(|_| more());
+        assert_eq!(fence::standing(), 64);
+    });
+}
+
+#[test]
+fn a_huge_page_loses_its_fences_before_it_is_one() {
+    alone(|| {
+        fenced();
+        let object = alloc(9 * PAGE, 1, ArenaIndex::FIRST, WRITTEN).unwrap().addr;
+        let page = object.addr().get() + 9 * PAGE;
+        fence::lower_within(page & !(HUGE - 1), HUGE);
+        assert!(!fence::stands_at(page), "F3");
+        // SAFETY: the page behind the object, which is its run's (A6).
+        unsafe { object.add(9 * PAGE).write_bytes(1, PAGE) };
+        assert_eq!(
+            dealloc(object.as_ptr(), ArenaIndex::FIRST).map(drop),
+            Ok(())
+        );
+        release_idle();
+        assert_eq!(HEAP.figures().active, 0);
     });
 }
 

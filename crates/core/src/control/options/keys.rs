@@ -39,8 +39,6 @@ pub(super) enum Reach {
     UpTo(u16),
     /// Numbers of objects have that a thread caches of a class anyway.
     Cached,
-    /// All have but this word.
-    But(Label<8>),
 }
 
 /// Largest request, and so the largest number of bytes that means anything.
@@ -168,8 +166,7 @@ rows! {
     xmalloc: Switch(xmalloc) "a request that fails ends the process";
     junk: Junk(junk) "new memory is filled with 0xa5, freed memory with 0x5a";
     zero: Switch(zero) "new memory reads zero";
-    hardening: Hardening(hardening) "what is done against misuse of memory"
-        beyond Reach::But(Label::new("off")), "what standard looks at is free, and stays";
+    hardening: Hardening(hardening) "what is done against misuse of memory";
     hardening_stacks: Count(hardening_stacks, within(-1, 8)) "frames of stacks in messages of misuse; -1: by level";
     guarded_sampling: Number(guarded_sampling, within(0, ANY)) "one in so many slow allocations between guards; 0: none";
     quarantine: Bytes(quarantine, within(0, BYTES_MAX)) "freed objects that wait, from hardening:strong on";

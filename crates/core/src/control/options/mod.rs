@@ -126,7 +126,6 @@ fn unheard(at: usize, value: &[u8], options: &Options) -> Option<(&'static str, 
             numbers::unsigned(value).is_some_and(|number| number > most.into()),
         ),
         Reach::Cached => ("option honoured in part: ", tcache::is_beyond(value)),
-        Reach::But(word) => ("option without effect: ", value == word.as_bytes()),
     };
     let value = shown(at, options);
     let default = shown(at, &Options::DEFAULT);

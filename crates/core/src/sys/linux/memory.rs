@@ -80,6 +80,29 @@ pub(crate) unsafe fn protect(addr: NonNull<u8>, len: usize, usable: bool) -> boo
     ok(unsafe { syscall(libc::SYS_mprotect, [addr, len, access, 0, 0, 0]) }).is_some()
 }
 
+/// Advices of Linux 6.13.
+const MADV_GUARD_INSTALL: usize = 102;
+const MADV_GUARD_REMOVE: usize = 103;
+
+/// Has whoever touches a range get a signal, and takes its memory. Unlike [`protect`] it leaves the mapping in one piece.
+/// `false`: not supported, or refused; nothing changed.
+///
+/// # Safety
+/// The range is ours, of whole system pages, nobody uses it, and its contents are of no use.
+pub(crate) unsafe fn fence(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { advise(addr, len, MADV_GUARD_INSTALL) }
+}
+
+/// Undoes [`fence`]: the range reads zero. `false`: refused, nothing changed.
+///
+/// # Safety
+/// The range is ours, and of whole system pages.
+pub(crate) unsafe fn unfence(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise; where there is no fence, contents stay.
+    unsafe { advise(addr, len, MADV_GUARD_REMOVE) }
+}
+
 /// # Safety
 /// The range is ours and the advice loses nothing that anybody needs.
 unsafe fn advise(addr: NonNull<u8>, len: usize, advice: usize) -> bool {

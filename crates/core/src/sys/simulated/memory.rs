@@ -31,7 +31,7 @@ std::thread_local! {
 }
 
 /// The calls that can be refused.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "map",
     "unmap",
     "purge",
@@ -42,6 +42,8 @@ const NAMES: [&str; 10] = [
     "extend_break",
     "collapse",
     "protect",
+    "fence",
+    "unfence",
 ];
 
 /// Refuses `count` of this thread's calls, the first being call number `from` counted from now (0 = the next).
@@ -150,6 +152,20 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
 pub(crate) unsafe fn protect(addr: NonNull<u8>, len: usize, usable: bool) -> bool {
     // SAFETY: the caller's promise.
     granted("protect") && unsafe { real::protect(addr, len, usable) }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn fence(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    granted("fence") && unsafe { real::fence(addr, len) }
+}
+
+/// # Safety
+/// As for the real one.
+pub(crate) unsafe fn unfence(addr: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    granted("unfence") && unsafe { real::unfence(addr, len) }
 }
 
 pub(crate) fn map_at(addr: NonNull<u8>, len: usize) -> bool {
