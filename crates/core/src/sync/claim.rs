@@ -45,7 +45,9 @@ impl Claim {
     #[inline(always)]
     pub fn try_take(&self) -> bool {
         // Acquire: pairs with the Release in `give_back`.
-        self.state.swap(TAKEN, Ordering::Acquire) == FREE
+        self.state
+            .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Takes it, when it is free.
