@@ -479,7 +479,7 @@ impl PageHeap {
         let idle =
             |kind: Kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE;
         let (dirty, muzzy) = (idle(Kind::Dirty), idle(Kind::Muzzy));
-        // Fences have no memory.
+        // Fences have no memory, and are no idle pages either.
         let fences = if ptr::eq(self, &raw const HEAP) {
             fence::bytes()
         } else {
@@ -487,7 +487,7 @@ impl PageHeap {
         };
         let active = ((state.active + state.giant_pages) * PAGE).saturating_sub(fences);
         let huge = state.huges.figures();
-        let retained = (state.owned - state.active) * PAGE - dirty - muzzy - huge.idle + fences;
+        let retained = (state.owned - state.active) * PAGE - dirty - muzzy - huge.idle;
         Figures {
             active,
             dirty,

@@ -235,7 +235,8 @@ static void check_sums(void) {
     }
     EXPECT(runs[0] == dirty && runs[1] == muzzy && runs[2] == retained);
     uint64_t active = number("stats.arenas.4096.hpa_shard.nactive");
-    EXPECT(active * page == slabs + large);
+    /* Pages of huge pages, up to 64 fences behind large objects among them. */
+    EXPECT(active * page >= slabs + large && active * page <= slabs + large + 64 * page);
     uint64_t in_slabs = number("stats.arenas.4096.hpa_shard.full_slabs.nactive_nonhuge")
         + number("stats.arenas.4096.hpa_shard.full_slabs.nactive_huge")
         + number("stats.arenas.4096.hpa_shard.empty_slabs.nactive_nonhuge")
