@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::launch::environment::{self, Settings};
@@ -88,7 +88,8 @@ impl Program {
     /// There is nothing to watch: it ended too soon, which is told, or it has no channel.
     pub(super) fn unwatched(mut self) -> Result<ExitCode, Failure> {
         let name = self.name.clone();
-        let ended = self.child.try_wait().ok().flatten();
+        // Its channel goes a moment before it.
+        let ended = self.ended_within(Duration::from_millis(500));
         let code = self.end();
         let Some(status) = ended else {
             return Err(Failure::broken(format!(
@@ -102,18 +103,24 @@ impl Program {
         Ok(code)
     }
 
+    /// How it ended, if it has within `time`.
+    fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || begun.elapsed() >= time {
+                return ended;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Ends it if it is still there; shows what it had to say. Its exit status.
     pub(super) fn end(mut self) -> ExitCode {
-        if self.child.try_wait().ok().flatten().is_none() {
+        if self.ended_within(Duration::ZERO).is_none() {
             // SAFETY: a plain call; the child is not reaped yet, so the number is its own.
             unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-            let step = Duration::from_millis(20);
-            for _ in 0..GRACE.as_millis() / step.as_millis() {
-                if self.child.try_wait().ok().flatten().is_some() {
-                    break;
-                }
-                thread::sleep(step);
-            }
+            self.ended_within(GRACE);
             // No effect on one that has ended and was waited for.
             let _ = self.child.kill();
         }
