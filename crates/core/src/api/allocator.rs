@@ -1,7 +1,6 @@
 //! `Allocator` of the crate `allocator-api2`: collections that take an allocator, with excess and in-place growth.
 
 use super::alloc::outermost;
-use super::flags::Flags;
 use super::query::is_exact;
 use super::{Arena, dealloc_sized_with, realloc_with};
 use super::{Jemoxide, alloc_aligned, alloc_zeroed_aligned, dealloc_sized, realloc, request_size};
@@ -16,9 +15,9 @@ fn with_excess(ptr: *mut u8, layout: Layout) -> Result<NonNull<[u8]>, AllocError
     Ok(NonNull::slice_from_raw_parts(ptr, bytes))
 }
 
-/// Usable size of what `layout` gets: in the hardened arena that is what was asked for.
+/// Usable size of what `layout` gets: in the hardened arena, and where that is nothing, what was asked for.
 fn excess(layout: Layout) -> Option<usize> {
-    if is_exact() {
+    if layout.size() == 0 || is_exact() {
         Some(layout.size())
     } else {
         request_size(layout.size(), layout.align())
