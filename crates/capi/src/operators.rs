@@ -47,9 +47,9 @@ macro_rules! family {
         /// # Safety
         /// `ptr` is null or a live object of that size that nobody uses from now on.
         unsafe extern "C" fn $delete_sized(ptr: *mut c_void, size: usize) {
-            // SAFETY: the caller's promise; `most` is at most that.
+            // SAFETY: the caller's promise; what is below the bound is at most that.
             unsafe {
-                if size > replaced::most() {
+                if size >= replaced::bound() {
                     return delete_sized_apart(ptr, size, Door::$door, $way);
                 }
                 assert_unchecked(size <= api::FAST_MAX);

@@ -10,7 +10,7 @@
 //!
 //! M1  A form leads to the first one on its way that the program has replaced, and serves by itself where there is none.
 //! M2  Where they are replaced is looked up once, at the first call of a form that leads to others. Until then, and for good
-//!     where one is replaced, [`most`] is 0: the compare with it stands where the fast paths compare the size in any case.
+//!     where one is replaced, [`bound`] is 0: the compare with it stands where the fast paths compare the size in any case.
 //! M3  A program that is linked statically tells at link time; elsewhere the loader is asked, as a relocation for each form
 //!     would cost every process that has no C++ at all (`build.rs` binds our own references to our own operators).
 //! Source: ISO C++, [new.delete.single] and [new.delete.array], "Default behavior".
@@ -53,20 +53,20 @@ const NAMES: [&CStr; FORMS] = [
 static OWN: [AtomicUsize; FORMS] = [const { AtomicUsize::new(0) }; FORMS];
 /// It is known which those are.
 static KNOWN: AtomicBool = AtomicBool::new(false);
-/// See [`most`].
+/// See [`bound`].
 #[unsafe(link_section = ".data.jemoxide_start")]
-static MOST: AtomicUsize = AtomicUsize::new(0);
+static BOUND: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes up to which a form that leads to others may serve at once (M2); at most [`api::FAST_MAX`].
+/// Bytes below which a form that leads to others may serve at once (M2); at most one more than [`api::FAST_MAX`].
 #[inline(always)]
-pub(crate) fn most() -> usize {
-    MOST.load(Ordering::Relaxed)
+pub(crate) fn bound() -> usize {
+    BOUND.load(Ordering::Relaxed)
 }
 
 /// Whether a form that leads to others may serve at once, whatever the size.
 #[inline(always)]
 pub(crate) fn is_none() -> bool {
-    most() != 0
+    bound() != 0
 }
 
 /// The first of `way` that the program has replaced.
@@ -85,19 +85,19 @@ fn first(way: &[Form]) -> Option<*const c_void> {
 #[cold]
 fn look() {
     let (linked, ours) = (unwinding::linked_forms(), unwinding::own_forms());
-    let mut most = api::FAST_MAX;
+    let mut bound = api::FAST_MAX + 1;
     for (((name, linked), ours), own) in NAMES.iter().zip(linked).zip(ours).zip(&OWN) {
         let found = [linked, unwinding::find_first(name)]
             .into_iter()
             .find(|found| !found.is_null() && found.addr() != ours.addr());
         if let Some(found) = found {
             own.store(found.expose_provenance(), Ordering::Relaxed);
-            most = 0;
+            bound = 0;
         }
     }
     // Release: pairs with the Acquire in `first`.
     KNOWN.store(true, Ordering::Release);
-    MOST.store(most, Ordering::Relaxed);
+    BOUND.store(bound, Ordering::Relaxed);
 }
 
 /// The program's own function that a throwing form leads to: the last of `way`, or one before it. Null: the form serves.

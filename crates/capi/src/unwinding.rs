@@ -356,10 +356,10 @@ extern "C" fn alloc(size: usize) -> *mut u8 {
 }
 
 extern "C" fn alloc_array(size: usize) -> *mut u8 {
-    if size > replaced::most() {
+    if size >= replaced::bound() {
         return alloc_array_apart(size);
     }
-    // SAFETY: `most` is at most that.
+    // SAFETY: what is below the bound is at most that.
     unsafe { assert_unchecked(size <= api::FAST_MAX) };
     api::alloc_by(size, 1, Door::NewArray)
 }
@@ -469,20 +469,58 @@ pub(crate) fn own_forms() -> [*const c_void; 8] {
     ]
 }
 
-/// The address that the loader gives for `name` to whoever asks; null where it knows none, or there is no loader. `errno` stays.
+type Find = unsafe extern "C" fn(*mut c_void, *const libc::c_char) -> *const c_void;
+
+/// The function that the loader gives for `name` to whoever asks; null where it knows none, there is no loader, or a program
+/// that is not moved has only an entry of its own by which it calls it. `errno` stays.
 #[cold]
 pub(crate) fn find_first(name: &CStr) -> *const c_void {
-    type Find = unsafe extern "C" fn(*mut c_void, *const libc::c_char) -> *const c_void;
     let find = weak!("dlsym");
     if find.is_null() {
         return core::ptr::null();
     }
     // SAFETY: the C library's function, not null; the calling thread's own number.
     unsafe {
+        let find = transmute::<*const c_void, Find>(find);
         let errno = *libc::__errno_location();
-        let found = transmute::<*const c_void, Find>(find)(libc::RTLD_DEFAULT, name.as_ptr());
+        let found = find(libc::RTLD_DEFAULT, name.as_ptr());
+        let is_function = !found.is_null() && !is_reference(find, found);
         *libc::__errno_location() = errno;
-        found
+        if is_function {
+            found
+        } else {
+            core::ptr::null()
+        }
+    }
+}
+
+/// Whether the symbol at `address` is one that its module does not define: where a program that is not moved takes a
+/// function's address, its own entry for that function has the name, too.
+#[cold]
+fn is_reference(find: Find, address: *const c_void) -> bool {
+    type About = unsafe extern "C" fn(
+        *const c_void,
+        *mut libc::Dl_info,
+        *mut *const libc::Elf64_Sym,
+        libc::c_int,
+    ) -> libc::c_int;
+    const SYMBOL: libc::c_int = 1;
+    const UNDEFINED: u16 = 0;
+    // SAFETY: the C library's functions; it writes both places, the symbol's with an address in a table that stays.
+    unsafe {
+        let about = find(libc::RTLD_DEFAULT, c"dladdr1".as_ptr());
+        if about.is_null() {
+            return false;
+        }
+        let mut info: libc::Dl_info = core::mem::zeroed();
+        let mut symbol = core::ptr::null();
+        let known = transmute::<*const c_void, About>(about)(
+            address,
+            &raw mut info,
+            &raw mut symbol,
+            SYMBOL,
+        );
+        known != 0 && !symbol.is_null() && (*symbol).st_shndx == UNDEFINED
     }
 }
 

@@ -1,8 +1,8 @@
 //! The C door as C++ programs see it: operators, new-handlers, exceptions and ordinary containers, in
 //! every way a program can be linked; and operator new where the C++ runtime is missing or comes late.
 
-use jemoxide_testkit::compiler;
 use jemoxide_testkit::linkage::Linkage;
+use jemoxide_testkit::{artifacts, child, compiler};
 
 fn passes(linkage: Linkage, source: &str) {
     if let Some(run) = linkage.cxx(source) {
@@ -33,6 +33,25 @@ in_every_linkage! {
     operators new_handler exceptions containers own_operators
     replaced_plain replaced_array replaced_aligned replaced_aligned_array replaced_plain_and_array
     replaced_plain_and_aligned replaced_throwing replaced_nothing
+}
+
+/// A program that is not moved has an entry of its own under the name of a function whose address it takes: no replacement.
+#[test]
+fn an_operator_whose_address_is_taken_stays_ours() {
+    let flags = ["-no-pie", "-fno-pie", "-O1"];
+    let Some(program) = compiler::cxx("cxx/operator_address.cpp", "operator_address", &flags)
+    else {
+        return;
+    };
+    for level in ["standard", "strong", "paranoid"] {
+        let outcome = child::Run::new(&program)
+            .preload(artifacts::library())
+            .env("JEMOXIDE_CONF", format!("hardening:{level}"))
+            .run()
+            .expect_success();
+        assert_eq!(outcome.stdout, "sound\n", "{level}");
+        assert_eq!(outcome.stderr, "", "{level}");
+    }
 }
 
 /// Nothing but bad_alloc may be swallowed silently, and nothing may unwind through `noexcept`.

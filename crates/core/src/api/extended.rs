@@ -97,7 +97,8 @@ fn alloc_cached(size: usize, flags: Flags) -> Option<*mut u8> {
         return None;
     }
     let rounded = looked_up(size, flags.align);
-    let own = thread::live_unwatched()?;
+    // A switch of sampling is heard the slow way, to which hits alone would never lead.
+    let own = thread::live_unwatched().filter(|own| own.is_unwatched())?;
     let owner = match flags.arena {
         Some(index) if index as usize >= automatic() => Owner::manual(index as usize),
         _ => Owner::AUTOMATIC,

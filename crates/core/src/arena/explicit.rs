@@ -53,11 +53,12 @@ impl Owner {
         self == Self::AUTOMATIC
     }
 
-    /// The arena made by request, if it is one and alive.
+    /// The arena made by request, if it is one: somebody may be trying to end it just now. One that has ended has been
+    /// forgotten by all caches, so it is told of nothing.
     pub(crate) fn arena(self) -> Option<ArenaRef> {
         match self {
             Self::AUTOMATIC => None,
-            Self(index) => manual::get(index as usize),
+            Self(index) => manual::held(index as usize),
         }
     }
 }

@@ -92,10 +92,11 @@ impl CacheRef {
     /// Changes the binding, and the arenas' counts (W3); the word is the caller's to set. `false`: the arena has ended
     /// meanwhile, and nothing was changed.
     pub(super) fn rebind(mut self, arena: Option<ArenaRef>, inside: Inside) -> bool {
+        // Hooks may run, and a fork in their midst finds counts that agree with the binding.
+        self.empty_own_cache(inside);
         if arena.is_some_and(|arena| !arena.bind()) {
             return false;
         }
-        self.empty_own_cache(inside);
         self.release_binding();
         let binding = &mut self.get_mut().binding;
         if let Some(arena) = arena {

@@ -84,7 +84,8 @@ pub(crate) fn current() -> Current {
     }
 }
 
-/// Counts an object of `bytes`, a usable size, that the calling thread with that cache allocated past its bins.
+/// Counts an object of `bytes`, a usable size, that the calling thread with that cache allocated past its bins. One of no
+/// bytes is none to count.
 pub(crate) fn note_alloc(cache: Option<CacheRef>, bytes: usize) {
     note(cache, bytes, Totals::POPPED);
 }
@@ -95,6 +96,9 @@ pub(crate) fn note_dealloc(cache: Option<CacheRef>, bytes: usize) {
 }
 
 fn note(cache: Option<CacheRef>, bytes: usize, passed: Totals) {
+    if bytes == 0 {
+        return;
+    }
     let class = class_of(bytes).filter(|class| class.is_cached());
     match (cache, class) {
         (Some(cache), Some(class)) => {

@@ -190,6 +190,10 @@ unsafe extern "C" fn at_exit(word: *mut c_void) {
     unsafe { system::set_word(system::gone()) };
     // Hooks may run for what was cached: as on a thread that is gone.
     cache.empty_own_cache(Inside(None));
+    if cache.get().orphaned.load(Ordering::Relaxed) != 0 {
+        // A hook forked, and this is the child, which has nobody in the cache any more.
+        return;
+    }
     cache.release_binding();
     cache.forget_stay();
     HEAP.note_thread(false);

@@ -281,11 +281,14 @@ impl LargeRef {
         }
     }
 
-    /// What an access of its pages or guards that the system refuses is.
-    pub(super) fn refused(self) -> Misuse {
+    /// What an access of `addr`, in its pages or guards, that the system refuses is. `None`: it is not we who have it refused,
+    /// but the program, of its own object.
+    pub(super) fn refused(self, addr: usize) -> Option<Misuse> {
+        let is_inside = (self.base().addr()..self.end().addr()).contains(&addr);
         match self.marks.state() {
-            State::Live => Misuse::OutOfBounds,
-            State::Free | State::Waiting | State::Spoilt => Misuse::UseAfterFree,
+            State::Live if is_inside => None,
+            State::Live => Some(Misuse::OutOfBounds),
+            State::Free | State::Waiting | State::Spoilt => Some(Misuse::UseAfterFree),
         }
     }
 

@@ -315,16 +315,16 @@ pub(crate) fn about(ptr: *const u8) -> Option<About> {
 }
 
 /// What an access of `addr` that the system has refused was, and what is known of the object that was meant. `None`: it has
-/// nothing to do with this arena. Takes no lock.
+/// nothing to do with this arena, or with what this arena forbids. Takes no lock.
 pub(crate) fn explain(addr: usize) -> Option<(Misuse, Option<About>)> {
     let ptr = core::ptr::without_provenance(addr);
     Some(
         match find(ptr).or_else(|| large::around(addr).map(Found::Large))? {
             Found::Slab(slab) => {
-                let (misuse, nearest) = slab.refused(addr);
+                let (misuse, nearest) = slab.refused(addr)?;
                 (misuse, slab.about(nearest))
             }
-            Found::Large(large) => (large.refused(), Some(large.about())),
+            Found::Large(large) => (large.refused(addr)?, Some(large.about())),
             Found::Pool(_) => {
                 let (misuse, slot) = pool::explain(addr)?;
                 (misuse, pool::about(slot))

@@ -451,20 +451,23 @@ impl SlabRef {
     }
 
     /// What an access of `addr`, in its run, that the system refuses is; and an address in the slot that was meant, most likely.
-    pub(super) fn refused(self, addr: usize) -> (Misuse, *const u8) {
+    /// `None`: it is not we who have it refused.
+    pub(super) fn refused(self, addr: usize) -> Option<(Misuse, *const u8)> {
         let (base, bytes) = (self.base(), self.slots() * self.stride());
         let offset = addr.wrapping_sub(base.addr());
         if offset < bytes {
             let what = if self.class() == EMPTY {
                 Misuse::OutOfBounds
-            } else {
+            } else if self.is(SHUT) {
                 Misuse::UseAfterFree
+            } else {
+                return None;
             };
-            return (what, base.wrapping_add(offset));
+            return Some((what, base.wrapping_add(offset)));
         }
         let is_before = addr < base.addr();
         let slot = if is_before { 0 } else { self.slots() - 1 };
-        (Misuse::OutOfBounds, self.object(slot))
+        Some((Misuse::OutOfBounds, self.object(slot)))
     }
 
     /// Asserts S1.

@@ -248,7 +248,7 @@ pub(crate) fn flush(arena: ArenaRef, class: SizeClass, objects: &[*mut u8], outs
         let looked = arena.with(|books| {
             let bin = &mut books.bins[class.index()];
             bin.flushes += u64::from(rest.len() == objects.len());
-            bin.give_back_all(arena.index, rest, &mut emptied)
+            bin.give_back_all(arena.index, class.index(), rest, &mut emptied)
         });
         for slab in emptied.into_iter().flatten() {
             discard(slab, Works::new(arena, outside));

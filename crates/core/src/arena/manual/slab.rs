@@ -303,18 +303,19 @@ impl Slabs {
         taken
     }
 
-    /// Gives the slots at `objects` back, which are of these slabs, until as many slabs are empty as `emptied` has room
+    /// Gives the slots at `objects` back, which are of these slabs of `class`, until as many slabs are empty as `emptied` has room
     /// for: those are the caller's. The answer is how many objects were looked at; what was none is told.
     pub(super) fn give_back_all(
         &mut self,
         arena: u32,
+        class: usize,
         objects: &[*mut u8],
         emptied: &mut [Option<SlabRef>],
     ) -> usize {
         let mut room = emptied.iter_mut();
         for (at, &ptr) in objects.iter().enumerate() {
             let slab = page_map::record(ptr).and_then(SlabRef::from_record);
-            let found = slab.filter(|slab| slab.arena.get() == arena);
+            let found = slab.filter(|slab| slab.arena.get() == arena && slab.class() == class);
             let given = found.ok_or(Misuse::Foreign);
             match given.and_then(|slab| self.give_back(slab, ptr)) {
                 Ok(None) => {}

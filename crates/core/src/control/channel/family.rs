@@ -32,6 +32,8 @@ pub(super) struct Family {
     /// Base and namespace.
     stem: [u8; NAME],
     stem_len: usize,
+    /// The namespace in which processes have these numbers.
+    namespace: Option<u64>,
     /// The process that opened it; 0: none has yet.
     pub(super) opener: u32,
 }
@@ -41,6 +43,7 @@ impl Family {
     pub(super) const NONE: Self = Self {
         stem: [0; NAME],
         stem_len: 0,
+        namespace: None,
         opener: 0,
     };
 
@@ -71,6 +74,7 @@ impl Family {
             .ok_or(Refused::Path)?
             .copy_from_slice(stem);
         family.stem_len = stem.len();
+        family.namespace = namespace;
         Ok(family)
     }
 
@@ -96,8 +100,11 @@ impl Family {
         line
     }
 
-    /// Takes away the files of children that are no more (N2).
+    /// Takes away the files of children that are no more (N2). In a namespace of its own nobody can tell whose they are.
     pub(super) fn sweep(&self) {
+        if output::process_namespace() != self.namespace {
+            return;
+        }
         let mut beginning = self.opened();
         let beginning = beginning.text(".").as_bytes();
         let slash = beginning.iter().rposition(|&byte| byte == b'/');

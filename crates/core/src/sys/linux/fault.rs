@@ -54,7 +54,14 @@ pub(crate) fn on_refused_access(look: fn(usize)) -> bool {
     unsafe { *BEFORE.0.get() = before };
     LOOK.store(look as usize, Ordering::Relaxed);
     let wanted = Action::new(handler as usize, flags | libc::SA_SIGINFO, mask);
-    replace(libc::SIGSEGV, Some(&wanted)).is_some()
+    match replace(libc::SIGSEGV, Some(&wanted)) {
+        Some(displaced) if displaced != before => {
+            // Another thread has just set its own: that one is the program's wish, and stays.
+            replace(libc::SIGSEGV, Some(&displaced));
+            false
+        }
+        displaced => displaced.is_some(),
+    }
 }
 
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {

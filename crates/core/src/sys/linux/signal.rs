@@ -8,7 +8,7 @@ use core::ffi::c_int;
 use core::ptr;
 
 /// What is done about a signal, as the kernel takes it, and gives.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Action {
     handler: usize,

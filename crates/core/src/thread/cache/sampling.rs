@@ -145,7 +145,7 @@ impl CacheRef {
 
     /// Whether they are not, and that is no news; and nobody is told of them.
     #[inline]
-    pub(in super::super) fn is_unwatched(self) -> bool {
+    pub(crate) fn is_unwatched(self) -> bool {
         !self.is_sampled() && self.get().heard == prof::generation() && !events::is_watched()
     }
 
