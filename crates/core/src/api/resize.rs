@@ -231,10 +231,13 @@ unsafe fn resize_or_move(
     object
 }
 
-/// Bytes of the object at `ptr`, just allocated for `size` bytes, `rounded` by its class: one of the hardened arena, and one of
-/// no bytes, holds what was asked for.
+/// Bytes of the object at `ptr`, just allocated for `size` bytes, `rounded` by its class: one of the hardened arena holds what
+/// was asked for, and one for no bytes may hold none.
 pub(super) fn room_of(ptr: *mut u8, size: usize, rounded: usize) -> usize {
-    if size == 0 || modes::guarded() && hardened::owns(ptr) {
+    if size == 0 {
+        return known_size(ptr).unwrap_or(0);
+    }
+    if modes::guarded() && hardened::owns(ptr) {
         size
     } else {
         rounded
