@@ -502,9 +502,9 @@ fn is_reference(find: Find, address: *const c_void) -> bool {
         *const c_void,
         *mut libc::Dl_info,
         *mut *const libc::Elf64_Sym,
-        libc::c_int,
-    ) -> libc::c_int;
-    const SYMBOL: libc::c_int = 1;
+        c_int,
+    ) -> c_int;
+    const SYMBOL: c_int = 1;
     const UNDEFINED: u16 = 0;
     // SAFETY: the C library's functions; it writes both places, the symbol's with an address in a table that stays.
     unsafe {
