@@ -145,7 +145,9 @@ impl Twin {
         check();
         let out = |class| figures(class).bytes;
         assert_eq!((0..crate::size::CLASSES).map(out).sum::<usize>(), 0);
-        assert!(held_bytes() < 2 << 20, "runs that went are forgotten");
+        // A slab or two of each class may sleep; with its memory, where the system refused to take that back.
+        let held = held_bytes();
+        assert!(held < 4 << 20, "runs that went are forgotten: {held} bytes");
     }
 }
 
