@@ -187,15 +187,7 @@ fn a_sample_without_memory_is_dropped_and_changes_nothing() {
 fn idle_stacks_are_evicted_and_used_ones_are_not() {
     let books = books(19, false);
     let thread = begin(&books);
-    let object = |number: usize| Object {
-        address: 64,
-        requested: 10,
-        usable: 16,
-        thread,
-        tag: 0,
-        frames: vec![number; 3],
-        born_ns: 5,
-    };
+    let object = |number: usize| plain(thread, number);
     let kept: Vec<_> = (0..100)
         .map(|number| sample(&books, &object(number)).unwrap())
         .collect();

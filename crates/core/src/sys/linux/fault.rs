@@ -39,7 +39,7 @@ const KEPT: c_int = libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
 
 /// Has `look` called with the address of an access that the system refuses, in the thread that tried it and in a signal
 /// handler: it may do what such a handler may. Then follows what the program had there (F1), or its end (F2). `false`: the
-/// system refuses. Called once in the process.
+/// system refuses, or another thread has set a handler of its own meanwhile, which stays. Called once in the process.
 pub(crate) fn on_refused_access(look: fn(usize)) -> bool {
     let handler: Full = handle;
     let Some(before) = replace(libc::SIGSEGV, None) else {
