@@ -161,8 +161,18 @@ fn dealloc_known_missed(ptr: *mut u8, size: usize, align: usize) {
 #[cold]
 #[inline(never)]
 fn dealloc_missed(ptr: *mut u8, byte: u8) {
+    if byte == 0 {
+        dealloc_binless(ptr);
+    } else {
+        dealloc_looked_at(ptr, byte);
+    }
+}
+
+/// Frees an object that has a bin, which looked full. Apart from [`dealloc_missed`], whose other branch needs no registers saved.
+#[inline(never)]
+fn dealloc_looked_at(ptr: *mut u8, byte: u8) {
     let Some(class) = SizeClass::from_byte(byte) else {
-        return dealloc_binless(ptr);
+        return dealloc_entered(ptr);
     };
     match thread::live() {
         Some(cache) if cache.push_after_look(class, ptr) => {

@@ -32,7 +32,7 @@ const HEAVY: usize = 16;
 /// Requests that get one each.
 const BEGIN: u32 = 64;
 /// Later requests of which one gets one.
-const EVERY: u32 = 64;
+const EVERY: u32 = 512;
 
 /// Whether there are any; the boot says so.
 #[unsafe(link_section = ".data.jemoxide_start")]
