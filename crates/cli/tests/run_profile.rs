@@ -1,18 +1,13 @@
 //! `jemoxide run --profile` on the library itself: from a program to the line that allocates, and what is left behind.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use jemoxide_profile::{Measure, Profile};
+use jemoxide_testkit::folder::Folder;
 use jemoxide_testkit::{artifacts, compiler};
-use tempfile::TempDir;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_jemoxide");
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder")
-}
 
 /// The service of docs/PROFILING.md; `None` without a compiler, which the kit says.
 fn service() -> Option<PathBuf> {
@@ -31,27 +26,12 @@ fn run(folder: &Path, words: &[&str], options: &str) -> Output {
     command.output().expect("starts")
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("readable");
-    let mut names: Vec<_> = entries
-        .map(|entry| {
-            entry
-                .expect("readable")
-                .file_name()
-                .into_string()
-                .expect("text")
-        })
-        .collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn a_service_that_grows_is_led_to_its_line() {
     let Some(service) = service() else { return };
-    let folder = folder();
+    let folder = Folder::new();
     let service = service.display().to_string();
-    let output = run(folder.path(), &["--profile=x.heap", &service, "5000"], "");
+    let output = run(&folder, &["--profile=x.heap", &service, "5000"], "");
     let screen = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{screen}");
     for line in screen.lines() {
@@ -69,8 +49,8 @@ fn a_service_that_grows_is_led_to_its_line() {
         heaviest.contains("Server::open(int)") && heaviest.contains(&place),
         "{screen}"
     );
-    assert_eq!(names(folder.path()), ["x.heap"]);
-    let profile = Profile::read_file(&folder.path().join("x.heap")).expect("whole");
+    assert_eq!(folder.names(), ["x.heap"]);
+    let profile = Profile::read_file(&folder.join("x.heap")).expect("whole");
     let known = profile.known();
     assert!(known.peak && known.cumulative && known.lifetimes && known.ages);
     // Settings are 3 MiB, seen for certain; a thousand sessions of 2 KiB stay.
@@ -84,16 +64,16 @@ fn a_service_that_grows_is_led_to_its_line() {
 #[test]
 fn what_the_user_sets_is_kept() {
     let Some(service) = service() else { return };
-    let folder = folder();
+    let folder = Folder::new();
     let service = service.display().to_string();
     let options = "lg_prof_sample:10,prof_prefix:/no/such/place,lg_prof_interval:24";
-    let output = run(folder.path(), &["--profile", &service, "3000"], options);
+    let output = run(&folder, &["--profile", &service, "3000"], options);
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let names = names(folder.path());
+    let names = folder.names();
     let (last, on_the_way): (Vec<_>, Vec<_>) = names
         .iter()
         .partition(|name| name.matches('.').count() == 2);
@@ -107,25 +87,25 @@ fn what_the_user_sets_is_kept() {
         on_the_way.iter().any(|name| name.ends_with(".i0.heap")),
         "{names:?}"
     );
-    let profile = Profile::read_file(&folder.path().join(last[0])).expect("whole");
+    let profile = Profile::read_file(&folder.join(last[0])).expect("whole");
     assert_eq!(profile.period(), 1 << 10, "what the environment says");
     let output = run(
-        folder.path(),
+        &folder,
         &["--profile=y.heap", "--sample=4K", &service, "10"],
         options,
     );
     assert!(output.status.success());
-    let profile = Profile::read_file(&folder.path().join("y.heap")).expect("whole");
+    let profile = Profile::read_file(&folder.join("y.heap")).expect("whole");
     assert_eq!(profile.period(), 4 << 10, "what the command line says");
 }
 
 #[test]
 fn of_several_processes_the_largest_is_shown() {
     let Some(service) = service() else { return };
-    let folder = folder();
+    let folder = Folder::new();
     let script = format!("'{}' 3000; true", service.display());
     let output = run(
-        folder.path(),
+        &folder,
         &["--profile=all.heap", "--json", "sh", "-c", &script],
         "",
     );
@@ -145,9 +125,10 @@ fn of_several_processes_the_largest_is_shown() {
         "{functions:?}"
     );
     let shown = heap["file"].as_str().expect("a name");
-    assert!(folder.path().join(shown).is_file(), "{shown}");
+    assert!(folder.join(shown).is_file(), "{shown}");
     assert!(
-        names(folder.path())
+        folder
+            .names()
             .iter()
             .all(|name| name.starts_with("all.") && name.ends_with("heap"))
     );

@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::{artifacts, door};
+
 /// Set in the environment of a test that [`rerun`] started.
 const RERUN: &str = "JEMOXIDE_TEST_RERUN";
 
@@ -290,6 +292,20 @@ pub fn rerun(test_name: &str) -> Option<Run> {
     let mut run = Run::new(this).args(args).env(RERUN, test_name);
     run.required_output = Some("test result: ok. 1 passed".to_owned());
     Some(run)
+}
+
+/// Runs `body` in a process of its own whose heap is the built library, under `options`; see [`rerun`].
+///
+/// Panics unless that process ends well.
+pub fn on_library(test_name: &str, options: &str, body: impl FnOnce()) {
+    let Some(run) = rerun(test_name) else {
+        door::assert_provider(&artifacts::library());
+        return body();
+    };
+    run.preload(artifacts::library())
+        .env("MALLOC_CONF", options)
+        .run()
+        .expect_success();
 }
 
 /// Reads one pipe to its end on a thread of its own; what came so far can be read at any time.

@@ -8,7 +8,10 @@
 //!        |-------> compiler    C and C++ programs under programs/ -> executables
 //!        |-------> linkage     the ways a program gets the library
 //!        |-------> door        the C functions of this very process
+//!        |-------> control     mallctl of this very process
 //!        |-------> child       runs one, under a watchdog and limits; reads how it ended
+//!        |-------> folder      a temporary folder of a test's own
+//!        |-------> original    the installed jemalloc, to compare with
 //!        |-------> misuse      the misuse suite's programs, and what became of each case
 //!        |-------> naive       random operations against a list of live ranges
 //!        |-------> refusal     runs one whose library's system calls fail, by number
@@ -22,9 +25,12 @@
 pub mod artifacts;
 pub mod child;
 pub mod compiler;
+pub mod control;
 pub mod door;
 pub mod facts;
+pub mod folder;
 pub mod linkage;
 pub mod misuse;
 pub mod naive;
+pub mod original;
 pub mod refusal;

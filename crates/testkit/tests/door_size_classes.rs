@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::c_int;
 
 use jemoxide_testkit::door::{self, Extended};
-use jemoxide_testkit::{artifacts, child, facts};
+use jemoxide_testkit::{child, facts};
 
 /// Largest small class: up to here requests round to classes of the table.
 const SMALL_MAX: usize = 14336;
@@ -87,16 +87,6 @@ impl Rules {
     }
 }
 
-/// Runs the body in a child under the library.
-fn is_child(test: &str) -> bool {
-    let Some(run) = child::rerun(test) else {
-        door::assert_provider(&artifacts::library());
-        return true;
-    };
-    run.preload(artifacts::library()).run().expect_success();
-    false
-}
-
 #[test]
 fn the_table_is_the_documented_spacing() {
     let classes = Rules::new().classes;
@@ -113,89 +103,86 @@ fn the_table_is_the_documented_spacing() {
 
 #[test]
 fn every_size_up_to_70_000() {
-    if !is_child("every_size_up_to_70_000") {
-        return;
-    }
-    let (rules, calls) = (Rules::new(), Extended::find());
-    for size in 0..=70_000 {
-        let expected = rules.round(size);
-        assert_eq!(calls.nallocx(size, 0), expected, "nallocx({size})");
-        // SAFETY: a fresh block, asked about and freed.
-        let usable = unsafe {
-            let ptr = libc::malloc(size).cast();
-            let usable = door::usable_size(ptr);
-            libc::free(ptr.cast());
-            usable
-        };
-        assert_eq!(usable, rules.lent(size), "malloc({size})");
-    }
+    child::on_library("every_size_up_to_70_000", "", || {
+        let (rules, calls) = (Rules::new(), Extended::find());
+        for size in 0..=70_000 {
+            let expected = rules.round(size);
+            assert_eq!(calls.nallocx(size, 0), expected, "nallocx({size})");
+            // SAFETY: a fresh block, asked about and freed.
+            let usable = unsafe {
+                let ptr = libc::malloc(size).cast();
+                let usable = door::usable_size(ptr);
+                libc::free(ptr.cast());
+                usable
+            };
+            assert_eq!(usable, rules.lent(size), "malloc({size})");
+        }
+    });
 }
 
 #[test]
 fn boundaries_up_to_the_largest() {
-    if !is_child("boundaries_up_to_the_largest") {
-        return;
-    }
-    let (rules, calls) = (Rules::new(), Extended::find());
-    let beyond = [rules.largest() + 1, 1 << 63, usize::MAX - PAGE, usize::MAX];
-    for size in rules.boundaries().chain(beyond) {
-        let expected = rules.round(size);
-        assert_eq!(calls.nallocx(size, 0), expected, "nallocx({size})");
-        if size <= ALLOCATED_MAX {
-            // SAFETY: fresh blocks, asked about and freed.
-            let usable = unsafe {
-                let (plain, zeroed) = (libc::malloc(size).cast(), libc::calloc(1, size).cast());
-                let usable = [door::usable_size(plain), door::usable_size(zeroed)];
-                libc::free(plain.cast());
-                libc::free(zeroed.cast());
-                usable
-            };
-            assert_eq!(
-                usable,
-                [rules.lent(size); 2],
-                "malloc({size}), calloc(1, {size})"
-            );
-        }
-    }
-}
-
-#[test]
-fn aligned_requests() {
-    if !is_child("aligned_requests") {
-        return;
-    }
-    let (rules, calls) = (Rules::new(), Extended::find());
-    for lg_align in 0..64_u32 {
-        for size in rules.boundaries().filter(|size| *size > 0) {
-            let expected = rules.round_aligned(size, lg_align);
-            let flags = c_int::try_from(lg_align).expect("below 64");
-            // Near the end of the address space jemalloc's own arithmetic decides; a caller can't see it.
-            if size <= 1 << 60 {
-                assert_eq!(
-                    calls.nallocx(size, flags),
-                    expected,
-                    "nallocx({size}, {lg_align})"
-                );
-            }
-            if size <= 1 << 20 && lg_align <= 22 && size % 7 < 2 {
-                let mut ptr = std::ptr::null_mut();
-                // SAFETY: a fresh block, asked about and freed; `ptr` is ours.
+    child::on_library("boundaries_up_to_the_largest", "", || {
+        let (rules, calls) = (Rules::new(), Extended::find());
+        let beyond = [rules.largest() + 1, 1 << 63, usize::MAX - PAGE, usize::MAX];
+        for size in rules.boundaries().chain(beyond) {
+            let expected = rules.round(size);
+            assert_eq!(calls.nallocx(size, 0), expected, "nallocx({size})");
+            if size <= ALLOCATED_MAX {
+                // SAFETY: fresh blocks, asked about and freed.
                 let usable = unsafe {
-                    assert_eq!(
-                        libc::posix_memalign(&mut ptr, 8.max(1 << lg_align), size),
-                        0
-                    );
-                    let usable = door::usable_size(ptr.cast());
-                    libc::free(ptr);
+                    let (plain, zeroed) = (libc::malloc(size).cast(), libc::calloc(1, size).cast());
+                    let usable = [door::usable_size(plain), door::usable_size(zeroed)];
+                    libc::free(plain.cast());
+                    libc::free(zeroed.cast());
                     usable
                 };
                 assert_eq!(
                     usable,
-                    rules.round_aligned(size, lg_align.max(3)),
-                    "posix_memalign(1 << {lg_align}, {size})"
+                    [rules.lent(size); 2],
+                    "malloc({size}), calloc(1, {size})"
                 );
-                assert!(ptr.addr() % (1 << lg_align) == 0);
             }
         }
-    }
+    });
+}
+
+#[test]
+fn aligned_requests() {
+    child::on_library("aligned_requests", "", || {
+        let (rules, calls) = (Rules::new(), Extended::find());
+        for lg_align in 0..64_u32 {
+            for size in rules.boundaries().filter(|size| *size > 0) {
+                let expected = rules.round_aligned(size, lg_align);
+                let flags = c_int::try_from(lg_align).expect("below 64");
+                // Near the end of the address space jemalloc's own arithmetic decides; a caller can't see it.
+                if size <= 1 << 60 {
+                    assert_eq!(
+                        calls.nallocx(size, flags),
+                        expected,
+                        "nallocx({size}, {lg_align})"
+                    );
+                }
+                if size <= 1 << 20 && lg_align <= 22 && size % 7 < 2 {
+                    let mut ptr = std::ptr::null_mut();
+                    // SAFETY: a fresh block, asked about and freed; `ptr` is ours.
+                    let usable = unsafe {
+                        assert_eq!(
+                            libc::posix_memalign(&mut ptr, 8.max(1 << lg_align), size),
+                            0
+                        );
+                        let usable = door::usable_size(ptr.cast());
+                        libc::free(ptr);
+                        usable
+                    };
+                    assert_eq!(
+                        usable,
+                        rules.round_aligned(size, lg_align.max(3)),
+                        "posix_memalign(1 << {lg_align}, {size})"
+                    );
+                    assert!(ptr.addr() % (1 << lg_align) == 0);
+                }
+            }
+        }
+    });
 }

@@ -6,16 +6,12 @@
 //! sizes of the extended calls) and sizes above 32 KiB, where jemalloc 5.3.0 still rounds otherwise. At `hardening:off`, where
 //! what has no bytes lends 8 of them, as there.
 
-use std::env;
 use std::ffi::{c_int, c_void};
 use std::fmt::Write;
-use std::path::Path;
 
 use jemoxide_testkit::naive::Random;
-use jemoxide_testkit::{artifacts, child, compiler, door};
+use jemoxide_testkit::{artifacts, child, door, original};
 
-/// Where Debian's package puts jemalloc; `JEMALLOC` in the environment names another place.
-const JEMALLOC: &str = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
 const TEST: &str = "the_same_calls_get_the_same_answers";
 const CALLS: usize = 40_000;
 /// Larger requests round differently from one jemalloc to the next.
@@ -27,30 +23,14 @@ const MARK: c_int = 4242;
 #[test]
 fn the_same_calls_get_the_same_answers() {
     if child::rerun(TEST).is_none() {
-        println!("\n{}", transcript(20));
+        original::tell(&transcript(20));
         return;
     }
-    let original = env::var("JEMALLOC").unwrap_or_else(|_| JEMALLOC.to_owned());
-    if !Path::new(&original).is_file() {
-        compiler::announce_untested(
-            "no jemalloc to compare with (install libjemalloc2, or set JEMALLOC)",
-        );
+    let Some(jemalloc) = original::library() else {
         return;
-    }
-    let answers = |library: &Path, options: &str| {
-        let run = child::rerun(TEST)
-            .expect("not inside it")
-            .preload(library)
-            .env("MALLOC_CONF", options);
-        let stdout = run.run().expect_success().stdout;
-        let lines = stdout
-            .lines()
-            .filter_map(|line| line.strip_prefix("> "))
-            .map(str::to_owned);
-        lines.collect::<Vec<_>>()
     };
-    let theirs = answers(original.as_ref(), "");
-    let ours = answers(&artifacts::library(), "hardening:off");
+    let theirs = original::transcript(TEST, &jemalloc, "");
+    let ours = original::transcript(TEST, &artifacts::library(), "hardening:off");
     assert!(theirs.len() > CALLS / 2, "most calls are written down");
     for (theirs, ours) in theirs.iter().zip(&ours) {
         assert_eq!(ours, theirs, "left: this library; right: jemalloc");
@@ -257,7 +237,7 @@ impl Scribe {
 
     /// Writes down an answer; errno is part of it where the caller caught it in time.
     fn line(&mut self, answer: &str) {
-        writeln!(self.text, "> {answer}").expect("strings take all text");
+        writeln!(self.text, "{answer}").expect("strings take all text");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Arenas made by request and their hooks, as programs use them.
 
+use jemoxide_testkit::folder::Folder;
 use jemoxide_testkit::{artifacts, child, compiler};
 
 fn run(case: &str) {
@@ -125,20 +126,16 @@ const SNAPSHOT_WORDS: usize = 14 + 232;
 
 #[test]
 fn the_report_of_a_process_has_what_its_arenas_hold() {
-    let folder = std::env::temp_dir().join(format!("jemoxide-arenas-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = Folder::new();
     run_with(
         "report",
         &format!("narenas:1,report_dir:{}", folder.display()),
     );
-    let mut files = std::fs::read_dir(&folder).expect("the folder");
-    let file = files.next().map(|file| file.expect("a file").path());
-    let Some(file) = file else {
+    let Some(file) = folder.names().pop() else {
         // Without a compiler nothing ran.
         return;
     };
-    let bytes = std::fs::read(file).expect("a report");
-    std::fs::remove_dir_all(&folder).expect("ours");
+    let bytes = std::fs::read(folder.join(file)).expect("a report");
     let words: Vec<u64> = bytes
         .chunks_exact(8)
         .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))

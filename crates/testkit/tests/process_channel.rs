@@ -1,31 +1,21 @@
 //! The live channel: a file that shows a living process, opened only when somebody asks, harmless whatever happens to it.
 
+use jemoxide_testkit::folder::Folder;
 use jemoxide_testkit::{artifacts, child, compiler};
-use std::fs;
-use std::path::PathBuf;
 
 /// Runs one part of the program with `options`, where FOLDER stands for its own folder; nothing may be left there.
 fn run(what: &str, options: &str) -> Option<child::Outcome> {
     let program = compiler::c("process/channel.c", "channel", &[])?;
-    let folder = folder(&what.replace(' ', "-"));
-    let options = options.replace("FOLDER", folder.to_str().expect("text"));
+    let folder = Folder::new();
+    let options = options.replace("FOLDER", folder.text());
     let run = child::Run::new(program)
-        .args([what, folder.to_str().expect("text")])
+        .args([what, folder.text()])
         .current_dir(&folder)
         .preload(artifacts::library())
         .env("JEMOXIDE_CONF", &options);
     let outcome = run.run();
-    let left: Vec<_> = fs::read_dir(&folder).expect("ours").collect();
-    assert!(left.is_empty(), "{left:?} is left: {outcome}");
-    fs::remove_dir(&folder).expect("empty");
+    assert_eq!(folder.names(), [""; 0], "left: {outcome}");
     Some(outcome)
-}
-
-fn folder(what: &str) -> PathBuf {
-    let name = format!("jemoxide-channel-{what}-{}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    fs::create_dir_all(&folder).expect("a folder");
-    folder
 }
 
 fn succeeds(what: &str, options: &str) {
@@ -89,7 +79,7 @@ fn two_containers_that_share_a_folder_share_no_file() {
     let Some(program) = compiler::c("process/channel.c", "channel", &[]) else {
         return;
     };
-    let folder = folder("containers");
+    let folder = Folder::new();
     // Both are process 1 of their own.
     let start = || {
         let mut command = std::process::Command::new("unshare");
@@ -99,7 +89,7 @@ fn two_containers_that_share_a_folder_share_no_file() {
             .arg(format!("LD_PRELOAD={}", artifacts::library().display()))
             .arg(format!("JEMOXIDE_CONF=control:{}/live", folder.display()))
             .arg(&program)
-            .args(["neighbour", folder.to_str().expect("text")])
+            .args(["neighbour", folder.text()])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped());
         let mut child = command.spawn().ok()?;
@@ -110,20 +100,9 @@ fn two_containers_that_share_a_folder_share_no_file() {
     };
     let (Some(mut one), Some(mut two)) = (start(), start()) else {
         println!("NOT TESTED: this machine lets nobody make namespaces");
-        fs::remove_dir_all(&folder).expect("ours");
         return;
     };
-    let mut names: Vec<_> = fs::read_dir(&folder)
-        .expect("ours")
-        .map(|entry| {
-            entry
-                .expect("readable")
-                .file_name()
-                .into_string()
-                .expect("text")
-        })
-        .collect();
-    names.sort();
+    let names = folder.names();
     assert_eq!(names.len(), 2, "{names:?}");
     assert!(
         names
@@ -135,7 +114,7 @@ fn two_containers_that_share_a_folder_share_no_file() {
         drop(child.stdin.take());
         assert!(child.wait().expect("ends").success());
     }
-    fs::remove_dir(&folder).expect("both took theirs away");
+    assert_eq!(folder.names(), [""; 0], "both took theirs away");
 }
 
 #[test]

@@ -12,21 +12,6 @@ use jemoxide_testkit::{artifacts, child, door, facts};
 /// Small, cached large, large, and what the page heap cuts afresh.
 const SIZES: [usize; 7] = [8, 100, 4096, 14_000, 20_000, 100_000, 3 << 20];
 
-fn in_child(test: &str, options: &str, body: impl FnOnce()) {
-    match child::rerun(test) {
-        None => {
-            door::assert_provider(&artifacts::library());
-            body();
-        }
-        Some(run) => {
-            run.preload(artifacts::library())
-                .env("MALLOC_CONF", options)
-                .run()
-                .expect_success();
-        }
-    }
-}
-
 /// All bytes of a live block, up to its usable size.
 fn bytes(block: *mut c_void, from: usize) -> Vec<u8> {
     // SAFETY: a live block of this process's malloc.
@@ -83,7 +68,7 @@ fn check_fills(new: u8, freed: Option<u8>) {
 
 #[test]
 fn junk_is_in_new_and_in_freed_memory() {
-    in_child("junk_is_in_new_and_in_freed_memory", "junk:true", || {
+    child::on_library("junk_is_in_new_and_in_freed_memory", "junk:true", || {
         check_fills(0xa5, Some(0x5a));
         assert_eq!(text("opt.junk").as_deref(), Ok("true"));
     });
@@ -91,7 +76,7 @@ fn junk_is_in_new_and_in_freed_memory() {
 
 #[test]
 fn junk_may_be_in_new_memory_only() {
-    in_child("junk_may_be_in_new_memory_only", "junk:alloc", || {
+    child::on_library("junk_may_be_in_new_memory_only", "junk:alloc", || {
         check_fills(0xa5, None);
     });
 }
@@ -99,13 +84,13 @@ fn junk_may_be_in_new_memory_only() {
 #[test]
 fn zero_wins_over_junk_in_new_memory() {
     const TEST: &str = "zero_wins_over_junk_in_new_memory";
-    in_child(TEST, "junk:true,zero:true", || check_fills(0, Some(0x5a)));
+    child::on_library(TEST, "junk:true,zero:true", || check_fills(0, Some(0x5a)));
 }
 
 #[test]
 fn filled_memory_is_seen_by_threads_and_after_their_end() {
     const TEST: &str = "filled_memory_is_seen_by_threads_and_after_their_end";
-    in_child(TEST, "junk:true,count:true", || {
+    child::on_library(TEST, "junk:true,count:true", || {
         let threads: Vec<_> = (0..4)
             .map(|_| std::thread::spawn(|| check_fills(0xa5, Some(0x5a))))
             .collect();
@@ -205,7 +190,7 @@ fn nothrow(size: usize) -> *mut c_void {
 #[test]
 fn large_sizes_round_to_classes_where_that_is_asked_for() {
     const TEST: &str = "large_sizes_round_to_classes_where_that_is_asked_for";
-    in_child(TEST, "disable_large_size_classes:false", || {
+    child::on_library(TEST, "disable_large_size_classes:false", || {
         let calls = door::Extended::find();
         let table = facts::size_classes();
         let sizes = table.rows().filter_map(|row| row.number("size"));
@@ -301,7 +286,7 @@ fn text(name: &str) -> Result<String, c_int> {
 #[test]
 fn the_text_of_a_source_can_be_read() {
     const TEST: &str = "the_text_of_a_source_can_be_read";
-    in_child(TEST, "mutex_max_spin:7,narena:1", || {
+    child::on_library(TEST, "mutex_max_spin:7,narena:1", || {
         let env = text("opt.malloc_conf.env_var");
         assert_eq!(env.as_deref(), Ok("mutex_max_spin:7,narena:1"));
         for absent in ["global_var", "global_var_2_conf_harder"] {

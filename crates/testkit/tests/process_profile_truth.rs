@@ -8,7 +8,6 @@
 //! | `large_site` | 5 | 1 MiB | 1 MiB |
 //! | `freed_site` | 500, all freed | 64 | 64 |
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,11 +15,10 @@ use std::process::Command;
 use jemoxide_profile::symbols::{Fold, Options, symbolize};
 use jemoxide_profile::views::functions;
 use jemoxide_profile::{Amount, Measure, Profile};
-use jemoxide_testkit::artifacts;
 use jemoxide_testkit::child::Run;
 use jemoxide_testkit::compiler::{self, announce_untested};
-
-const JEMALLOC: &str = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+use jemoxide_testkit::folder::Folder;
+use jemoxide_testkit::{artifacts, original};
 
 /// Function, objects, usable size of each, whether they stay.
 const SITES: [(&str, u64, u64, bool); 4] = [
@@ -53,35 +51,8 @@ fn dump_with(program: &Path, library: &Path, folder: &Path, lg_sample: u32, more
     dumps.next().expect("a dump at the end")
 }
 
-/// A folder that is gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("jemoxide-truth-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("writable");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays is only a file in the temporary folder.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn program() -> Option<PathBuf> {
     compiler::c("profile/sites.c", "profile-sites", &[])
-}
-
-fn jemalloc() -> Option<PathBuf> {
-    let path = PathBuf::from(env::var_os("JEMALLOC").unwrap_or_else(|| JEMALLOC.into()));
-    if !path.is_file() {
-        announce_untested("no jemalloc to compare with (install libjemalloc2, or set JEMALLOC)");
-        return None;
-    }
-    Some(path)
 }
 
 fn read(file: &Path) -> Profile {
@@ -112,8 +83,8 @@ fn line_of(function: &str) -> u32 {
 /// With every allocation sampled the numbers are exact, at the right lines.
 fn exact_profile_is_right(name: &str, library: &Path) {
     let Some(program) = program() else { return };
-    let folder = Folder::new(&format!("exact-{name}"));
-    let profile = read(&dump(&program, library, &folder.0, 0));
+    let folder = Folder::new();
+    let profile = read(&dump(&program, library, &folder, 0));
     for (function, objects, size, stays) in SITES {
         let truth = (objects as f64, (objects * size) as f64);
         let all = own(&profile, function, Measure::Cumulative);
@@ -135,9 +106,9 @@ fn estimates_keep_their_error(name: &str, library: &Path) {
     const RUNS: u32 = 100;
     let Some(program) = program() else { return };
     let mut estimates = [const { Vec::new() }; SITES.len()];
-    for run in 0..RUNS {
-        let folder = Folder::new(&format!("sampled-{name}-{run}"));
-        let file = dump(&program, library, &folder.0, 13);
+    for _ in 0..RUNS {
+        let folder = Folder::new();
+        let file = dump(&program, library, &folder, 13);
         let profile = read(&file);
         for (index, (function, ..)) in SITES.iter().enumerate() {
             estimates[index].push(own(&profile, function, Measure::Cumulative));
@@ -180,14 +151,14 @@ fn estimates_keep_their_error(name: &str, library: &Path) {
 
 #[test]
 fn jemallocs_dumps_are_read_exactly() {
-    if let Some(library) = jemalloc() {
+    if let Some(library) = original::library() {
         exact_profile_is_right("jemalloc", &library);
     }
 }
 
 #[test]
 fn estimates_from_jemallocs_dumps_keep_their_error() {
-    if let Some(library) = jemalloc() {
+    if let Some(library) = original::library() {
         estimates_keep_their_error("jemalloc", &library);
     }
 }
@@ -206,12 +177,12 @@ fn estimates_from_our_dumps_keep_their_error() {
 #[test]
 fn our_details_are_right() {
     let Some(program) = program() else { return };
-    let folder = Folder::new("details");
+    let folder = Folder::new();
     let more = ",prof_details:true";
     let profile = read(&dump_with(
         &program,
         &artifacts::library(),
-        &folder.0,
+        &folder,
         0,
         more,
     ));
@@ -250,11 +221,11 @@ fn our_details_are_right() {
     );
 
     // Samples lie in slabs of their own: size classes are counted where hardly anything is sampled.
-    let folder = Folder::new("classes");
+    let folder = Folder::new();
     let profile = read(&dump_with(
         &program,
         &artifacts::library(),
-        &folder.0,
+        &folder,
         19,
         more,
     ));
@@ -273,14 +244,14 @@ fn our_details_are_right() {
 /// Three readers, one total: ours, jeprof of the dump, Go's pprof of what we make of it.
 #[test]
 fn other_readers_agree_on_totals() {
-    let (Some(library), Some(program)) = (jemalloc(), program()) else {
+    let (Some(library), Some(program)) = (original::library(), program()) else {
         return;
     };
-    let folder = Folder::new("readers");
-    let file = dump(&program, &library, &folder.0, 13);
+    let folder = Folder::new();
+    let file = dump(&program, &library, &folder, 13);
     let profile = read(&file);
     let total = profile.total(Measure::Live).bytes;
-    let packed = folder.0.join("truth.pb.gz");
+    let packed = folder.join("truth.pb.gz");
     fs::write(&packed, profile.to_pprof()).expect("writable");
 
     match output(

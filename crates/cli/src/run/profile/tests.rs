@@ -1,5 +1,7 @@
 //! Profiles of a run get to their places, and the right one is shown.
 
+use jemoxide_testkit::folder::Folder;
+
 use super::*;
 
 fn wanted(file: Option<&str>) -> Wanted {
@@ -28,7 +30,7 @@ fn places_are_named_after_program_and_process() {
 #[test]
 fn the_process_that_held_most_is_shown_and_all_are_kept() {
     let scratch = Scratch::create().expect("a temporary directory");
-    let folder = tempfile::tempdir().expect("a directory");
+    let folder = Folder::new();
     let dump = |name: &str, bytes: u64| {
         let text = format!("heap_v2/1\n@ 0x10\n  t*: 1: {bytes} [0: 0]\n");
         fs::write(scratch.path().join(name), text).expect("writable");
@@ -38,27 +40,16 @@ fn the_process_that_held_most_is_shown_and_all_are_kept() {
     dump("profile.4026531836.72.1.f.heap", 300);
     dump("profile.70.1.m0.heap", 5);
     dump("70.report", 5);
-    let file = folder.path().join("out.heap");
+    let file = folder.join("out.heap");
     let wanted = wanted(file.to_str());
     let left = collect(&wanted, &scratch, 70, HowEnded::Exit(0));
     let Left::Profile(shown) = &left else {
         panic!("{left:?}");
     };
     assert_eq!(shown.other_pid.as_deref(), Some("71"));
-    assert_eq!(shown.file, folder.path().join("out.71.heap"));
-    let mut names: Vec<_> = fs::read_dir(&folder)
-        .expect("readable")
-        .map(|entry| {
-            entry
-                .expect("readable")
-                .file_name()
-                .into_string()
-                .expect("text")
-        })
-        .collect();
-    names.sort();
+    assert_eq!(shown.file, folder.join("out.71.heap"));
     assert_eq!(
-        names,
+        folder.names(),
         ["out.70.1.m0.heap", "out.71.heap", "out.72.heap", "out.heap"]
     );
     let text = anstream::adapter::strip_str(&left.text(Some(80))).to_string();

@@ -19,7 +19,6 @@ use std::path::Path;
 use jemoxide_testkit::artifacts;
 use syn::Item;
 
-#[path = "source_floors/reader.rs"]
 mod reader;
 
 use reader::{Reader, is_for_tests};
