@@ -151,7 +151,7 @@ is never open by itself. --run opens it.
 Keys: Tab arenas, size classes, stacks; p profiling on and off; q leaves. A
 program started by --run is ended (SIGTERM) when the watch is left.
 
-Where standard output is no terminal, a line is printed every second.
+Where standard output is no terminal, each look prints a line.
 
 Examples:
   jemoxide top 4711                    a process with its channel open
@@ -163,8 +163,8 @@ Exit status: 0; 2 if the process has no channel, or is not there; with --run the
 program's own, 126 or 127 if it cannot be started or found."
 )]
 pub(crate) struct TopArguments {
-    /// A process, or the file of its live channel (the path of the option control, a dot and its
-    /// process id; of a container its namespace's number before that)
+    /// A process, or the file of its live channel: with control:PATH that is PATH.PID, in a
+    /// container PATH.NAMESPACE.PID
     #[arg(
         value_name = "PID|FILE",
         required_unless_present = "run",

@@ -272,7 +272,7 @@ pub(crate) enum FlameView {
 /// `jemoxide convert`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  jemoxide convert app.4711.heap -o app.pb.gz        for `go tool pprof`, Pyroscope
+  jemoxide convert app.4711.heap -o app.pb.gz        for `go tool pprof`
   jemoxide convert app.4711.heap -o app.folded       for flamegraph programs
   jemoxide convert app.pb.gz --to heap -o app.heap   for jeprof
 

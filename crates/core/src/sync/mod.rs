@@ -5,7 +5,10 @@
 //! | 0 | report | the report's file |
 //! | 0 | channel | where the live channel's file is |
 //! | 0 | ids | ids of explicit caches |
-//! | 0 | names, log | prefix of profiles, target of a log |
+//! | 0 | container | what was read of control groups |
+//! | 0 | mallctl | the epoch's figures; the page heap's inventory |
+//! | 0 | names, log, kept | prefix of profiles, target of a log, what the purge thread has to tell |
+//! | 0 | rss text | the report of resident memory as C programs read it |
 //! | 0 | events | handlers of threads' events, for who registers one |
 //! | 1 | registry | the list of thread caches |
 //! | 1 | table | indexes of arenas made by request |
@@ -15,6 +18,7 @@
 //! | 2 | samples | which slabs for samples have free slots |
 //! | 2 | arena made by request | its extents, slabs and figures |
 //! | 2 | hardened bin, hardened large objects, quarantine | slots of one class; objects with pages of their own; what waits |
+//! | 2 | pool | pages between guards, for objects chosen now and then |
 //! | 3 | page heap | descriptors, runs, decay |
 //! | 3 | fences | which pages are fences |
 //! | 3 | profile | what the profiler keeps |
