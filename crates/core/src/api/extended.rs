@@ -11,7 +11,7 @@
 use super::alloc::{alloc_aligned, alloc_zeroed_aligned, get_hardened, looked_up, refuse};
 use super::block;
 use super::flags::Flags;
-use super::free::{dealloc, dealloc_sized, is_size_of, note_hardened};
+use super::free::{dealloc, dealloc_hardened, dealloc_sized, is_size_of};
 use super::query::{request_size, usable_size};
 use super::resize::{self, realloc};
 use super::sampling;
@@ -224,9 +224,8 @@ pub unsafe fn dealloc_with(ptr: *mut u8, flags: Flags) {
     let result = slow::enter(|own| {
         let byte = page_map::class_byte(ptr);
         if byte == 0 && modes::guarded() {
-            if let Some(freed) = hardened::dealloc(ptr, &Told::of(Door::Malloc)) {
-                note_hardened(own, freed?);
-                return Ok(());
+            if let Some(result) = dealloc_hardened(own, ptr, &Told::of(Door::Malloc)) {
+                return result;
             }
         }
         modes::fill_freed_object(ptr, byte)?;

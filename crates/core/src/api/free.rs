@@ -7,7 +7,7 @@
 use super::alloc::{looked_up, outermost};
 use super::sampling;
 use super::slow;
-use crate::arena::hardened::{self, Door, Freed, Size, Told};
+use crate::arena::hardened::{self, Door, Size, Told};
 use crate::arena::large::{Displaced, Offer};
 use crate::arena::manual::ArenaRef;
 use crate::arena::misuse::{self, Misuse};
@@ -263,20 +263,27 @@ fn give(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) {
     }
 }
 
-/// Counts an object of the hardened arena that was freed, and ends the sample that it was.
-pub(super) fn note_hardened(cache: Option<CacheRef>, freed: Freed) {
-    thread::note_dealloc(cache, hardened::counted(freed.bytes));
-    if let Some(sample) = freed.sample {
-        sampling::release(cache, sample);
-    }
+/// Frees the object at `ptr` if it is one of the hardened arena. Its sample ends while nobody else can have its address.
+pub(super) fn dealloc_hardened(
+    cache: Option<CacheRef>,
+    ptr: *mut u8,
+    told: &Told,
+) -> Option<Result<(), Misuse>> {
+    let freed = hardened::dealloc(ptr, told)?;
+    Some(freed.map(|freed| {
+        thread::note_dealloc(cache, hardened::counted(freed.bytes));
+        if let Some(sample) = freed.sample {
+            sampling::release(cache, sample);
+        }
+        freed.let_go();
+    }))
 }
 
 fn take(cache: Option<CacheRef>, ptr: *mut u8, told: &Told) -> Result<(), Misuse> {
     let byte = page_map::class_byte(ptr);
     if byte == 0 && modes::guarded() {
-        if let Some(freed) = hardened::dealloc(ptr, told) {
-            note_hardened(cache, freed?);
-            return Ok(());
+        if let Some(result) = dealloc_hardened(cache, ptr, told) {
+            return result;
         }
     }
     if let Some(cache) = cache {

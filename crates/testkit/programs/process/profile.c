@@ -506,6 +506,42 @@ static void many_tags(void) {
     EXPECT(dump("many_tags.heap") == 0 && dump("again.heap") == 0);
 }
 
+/* While a sample ends, nobody else has its address: more objects of its size than a slab has room for are none of them there. */
+static int samples_ended;
+static size_t asked_for;
+static void meets_others(const void *object, size_t usable) {
+    enum { MANY = 400 };
+    (void)usable;
+    void *others[MANY];
+    for (int at = 0; at < MANY; at++) {
+        others[at] = malloc(asked_for);
+        EXPECT(others[at] != NULL && others[at] != object);
+    }
+    for (int at = 0; at < MANY; at++) {
+        free(others[at]);
+    }
+    samples_ended++;
+}
+static void own_address(void) {
+    const size_t sizes[] = {1, 100, 3000, 50000};
+    enum { SIZES = sizeof sizes / sizeof sizes[0], EACH = 80 };
+    void *hook = (void *)meets_others;
+    EXPECT(mallctl("experimental.hooks.prof_sample_free", NULL, NULL, &hook, sizeof hook) == 0);
+    for (int size = 0; size < SIZES; size++) {
+        void *objects[EACH];
+        asked_for = sizes[size];
+        for (int at = 0; at < EACH; at++) {
+            EXPECT((objects[at] = malloc(asked_for)) != NULL);
+        }
+        for (int at = 0; at < EACH; at++) {
+            free(objects[at]);
+        }
+    }
+    hook = NULL;
+    EXPECT(mallctl("experimental.hooks.prof_sample_free", NULL, NULL, &hook, sizeof hook) == 0);
+    EXPECT(samples_ended >= SIZES * EACH);
+}
+
 /* Threads that allocate all the time, as sampling goes on and off. */
 enum { WORKERS = 3 };
 static volatile bool is_over;
@@ -653,6 +689,8 @@ int main(int count, char **words) {
         switched(switch_by_signal);
     } else if (strcmp(name, "system_name") == 0) {
         system_name();
+    } else if (strcmp(name, "own_address") == 0) {
+        own_address();
     } else if (strcmp(name, "allocate") == 0) {
         site_middle(20000);
     } else {

@@ -13,6 +13,22 @@ fn hooks_are_told_of_dumps_and_samples() {
 }
 
 #[test]
+fn nobody_else_has_the_address_of_a_sample_that_ends() {
+    let folder = Folder::new();
+    for level in [
+        "hardening:off",
+        "guarded_sampling:1",
+        "hardening:strong,quarantine:0",
+        "hardening:paranoid,quarantine:0",
+    ] {
+        let options = format!("prof:true,lg_prof_sample:0,{level}");
+        if let Some(outcome) = run("own_address", &options, &folder) {
+            outcome.expect_success();
+        }
+    }
+}
+
+#[test]
 fn hooks_leave_errno_and_take_no_samples_of_their_own() {
     let folder = Folder::new();
     let Some(outcome) = run("hook_errno", OFTEN, &folder) else {

@@ -21,7 +21,7 @@ use super::random::{self, Random};
 use super::slab::{
     BARE, BARE_GUARDS, CLASSES, EMPTY, GUARDED, LISTED, LONG, Length, SHUT, SlabRef, State,
 };
-use super::{Freed, watched};
+use super::{Freed, Place, watched};
 use crate::arena::misuse::{self, Misuse};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{PAGE, Pages};
@@ -187,8 +187,8 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
     bin.add(slab);
 }
 
-/// Frees the object at `ptr`, which lies in `slab`; also answers what is to wait. Otherwise nothing happened.
-pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<(Freed, Entry), Misuse> {
+/// Frees the object at `ptr`, which lies in `slab`. Otherwise nothing happened.
+pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
     let class = slab.class();
     let _bin = BINS[class].lock();
     let slot = inspect_locked(slab, ptr)?;
@@ -207,9 +207,11 @@ pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<(Freed
         unsafe { ptr.write_bytes(0, used) };
     }
     marks.end(told.trace);
-    let sample = marks.replace_sample(None);
-    let entry = Entry::slot(slab.number(), slot, slab.stride());
-    Ok((Freed { bytes, sample }, entry))
+    Ok(Freed {
+        bytes,
+        sample: marks.replace_sample(None),
+        place: Place::Quarantine(Entry::slot(slab.number(), slot, slab.stride())),
+    })
 }
 
 /// The slot of the live object at `ptr`, whose canary is whole.

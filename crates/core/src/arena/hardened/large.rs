@@ -21,7 +21,7 @@ use super::quarantine::Entry;
 use super::random;
 use super::slab::{Marks, State};
 use super::traces;
-use super::{Freed, watched};
+use super::{Freed, Place, watched};
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::record::{Kind, KindCell};
@@ -317,8 +317,8 @@ impl LargeRef {
         Some(old)
     }
 
-    /// Frees the object at `ptr`; also answers what is to wait. Otherwise nothing happened.
-    pub(super) fn dealloc(self, ptr: *mut u8, told: &Told) -> Result<(Freed, Entry), Misuse> {
+    /// Frees the object at `ptr`. Otherwise nothing happened.
+    pub(super) fn dealloc(self, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
         let freed = {
             let _larges = LARGES.lock();
             self.look(ptr)?;
@@ -330,12 +330,15 @@ impl LargeRef {
                 return Err(Misuse::WrongSize);
             }
             self.marks.end(told.trace);
-            let sample = self.marks.replace_sample(None);
-            Freed { bytes, sample }
+            let weight = self.pages.get() * PAGE;
+            Freed {
+                bytes,
+                sample: self.marks.replace_sample(None),
+                place: Place::Quarantine(Entry::large(self.number.get(), weight)),
+            }
         };
         self.shut();
-        let weight = self.pages.get() * PAGE;
-        Ok((freed, Entry::large(self.number.get(), weight)))
+        Ok(freed)
     }
 
     /// Takes the memory of the object, which nobody uses any more, and keeps everybody off its pages (G2).

@@ -3,7 +3,7 @@
 //! ```text
 //! alloc ──> bytes + 1 fit a small class ──> bin ──> slab: a slot by chance, a canary behind the object
 //!      └──> larger, or (paranoid) by chance ──> large: pages of its own, up against a guard page
-//! free  ──> record out of line: live? by this door, of this size? whole? ──> zeroed or shut ──> quarantine ──> free
+//! free  ──> record out of line: live? by this door, of this size? whole? ──> zeroed or shut ──> let go ──> quarantine ──> free
 //! ```
 //! Threads come here by way of their shadow bins, as every operation goes slow at these levels; pages read class 0 in the
 //! page map, so nothing of it ever enters a cache, the depot or the run cache. The fast core stays as it is.
@@ -13,6 +13,8 @@
 //! A2  Usable size is what was asked for. What lies beyond in the slot is ours, and looked at.
 //! A3  A fault found changes nothing, but is told (`arena::misuse`); a slot found written while free serves nobody again.
 //! A4  Whoever is short of memory gets what waits in the quarantine ([`relieve`]).
+//! A5  A freed object's place is nobody's until [`Freed::let_go`], before which the profiler's sample ends: two samples never
+//!     have one address.
 //! Arenas made by request are not hardened: they are their owner's, hooks and all.
 //!
 //! | file | |
@@ -171,13 +173,34 @@ fn is_apart(bytes: usize) -> bool {
     bytes >= APART || random::secret(turn) % APART_SHARE == 0
 }
 
-/// An object that was freed.
+/// An object that was freed, whose place is nobody's yet (A5).
 #[derive(Debug)]
+#[must_use = "its place serves nobody until it is let go"]
 pub(crate) struct Freed {
     /// What it was asked for with.
     pub(crate) bytes: usize,
     /// The profiler's sample that it was, now the caller's.
     pub(crate) sample: Option<Sample>,
+    place: Place,
+}
+
+/// Where a freed object was.
+#[derive(Debug)]
+enum Place {
+    /// Where it is to wait.
+    Quarantine(Entry),
+    /// A slot of the pool.
+    Pool(usize),
+}
+
+impl Freed {
+    /// Lets go of the object's place. The sample has ended. Called inside a passage, no lock held.
+    pub(crate) fn let_go(self) {
+        match self.place {
+            Place::Quarantine(entry) => watched::quietly(|| quarantine::put(entry, release)),
+            Place::Pool(slot) => pool::release(slot),
+        }
+    }
 }
 
 /// What the page map says of an address.
@@ -205,28 +228,20 @@ pub(crate) fn owns(ptr: *const u8) -> bool {
     find(ptr).is_some()
 }
 
-/// Frees the object at `ptr`: the bytes that were asked for, and its sample, or what is wrong; then nothing happened. `None`: it
-/// is not of this arena. Called inside a passage, no lock held.
+/// Frees the object at `ptr`, whose place is to be let go (A5), or what is wrong; then nothing happened. `None`: it is not of
+/// this arena. Called inside a passage, no lock held.
 pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<Freed, Misuse>> {
     let found = find(ptr)?;
     let trace = traces::capture();
     let told = &Told { trace, ..*told };
     let freed = watched::quietly(|| match found {
-        Found::Slab(slab) => {
-            bin::dealloc(slab, ptr, told).map(|(freed, entry)| (freed, Some(entry)))
-        }
-        Found::Large(large) => large
-            .dealloc(ptr, told)
-            .map(|(freed, entry)| (freed, Some(entry))),
-        Found::Pool(slot) => pool::dealloc(slot, ptr, told).map(|freed| (freed, None)),
+        Found::Slab(slab) => bin::dealloc(slab, ptr, told),
+        Found::Large(large) => large.dealloc(ptr, told),
+        Found::Pool(slot) => pool::dealloc(slot, ptr, told),
     });
-    Some(freed.map(|(freed, entry)| {
+    Some(freed.inspect(|freed| {
         figures::note_went(freed.bytes);
         watched::note_dealloc(ptr);
-        if let Some(entry) = entry {
-            watched::quietly(|| quarantine::put(entry, release));
-        }
-        freed
     }))
 }
 

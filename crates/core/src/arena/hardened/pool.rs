@@ -11,7 +11,6 @@
 //! Lock: rank 2, held during the system calls: objects are chosen rarely.
 //! Idea: GWP-ASan (K. Serebryany et al., "GWP-ASan: Sampling-Based Detection of Memory-Safety Bugs in Production", 2024).
 
-use super::Freed;
 use super::about::About;
 use super::bare;
 use super::canary;
@@ -19,6 +18,7 @@ use super::door::{Ask, Door, Told};
 use super::random::{self, Random};
 use super::slab::{Marks, State};
 use super::traces;
+use super::{Freed, Place};
 use crate::arena::cells::{Address, Number};
 use crate::arena::misuse::Misuse;
 use crate::extent::{HEAP, Purpose};
@@ -40,6 +40,8 @@ struct Slot {
     object: Address,
     /// When it was freed, counted in frees; 0: never.
     freed: Number,
+    /// 1 from a free until its object is let go: nobody gets the slot meanwhile.
+    leaving: Number,
     /// 1 if its page is bare.
     bare: Number,
 }
@@ -49,6 +51,7 @@ static SLOT: [Slot; SLOTS] = [const {
         marks: Marks::new(),
         object: Address::new(),
         freed: Number::new(0),
+        leaving: Number::new(0),
         bare: Number::new(0),
     }
 }; SLOTS];
@@ -188,7 +191,7 @@ pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
 
 impl Slot {
     fn is_free(&self) -> bool {
-        matches!(self.marks.state(), State::Free | State::Waiting)
+        self.leaving.get() == 0 && matches!(self.marks.state(), State::Free | State::Waiting)
     }
 
     /// Bytes of the page before the object, and behind it.
@@ -229,7 +232,7 @@ pub(super) fn inspect(number: usize, ptr: *const u8) -> Result<usize, Misuse> {
     look(number, ptr).map(|slot| slot.marks.bytes())
 }
 
-/// Frees the object at `ptr`. Otherwise nothing happened.
+/// Frees the object at `ptr`; its slot serves nobody before [`release`]. Otherwise nothing happened.
 pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
     let mut pool = POOL.lock();
     let slot = look(number, ptr)?;
@@ -242,10 +245,12 @@ pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed,
     let page = page_of(number).ok_or(Misuse::Foreign)?;
     pool.turn += 1;
     slot.freed.set(pool.turn);
+    slot.leaving.set(1);
     slot.marks.end(told.trace);
     let freed = Freed {
         bytes: slot.marks.bytes(),
         sample: slot.marks.replace_sample(None),
+        place: Place::Pool(number),
     };
     // SAFETY: the slot's page, whose contents are of no use.
     unsafe {
@@ -262,6 +267,14 @@ pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed,
         }
     }
     Ok(freed)
+}
+
+/// The object that was in a slot is let go.
+pub(super) fn release(number: usize) {
+    let _pool = POOL.lock();
+    if let Some(slot) = SLOT.get(number) {
+        slot.leaving.set(0);
+    }
 }
 
 /// Makes the object in a slot, the caller's, a sample of the profiler or none; the one before.

@@ -23,7 +23,7 @@ const NEAR: usize = 32;
 const SHARD: usize = 1000;
 
 /// An object that waits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     record: u32,
     /// Slot of a slab; [`WHOLE`]: a large object.

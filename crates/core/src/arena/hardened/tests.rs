@@ -59,7 +59,9 @@ fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
     let freed = super::dealloc(ptr, told)?;
     Some(freed.map(|freed| {
         assert!(freed.sample.is_none());
-        freed.bytes
+        let bytes = freed.bytes;
+        freed.let_go();
+        bytes
     }))
 }
 
@@ -312,6 +314,7 @@ fn a_sample_stays_with_an_object_that_is_not_freed() {
             let freed = super::dealloc(object, &FREE).unwrap().unwrap();
             assert_eq!(freed.sample, chosen);
             assert_eq!(detach(object), None);
+            freed.let_go();
         }
     });
 }
