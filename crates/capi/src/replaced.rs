@@ -11,8 +11,9 @@
 //! M1  A form leads to the first one on its way that the program has replaced, and serves by itself where there is none.
 //! M2  Where they are replaced is looked up once, at the first call of a form that leads to others. Until then, and for good
 //!     where one is replaced, [`bound`] is 0: the compare with it stands where the fast paths compare the size in any case.
-//! M3  A program that is linked statically tells at link time; elsewhere the loader is asked, as a relocation for each form
-//!     would cost every process that has no C++ at all (`build.rs` binds our own references to our own operators).
+//! M3  A program that is linked statically tells at link time; elsewhere the modules are looked through that it was started with,
+//!     as a relocation for each form would cost every process that has no C++ at all (`build.rs` binds our own references to
+//!     our own operators). No lock of the loader's is taken: whoever calls may be waited for by a constructor that holds it.
 //! Source: ISO C++, [new.delete.single] and [new.delete.array], "Default behavior".
 
 use crate::unwinding;
@@ -85,13 +86,14 @@ fn first(way: &[Form]) -> Option<*const c_void> {
 #[cold]
 fn look() {
     let (linked, ours) = (unwinding::linked_forms(), unwinding::own_forms());
+    let loaded = api::first_defined(&NAMES);
     let mut bound = api::FAST_MAX + 1;
-    for (((name, linked), ours), own) in NAMES.iter().zip(linked).zip(ours).zip(&OWN) {
-        let found = [linked, unwinding::find_first(name)]
+    for (((linked, loaded), ours), own) in linked.iter().zip(loaded).zip(ours).zip(&OWN) {
+        let found = [linked.expose_provenance(), loaded]
             .into_iter()
-            .find(|found| !found.is_null() && found.addr() != ours.addr());
+            .find(|&found| found != 0 && found != ours.addr());
         if let Some(found) = found {
-            own.store(found.expose_provenance(), Ordering::Relaxed);
+            own.store(found, Ordering::Relaxed);
             bound = 0;
         }
     }

@@ -111,3 +111,20 @@ fn new_throws_when_the_runtime_comes_late() {
         run.arg(&plugin).run().expect_success();
     }
 }
+
+/// Which operators are the program's is found without the loader's lock: a constructor that `dlopen` runs may wait for the
+/// thread that asks first.
+#[test]
+fn a_constructor_may_wait_for_the_first_sized_delete() {
+    let flags = ["-shared", "-fPIC", "-pthread", "-fsized-deallocation"];
+    let source = "cxx/late_constructor.cpp";
+    let Some(library) = compiler::cxx(source, "late_constructor.so", &flags) else {
+        return;
+    };
+    for linkage in [Linkage::Preloaded, Linkage::Linked] {
+        let Some(run) = linkage.c("door/loads_while_locked.c") else {
+            return;
+        };
+        run.arg(&library).run().expect_success();
+    }
+}

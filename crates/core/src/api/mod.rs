@@ -27,6 +27,7 @@ mod slow;
 mod allocator;
 
 pub use crate::arena::hardened::Door;
+pub use crate::prof::unwind::first_defined;
 /// Bytes up to which the fast paths serve.
 pub use crate::size::LOOKUP_MAX as FAST_MAX;
 pub use alloc::{

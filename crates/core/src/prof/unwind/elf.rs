@@ -13,6 +13,7 @@
 //!
 //! Source: System V ABI, "Object Files" and "Program Loading"; Linux Standard Base, "DWARF Extensions".
 
+use super::exports::Exports;
 use super::table::{Cursor, Tables};
 use crate::sys::image;
 
@@ -24,6 +25,7 @@ const PROGRAM_HEADERS_MAX: usize = 64;
 const LOADED: u32 = 1;
 const DYNAMIC: u32 = 2;
 const NOTES: u32 = 4;
+const HEADERS: u32 = 6;
 const UNWIND_TABLES: u32 = 0x6474_e550;
 const EXECUTABLE: u32 = 1;
 const READABLE: u32 = 4;
@@ -254,77 +256,32 @@ fn section_of_program<const N: usize>(name: &[u8; N]) -> Option<(usize, usize)> 
     })
 }
 
-/// The address of the function `name` that the module at `base`, which stays for good, exports.
-pub(super) fn exported(base: usize, name: &[u8], tables: &mut Tables) -> Option<usize> {
-    const HASH: u64 = 0x6fff_fef5;
-    const STRINGS: u64 = 5;
-    const SYMBOLS: u64 = 6;
-    const SYMBOL: usize = 24;
-    const ENTRIES_MAX: usize = 128;
-    const CHAIN_MAX: usize = 4096;
+/// What the module at `base` exports. `None`: it has no table of that.
+pub(super) fn exports(base: usize, tables: &mut Tables) -> Option<Exports> {
     let (headers, count) = program_headers(base, tables)?;
-    let dynamic = (0..count).find_map(|index| {
+    let dynamic = find_segment(headers, count, DYNAMIC, tables)?;
+    Exports::at(base.wrapping_add(dynamic.start), base, tables)
+}
+
+/// The first segment of that kind among the `count` program headers at `headers`.
+fn find_segment(headers: usize, count: usize, kind: u32, tables: &mut Tables) -> Option<Segment> {
+    (0..count).find_map(|index| {
         let segment = segment(headers.wrapping_add(index * PROGRAM_HEADER), tables)?;
-        (segment.kind == DYNAMIC).then_some(base.wrapping_add(segment.start))
-    })?;
-    let [mut hash, mut strings, mut symbols] = [0usize; 3];
-    for index in 0..ENTRIES_MAX {
-        let entry = dynamic.wrapping_add(index * 16);
-        let (tag, value) = (
-            tables.u64(entry)?,
-            tables.u64(entry.wrapping_add(8))? as usize,
-        );
-        // Some loaders write addresses here where the file has offsets.
-        let place = if value < base {
-            base.wrapping_add(value)
-        } else {
-            value
-        };
-        match tag {
-            0 => break,
-            HASH => hash = place,
-            STRINGS => strings = place,
-            SYMBOLS => symbols = place,
-            _ => {}
-        }
-    }
-    if hash == 0 || strings == 0 || symbols == 0 {
-        return None;
-    }
-    let wanted = gnu_hash(name);
-    let [buckets, first, filters] =
-        [0, 4, 8].map(|at| tables.u32(hash.wrapping_add(at)).unwrap_or(0) as usize);
-    let bucket = (wanted as usize).checked_rem(buckets)?;
-    let bucket_list = hash.wrapping_add(16 + filters * 8);
-    let chains = bucket_list.wrapping_add(buckets * 4);
-    let head = tables.u32(bucket_list.wrapping_add(bucket * 4))? as usize;
-    for index in (head..).take(CHAIN_MAX) {
-        let link = index.checked_sub(first)?;
-        let seen = tables.u32(chains.wrapping_add(link * 4))?;
-        if (seen ^ wanted) >> 1 == 0 {
-            let symbol = symbols.wrapping_add(index * SYMBOL);
-            let text = strings.wrapping_add(tables.u32(symbol)? as usize);
-            if is_text(text, name, tables) {
-                let value = tables.u64(symbol.wrapping_add(8))?;
-                return Some(base.wrapping_add(value as usize));
-            }
-        }
-        if seen & 1 != 0 {
-            break;
-        }
-    }
-    None
+        (segment.kind == kind).then_some(segment)
+    })
 }
 
-fn gnu_hash(name: &[u8]) -> u32 {
-    let fold = |hash: u32, &byte: &u8| hash.wrapping_mul(33).wrapping_add(u32::from(byte));
-    name.iter().fold(5381, fold)
-}
-
-/// Whether the C string at `place` is `name`.
-fn is_text(place: usize, name: &[u8], tables: &mut Tables) -> bool {
-    let mut cursor = Cursor::new(tables, place, place.wrapping_add(name.len() + 1));
-    name.iter().all(|&byte| cursor.u8() == Some(byte)) && cursor.u8() == Some(0)
+/// Where the dynamic section of the program is. `None`: it has none, as it has no loader.
+pub(super) fn dynamic_of_program(tables: &mut Tables) -> Option<usize> {
+    let image::Landmarks {
+        program,
+        program_headers,
+        ..
+    } = image::landmarks();
+    let count = program_headers.min(PROGRAM_HEADERS_MAX);
+    let own = find_segment(program, count, HEADERS, tables)?;
+    let dynamic = find_segment(program, count, DYNAMIC, tables)?;
+    Some(program.wrapping_sub(own.start).wrapping_add(dynamic.start))
 }
 
 #[cfg(test)]
@@ -362,18 +319,5 @@ mod tests {
         let start = start + base;
         assert!(module.segment <= start && start + len <= module.segment_end);
         assert_eq!(section_of_program(b".nothing\0"), None);
-    }
-
-    #[test]
-    fn a_function_of_the_vdso_is_found_by_name() {
-        let base = image::landmarks().vdso;
-        let find = |name: &[u8]| exported(base, name, &mut Tables::fleeting());
-        // Not every kernel's has a hash table of this kind.
-        if let Some(place) = find(b"__vdso_clock_gettime") {
-            let module = Module::at(base, &mut Tables::fleeting()).unwrap();
-            assert!(module.has_code_at(place));
-        }
-        assert_eq!(find(b"__vdso_nothing"), None);
-        assert_eq!(gnu_hash(b"printf"), 0x156b_2bb8);
     }
 }

@@ -65,10 +65,7 @@ fn function() -> Option<Find> {
     // Relaxed: an address that every thread finds the same.
     let address = match FIND.load(Ordering::Relaxed) {
         UNKNOWN => {
-            let library = maps::find(image::landmarks().library);
-            let address = library
-                .and_then(|base| elf::exported(base, b"_dl_find_object", &mut Tables::fleeting()));
-            let address = address.unwrap_or(ABSENT);
+            let address = look_up().unwrap_or(ABSENT);
             FIND.store(address, Ordering::Relaxed);
             address
         }
@@ -76,6 +73,16 @@ fn function() -> Option<Find> {
     };
     // SAFETY: a function of that name in the C library is glibc's; not null.
     (address != ABSENT).then(|| unsafe { core::mem::transmute::<usize, Find>(address) })
+}
+
+/// Looks the function up in the C library.
+#[cold]
+fn look_up() -> Option<usize> {
+    let library = maps::find(image::landmarks().library)?;
+    let mut tables = Tables::fleeting();
+    let exports = elf::exports(library, &mut tables)?;
+    let function = exports.function(b"_dl_find_object", &mut tables)?;
+    (!function.is_chosen).then_some(function.address)
 }
 
 fn ask(find: Find, pc: usize) -> Option<Answer> {

@@ -32,7 +32,8 @@
 //! | `rule`, `rules` | a row in one word; those found, by place in the code |
 //! | `modules` | modules that stacks led through, and whether they are still themselves |
 //! | `loader`, `maps` | who is at an address: asked of glibc, or read in the kernel's list |
-//! | `elf` | what a module in memory says of itself |
+//! | `elf`, `exports` | what a module in memory says of itself; the functions it has for others |
+//! | `scope` | whose function a name leads to: for the C door |
 //! | `table`, `frames`, `row`, `expression` | reading unwind tables: bytes, functions, rows, computed addresses |
 //!
 //! Frames of the allocator: with a *mark*, an address in the frame of its outermost function, that function's caller is the
@@ -43,6 +44,7 @@
 //! Rules are remembered by atomics alone; the tables of 128 and 32 KiB are touched by processes that profile only.
 
 mod elf;
+mod exports;
 mod expression;
 mod frames;
 mod loader;
@@ -51,6 +53,7 @@ mod modules;
 mod row;
 mod rule;
 mod rules;
+mod scope;
 mod stack;
 mod table;
 
@@ -65,6 +68,8 @@ use row::{Frame, Origin, Row};
 use rule::{Kind, Rule};
 use stack::Stack;
 use table::Tables;
+
+pub use scope::first_defined;
 
 /// Fills `frames` with return addresses of the calling thread, innermost first; answers how many.
 ///

@@ -130,6 +130,7 @@ fn is_part_of_us(module: &Module) -> bool {
         loader,
         vdso,
         library,
+        ..
     } = landmarks;
     [program, loader, vdso, library, own]
         .into_iter()

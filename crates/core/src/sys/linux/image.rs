@@ -129,8 +129,9 @@ pub(crate) fn read_program(offset: u64, into: &mut [u8]) -> bool {
 
 /// Addresses in what a process has from its start to its end; 0 where there is none.
 pub(crate) struct Landmarks {
-    /// The program headers of the executable.
+    /// The program headers of the executable, and how many there are.
     pub program: usize,
+    pub program_headers: usize,
     /// The loader's first byte.
     pub loader: usize,
     /// The first byte of the kernel's own library.
@@ -143,10 +144,29 @@ pub(crate) struct Landmarks {
 pub(crate) fn landmarks() -> Landmarks {
     Landmarks {
         program: auxiliary(libc::AT_PHDR),
+        program_headers: auxiliary(libc::AT_PHNUM),
         loader: auxiliary(libc::AT_BASE),
         vdso: auxiliary(libc::AT_SYSINFO_EHDR),
         library: libc::getauxval as *const () as usize,
     }
+}
+
+/// Where the dynamic section of this module is, 0 if it has none.
+pub(crate) fn own_dynamic() -> usize {
+    #[cfg(all(test, miri))]
+    return 0;
+    let dynamic: usize;
+    // SAFETY: loads the address of a symbol that the linker defines where there is such a section, else zero.
+    unsafe {
+        asm!(
+            ".weak _DYNAMIC",
+            ".hidden _DYNAMIC",
+            "mov {0}, qword ptr [rip + _DYNAMIC@GOTPCREL]",
+            out(reg) dynamic,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    dynamic
 }
 
 /// Whether this module has the C door in it: the exported functions of `libjemoxide`.
