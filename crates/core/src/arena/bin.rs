@@ -12,85 +12,22 @@
 //! Lock: the bin's own, rank 2; the page heap (3) and the metadata (4) may be taken under it.
 
 use super::misuse::{self, Misuse};
-use super::slab::{self, DEGREES, SlabRef, UNLISTED};
-use super::{ARENAS_MAX, ArenaIndex, automatic, hollow};
+use super::slab::SlabRef;
+use super::{ARENAS_MAX, ArenaIndex};
 use crate::extent::page_map;
-use crate::size::{PAGE, SMALL_CLASSES, SizeClass, size_of_class, slab_pages, slab_slots};
-use crate::sync::{Contended, Contention, LockFigures, Mutex};
+use crate::size::{SMALL_CLASSES, SizeClass};
+use crate::sync::{Contended, Contention, Mutex};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-pub(super) struct Slabs {
-    heads: [u32; DEGREES],
-    tails: [u32; DEGREES],
-    /// The slab that a walk comes to next, 0 at the end of a list; and the list.
-    walk_next: u32,
-    walk_list: u32,
-    /// Slabs in lists.
-    listed: u32,
-    visits: Visits,
-}
+mod figures;
+mod lists;
 
-/// What was done so far.
-#[derive(Clone, Copy)]
-struct Visits {
-    fills: u64,
-    flushes: u64,
-    /// Slabs made.
-    made: u64,
-    /// Times that slots were taken of a slab made earlier.
-    reused: u64,
-}
-
-/// The figures of a bin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BinFigures {
-    /// Slots taken so far, and given back.
-    pub(crate) nmalloc: u64,
-    pub(crate) ndalloc: u64,
-    /// Visits that took some, and that gave some back.
-    pub(crate) nfills: u64,
-    pub(crate) nflushes: u64,
-    /// Slabs made so far, and times that one made earlier was taken from.
-    pub(crate) nslabs: u64,
-    pub(crate) nreslabs: u64,
-    /// Slabs there are, and those of them that have free slots.
-    pub(crate) curslabs: usize,
-    pub(crate) nonfull_slabs: usize,
-    pub(crate) lock: LockFigures,
-}
-
-impl BinFigures {
-    pub(crate) const ZERO: Self = Self {
-        nmalloc: 0,
-        ndalloc: 0,
-        nfills: 0,
-        nflushes: 0,
-        nslabs: 0,
-        nreslabs: 0,
-        curslabs: 0,
-        nonfull_slabs: 0,
-        lock: LockFigures::ZERO,
-    };
-
-    /// Slots that are out: with the application, caches or the depot.
-    pub(crate) fn curregs(&self) -> usize {
-        self.nmalloc.saturating_sub(self.ndalloc) as usize
-    }
-
-    /// Adds those of another bin.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.nmalloc += other.nmalloc;
-        self.ndalloc += other.ndalloc;
-        self.nfills += other.nfills;
-        self.nflushes += other.nflushes;
-        self.nslabs += other.nslabs;
-        self.nreslabs += other.nreslabs;
-        self.curslabs += other.curslabs;
-        self.nonfull_slabs += other.nonfull_slabs;
-        self.lock.add(&other.lock);
-    }
-}
+pub(crate) use figures::{
+    BinFigures, Utilisation, figures, forget_lock_figures, record_bytes, room, slack_bytes, taken,
+    utilisation,
+};
+use lists::Slabs;
 
 /// A bin's place among all.
 pub(super) struct Place;
@@ -134,21 +71,8 @@ static OTHERS: [[Bin; SMALL_CLASSES]; ARENAS_MAX - 1] =
 
 impl Bin {
     const fn new() -> Self {
-        let slabs = Slabs {
-            heads: [0; DEGREES],
-            tails: [0; DEGREES],
-            walk_next: 0,
-            walk_list: 0,
-            listed: 0,
-            visits: Visits {
-                fills: 0,
-                flushes: 0,
-                made: 0,
-                reused: 0,
-            },
-        };
         Self {
-            slabs: Mutex::with(slabs, Place),
+            slabs: Mutex::with(Slabs::new(), Place),
             came: AtomicUsize::new(0),
             went: AtomicUsize::new(0),
             count: AtomicU32::new(0),
@@ -175,27 +99,6 @@ impl Bin {
         self.came.load(Ordering::Acquire).wrapping_sub(went)
     }
 
-    fn figures(&self) -> BinFigures {
-        let lock = self.slabs.figures();
-        let (visits, listed) = {
-            let slabs = self.slabs.lock();
-            (slabs.visits, slabs.listed)
-        };
-        // As in `taken`.
-        let ndalloc = self.went.load(Ordering::Acquire) as u64;
-        BinFigures {
-            nmalloc: self.came.load(Ordering::Acquire) as u64,
-            ndalloc,
-            nfills: visits.fills,
-            nflushes: visits.flushes,
-            nslabs: visits.made,
-            nreslabs: visits.reused,
-            curslabs: self.count.load(Ordering::Relaxed) as usize,
-            nonfull_slabs: listed as usize,
-            lock,
-        }
-    }
-
     /// Gives an empty slab back.
     ///
     /// # Safety
@@ -204,78 +107,6 @@ impl Bin {
         self.count.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { slab.destroy() };
-    }
-}
-
-impl Slabs {
-    fn fullest(&self) -> Option<SlabRef> {
-        self.heads.iter().find_map(|&head| SlabRef::from_link(head))
-    }
-
-    /// Puts the slab where its degree says.
-    pub(super) fn relist(&mut self, mut slab: SlabRef) {
-        let wanted = slab.wanted_degree();
-        if slab.degree() != wanted {
-            self.unlist(slab);
-            if wanted != UNLISTED {
-                let (list, number) = (wanted as usize % DEGREES, slab.number());
-                let tail = self.tails[list];
-                // SAFETY: `self` is the locked content of the slab's bin.
-                let record = unsafe { slab.get_mut() };
-                record.degree = wanted;
-                record.prev = tail;
-                record.next = 0;
-                self.tails[list] = number;
-                self.link(tail, list, number);
-                self.listed += 1;
-            }
-        }
-    }
-
-    pub(super) fn unlist(&mut self, mut slab: SlabRef) {
-        if slab.degree() == UNLISTED {
-            return;
-        }
-        let (list, next, prev) = (slab.degree() as usize % DEGREES, slab.next(), slab.prev());
-        if self.walk_next == slab.number() {
-            self.walk_next = next;
-        }
-        self.link(prev, list, next);
-        match SlabRef::from_link(next) {
-            // SAFETY: `self` is the locked content of the slab's bin.
-            Some(mut next) => unsafe { next.get_mut() }.prev = prev,
-            None => self.tails[list] = prev,
-        }
-        // SAFETY: as above.
-        unsafe { slab.get_mut() }.degree = UNLISTED;
-        self.listed -= 1;
-    }
-
-    /// Begins a walk over all slabs in lists, which changes between its steps do not disturb: a slab that moves
-    /// meanwhile may be left out or come twice.
-    pub(super) fn begin_walk(&mut self) {
-        (self.walk_list, self.walk_next) = (0, self.heads[0]);
-    }
-
-    /// The next slab of the walk.
-    pub(super) fn walk_on(&mut self) -> Option<SlabRef> {
-        loop {
-            if let Some(slab) = SlabRef::from_link(self.walk_next) {
-                self.walk_next = slab.next();
-                return Some(slab);
-            }
-            self.walk_list += 1;
-            self.walk_next = *self.heads.get(self.walk_list as usize)?;
-        }
-    }
-
-    /// Makes `next` follow `prev`, or be the head where there is none.
-    fn link(&mut self, prev: u32, list: usize, next: u32) {
-        match SlabRef::from_link(prev) {
-            // SAFETY: `self` is the locked content of the slab's bin.
-            Some(mut prev) => unsafe { prev.get_mut() }.next = next,
-            None => self.heads[list] = next,
-        }
     }
 }
 
@@ -457,101 +288,6 @@ pub(super) fn whereabouts(ptr: *const u8) -> Option<(SizeClass, usize, ArenaInde
     Some((class, offset % class.size(), slab.arena()))
 }
 
-/// How full a slab is, and its bin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Utilisation {
-    /// Free slots of the slab, and all of them.
-    pub(crate) free: usize,
-    pub(crate) slots: usize,
-    /// Bytes of the slab.
-    pub(crate) bytes: usize,
-    /// The same of all slabs of the bin.
-    pub(crate) bin_free: usize,
-    pub(crate) bin_slots: usize,
-    /// The slab that the next object comes from; null if one is going to be made.
-    pub(crate) next_slab: *mut u8,
-}
-
-impl Utilisation {
-    pub(crate) const NONE: Self = Self {
-        free: 0,
-        slots: 0,
-        bytes: 0,
-        bin_free: 0,
-        bin_slots: 0,
-        next_slab: ptr::null_mut(),
-    };
-}
-
-/// How full the slab is that `ptr` lies in. `None`: it lies in none.
-pub(crate) fn utilisation(ptr: *const u8) -> Option<Utilisation> {
-    let find = || page_map::record(ptr).and_then(SlabRef::from_record);
-    let (class, arena) = find().map(|slab| (slab.class(), slab.arena()))?;
-    let bin = at(class, arena);
-    let slabs = bin.slabs.lock();
-    // What nobody holds may have become another slab meanwhile.
-    let slab = find().filter(|slab| slab.class() == class && slab.arena() == arena)?;
-    let bin_slots = bin.count.load(Ordering::Relaxed) as usize * slab.slots();
-    let others = sampled(class, arena).load(Ordering::Relaxed) as usize;
-    Some(Utilisation {
-        free: slab.free_slots(),
-        slots: slab.slots(),
-        bytes: slab_pages(class) * PAGE,
-        bin_free: bin_slots.saturating_sub(bin.taken().saturating_sub(others)),
-        bin_slots,
-        next_slab: slabs.fullest().map_or(ptr::null_mut(), SlabRef::base),
-    })
-}
-
-/// Bytes of free slots of partly used slabs, as far as they have memory.
-pub(crate) fn slack_bytes() -> usize {
-    let free: usize = (0..SMALL_CLASSES).map(|class| room(class).free).sum();
-    free.saturating_sub(hollow::bytes())
-}
-
-/// What slabs of one class hold, in bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
-    /// Their free slots, those without memory among them.
-    pub(crate) free: usize,
-    /// What no slot fits into.
-    pub(crate) tails: usize,
-}
-
-/// What the slabs of `class` hold, in all arenas.
-pub(crate) fn room(class: usize) -> Room {
-    let (mut count, mut taken) = (0, 0);
-    for (arena, bins) in all().take(automatic()).enumerate() {
-        let bin = &bins[class % SMALL_CLASSES];
-        let others = sampled(class, ArenaIndex::new(arena)).load(Ordering::Relaxed);
-        // In this order, as a slab is counted before its slots are taken: never more taken than there are.
-        taken += bin.taken().saturating_sub(others as usize);
-        count += bin.count.load(Ordering::Acquire) as usize;
-    }
-    let (slabs, slots) = (count * slab_pages(class) * PAGE, count * slab_slots(class));
-    Room {
-        free: slots.saturating_sub(taken) * size_of_class(class),
-        tails: slabs - slots * size_of_class(class),
-    }
-}
-
-/// The figures of the bin of `class` in `arena`.
-pub(crate) fn figures(class: usize, arena: ArenaIndex) -> BinFigures {
-    at(class, arena).figures()
-}
-
-/// Bytes of the record of a slab of `class`.
-pub(crate) const fn record_bytes(class: usize) -> usize {
-    slab::record_bytes(class)
-}
-
-/// Counts anew what is counted of the bins' locks.
-pub(crate) fn forget_lock_figures() {
-    for bin in all().take(automatic()).flatten() {
-        bin.slabs.forget_figures();
-    }
-}
-
 /// The arena of the slab that holds `ptr`. `None`: no slab does.
 pub(super) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
     page_map::record(ptr)
@@ -582,120 +318,5 @@ pub(super) fn note_sampled_gone(class: SizeClass, arena: ArenaIndex) {
     sampled(class.index(), arena).fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
-pub(crate) fn taken(class: usize) -> usize {
-    all().map(|bins| bins[class % SMALL_CLASSES].taken()).sum()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::simulated::dice::rounds;
-    use std::collections::HashSet;
-    use std::vec;
-    use std::vec::Vec;
-
-    fn check(class: usize, arena: ArenaIndex) {
-        let slabs = at(class, arena).slabs.lock();
-        for degree in 0..DEGREES {
-            let mut prev = 0;
-            let mut link = slabs.heads[degree];
-            while let Some(slab) = SlabRef::from_link(link) {
-                assert_eq!(slab.prev(), prev);
-                assert_eq!(slab.degree() as usize, degree, "B1");
-                // SAFETY: the lock is held.
-                unsafe { slab.check() };
-                prev = link;
-                link = slab.next();
-            }
-            assert_eq!(slabs.tails[degree], prev);
-        }
-    }
-
-    #[test]
-    fn every_bin_has_its_own_count_of_waits() {
-        let mut seen = HashSet::new();
-        for arena in 0..ARENAS_MAX {
-            for class in 0..SMALL_CLASSES {
-                let place = &at(class, ArenaIndex::new(arena)).slabs;
-                assert!(seen.insert(ptr::from_ref(place.contention()).addr()));
-            }
-        }
-        assert_eq!(seen.len(), CONTENTION.len());
-    }
-
-    /// Arena and class pairs of their own, so that tests running side by side do not meet.
-    #[test]
-    fn random_fills_and_flushes_agree_with_a_set() {
-        for (step, class) in [0usize, 1, 4, 9, 20, 28, 35].into_iter().enumerate() {
-            let arena = ArenaIndex::new(20 + step);
-            let class = SizeClass::new(class).unwrap();
-            let size = size_of_class(class.index());
-            let mut live: Vec<*mut u8> = Vec::new();
-            let mut seen: HashSet<usize> = HashSet::new();
-            let mut seed = 5u64;
-            for _ in 0..rounds(2000) {
-                seed = seed
-                    .wrapping_mul(6364136223846793005)
-                    .wrapping_add(1442695040888963407);
-                let count = 1 + (seed >> 33) as usize % 60;
-                if seed >> 63 == 0 || live.is_empty() {
-                    let mut out = vec![ptr::null_mut(); count];
-                    let filled = fill(class, arena, &mut out);
-                    assert!(filled > 0);
-                    for &ptr in &out[..filled] {
-                        assert!(seen.insert(ptr.addr()), "handed out twice");
-                        assert_eq!(page_map::class_byte(ptr), class.byte());
-                        // SAFETY: an object of that size, ours.
-                        unsafe { ptr.write_bytes(0xa5, size) };
-                        live.push(ptr);
-                    }
-                } else {
-                    let mut back: Vec<_> = (0..count.min(live.len()))
-                        .map(|step| {
-                            live.swap_remove((seed as usize >> 7).wrapping_add(step) % live.len())
-                        })
-                        .collect();
-                    for ptr in &back {
-                        seen.remove(&ptr.addr());
-                    }
-                    flush(class, &mut back);
-                }
-                check(class.index(), arena);
-                assert_eq!(at(class.index(), arena).taken(), live.len());
-            }
-            flush(class, &mut live);
-            assert_eq!(at(class.index(), arena).slabs.lock().heads, [0; DEGREES]);
-        }
-    }
-
-    #[test]
-    fn refills_take_the_fullest_slab_lowest_address_first() {
-        let (arena, class) = (ArenaIndex::new(28), SizeClass::new(20).unwrap());
-        let slots = slab_slots(20);
-        let mut objects = vec![ptr::null_mut(); slots * 2];
-        assert_eq!(fill(class, arena, &mut objects[..slots]), slots);
-        assert_eq!(fill(class, arena, &mut objects[slots..]), slots);
-        // The first slab keeps one object, the second all but two.
-        flush(class, &mut objects[1..slots].to_vec());
-        let (low, high) = (objects[slots + 3], objects[slots + 7]);
-        flush(class, &mut [high, low]);
-        let mut out = [ptr::null_mut(); 3];
-        assert_eq!(fill(class, arena, &mut out), 3);
-        assert_eq!(out[..2], [low, high]);
-        assert_eq!(out[2], objects[1]);
-    }
-
-    #[test]
-    fn inspection_tells_live_objects_from_misuse() {
-        let (arena, class) = (ArenaIndex::new(29), SizeClass::new(8).unwrap());
-        let mut objects = [ptr::null_mut(); 2];
-        assert_eq!(fill(class, arena, &mut objects), 2);
-        assert_eq!(inspect(objects[0]), Ok(class));
-        assert_eq!(inspect(objects[0].wrapping_add(8)), Err(Misuse::Interior));
-        flush(class, &mut [objects[0]]);
-        assert_eq!(inspect(objects[0]), Err(Misuse::DoubleFree));
-        assert_eq!(inspect((&raw mut objects).cast()), Err(Misuse::Foreign));
-        flush(class, &mut [objects[1]]);
-    }
-}
+mod tests;
