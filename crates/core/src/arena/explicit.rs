@@ -20,15 +20,20 @@
 //! A cache has no upkeep: what it may hold is bounded, and it goes when its user says so.
 //! Locks: ids, rank 0; a claim, rank 1. None is held while objects come from or go to an arena.
 
-use super::magazine::{Magazine, STARTER, full_room};
 use super::manual::{self, ArenaRef};
-use crate::meta::{self, MetaRef};
+use crate::meta::MetaRef;
 use crate::size::{CACHED_CLASSES, SizeClass, magazine_capacity};
-use crate::sync::Mutex;
 use crate::sync::claim::Claim;
+use contents::{Bin, Inner, give_all};
 use core::cell::UnsafeCell;
-use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, compiler_fence};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use list::all;
+
+mod contents;
+mod list;
+
+pub(crate) use list::{create, get, give, own};
 
 /// Caches there may be at a time: ids that fit the flags.
 pub(crate) const CACHES_MAX: usize = 4094;
@@ -63,79 +68,6 @@ impl Owner {
     }
 }
 
-/// Objects of one class: the last `count` of a magazine that ends at `end`.
-#[derive(Clone, Copy)]
-struct Bin {
-    end: *mut *mut u8,
-    /// Number of the magazine; 0: none yet.
-    magazine: u32,
-    count: u16,
-    /// Objects that it may hold.
-    room: u16,
-}
-
-impl Bin {
-    const EMPTY: Self = Self {
-        end: ptr::null_mut(),
-        magazine: 0,
-        count: 0,
-        room: 0,
-    };
-
-    /// Of a magazine, for at most `capacity` objects.
-    fn of(magazine: Magazine, capacity: usize) -> Self {
-        let (end, count, room) = magazine.shape();
-        Self {
-            end,
-            magazine: magazine.into_number(),
-            count: count as u16,
-            room: room.min(capacity) as u16,
-        }
-    }
-
-    /// The magazine, with its objects; the bin has none from now on.
-    fn take(&mut self) -> Option<Magazine> {
-        let bin = core::mem::replace(self, Self::EMPTY);
-        // SAFETY: put here by `of`, and nobody else's.
-        let mut magazine = unsafe { Magazine::from_number(bin.magazine) }?;
-        magazine.set_count(bin.count.into());
-        Some(magazine)
-    }
-
-    #[inline(always)]
-    fn pop(&mut self) -> Option<*mut u8> {
-        let less = self.count.checked_sub(1)?;
-        // SAFETY: the last `count` slots before the end are filled.
-        let object = unsafe { *self.end.sub(self.count.into()) };
-        self.count = less;
-        Some(object)
-    }
-
-    /// `false`: there is no room.
-    #[inline(always)]
-    fn push(&mut self, object: *mut u8) -> bool {
-        let more = self.count + 1;
-        if more > self.room {
-            return false;
-        }
-        // SAFETY: the magazine has `room` slots before its end.
-        unsafe { *self.end.sub(more.into()) = object };
-        // The slot first (P7).
-        compiler_fence(Ordering::Release);
-        self.count = more;
-        true
-    }
-}
-
-struct Inner {
-    alive: bool,
-    owner: Owner,
-    bins: [Bin; CACHED_CLASSES],
-    /// Objects served, by class, that the owner was not told of (P8), and those that it was told that the cache holds.
-    served: [u64; CACHED_CLASSES],
-    told: [u64; CACHED_CLASSES],
-}
-
 #[repr(C, align(64))]
 struct Cache {
     claim: Claim,
@@ -153,40 +85,6 @@ pub(crate) struct ExplicitRef(&'static Cache);
 
 // SAFETY: what is no atomic is the claim's holder's alone.
 unsafe impl Sync for Cache {}
-
-struct Ids {
-    /// One more than the id that is used next, of those that became free.
-    free: u32,
-}
-
-static IDS: Mutex<Ids, 0> = Mutex::new(Ids { free: 0 });
-static CACHES: [AtomicPtr<Cache>; CACHES_MAX] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; CACHES_MAX];
-/// Ids that ever were used.
-static END: AtomicUsize = AtomicUsize::new(0);
-/// The newest of those without an id.
-static NEWEST: AtomicPtr<Cache> = AtomicPtr::new(ptr::null_mut());
-
-/// The cache with that id.
-#[inline(always)]
-pub(crate) fn get(id: usize) -> Option<ExplicitRef> {
-    // Acquire: pairs with the Release in `create`.
-    ExplicitRef::at(CACHES.get(id)?.load(Ordering::Acquire))
-}
-
-/// The caches without an id.
-fn owned() -> impl Iterator<Item = ExplicitRef> {
-    // Acquire: pairs with the Release in `own`.
-    let newest = ExplicitRef::at(NEWEST.load(Ordering::Acquire));
-    core::iter::successors(newest, |cache| {
-        ExplicitRef::at(cache.0.older.load(Ordering::Relaxed))
-    })
-}
-
-fn all() -> impl Iterator<Item = ExplicitRef> {
-    let named = (0..END.load(Ordering::Relaxed)).filter_map(get);
-    named.chain(owned())
-}
 
 impl Cache {
     /// Works on what is in it. Called inside a passage.
@@ -216,150 +114,6 @@ impl Cache {
         let result = work(unsafe { &mut *self.inner.get() });
         self.claim.give_back();
         result
-    }
-}
-
-/// Makes a cache; its id. `None`: there are as many as there may be, or memory is out.
-pub(crate) fn create() -> Option<usize> {
-    let mut ids = IDS.lock();
-    if let Some(id) = (ids.free as usize).checked_sub(1) {
-        let cache = get(id)?.0;
-        ids.free = cache.next_free.load(Ordering::Relaxed);
-        cache.with(|inner| inner.alive = true);
-        return Some(id);
-    }
-    let id = END.load(Ordering::Relaxed);
-    let slot = CACHES.get(id)?;
-    let cache = make()?;
-    // Release: pairs with the Acquire in `get`.
-    slot.store(cache.as_ptr(), Ordering::Release);
-    END.store(id + 1, Ordering::Relaxed);
-    Some(id)
-}
-
-/// A cache without an id for a thread that has just been bound to `owner` (P9). `None`: out of memory.
-pub(crate) fn own(owner: Owner) -> Option<ExplicitRef> {
-    let is_free = |cache: &Cache| {
-        // Acquire: pairs with the Release in `disown`.
-        !cache.used.load(Ordering::Relaxed) && !cache.used.swap(true, Ordering::Acquire)
-    };
-    for cache in owned().filter(|cache| is_free(cache.0)) {
-        if cache.0.with(|inner| inner.become_of(owner)) {
-            return Some(cache);
-        }
-        cache.disown();
-    }
-    let made = make()?;
-    let cache = ExplicitRef::at(made.as_ptr())?;
-    cache.0.used.store(true, Ordering::Relaxed);
-    cache.0.with(|inner| inner.owner = owner);
-    let mut newest = NEWEST.load(Ordering::Relaxed);
-    loop {
-        cache.0.older.store(newest, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `owned`.
-        match NEWEST.compare_exchange(newest, made.as_ptr(), Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return Some(cache),
-            Err(now) => newest = now,
-        }
-    }
-}
-
-/// A record. `None`: out of memory.
-fn make() -> Option<NonNull<Cache>> {
-    let record = meta::allocate(meta::units_of::<Cache>())?;
-    let cache: NonNull<Cache> = record.resolve();
-    // SAFETY: a record of that many units, ours alone.
-    unsafe {
-        cache.write(Cache {
-            claim: Claim::new(),
-            next_free: AtomicU32::new(0),
-            used: AtomicBool::new(false),
-            number: record.number(),
-            older: AtomicPtr::new(ptr::null_mut()),
-            inner: UnsafeCell::new(Inner {
-                alive: true,
-                owner: Owner::AUTOMATIC,
-                bins: [Bin::EMPTY; CACHED_CLASSES],
-                served: [0; CACHED_CLASSES],
-                told: [0; CACHED_CLASSES],
-            }),
-        });
-    }
-    Some(cache)
-}
-
-impl Inner {
-    fn is_empty(&self) -> bool {
-        self.bins.iter().all(|bin| bin.count == 0)
-    }
-
-    #[inline(always)]
-    fn pop(&mut self, owner: Owner, class: SizeClass) -> Option<*mut u8> {
-        let index = class.index();
-        if self.owner != owner {
-            return None;
-        }
-        let object = self.bins.get_mut(index)?.pop()?;
-        self.served[index] += 1;
-        Some(object)
-    }
-
-    /// `false`: there is no room, or it is another owner's, or ends.
-    #[inline(always)]
-    fn push(&mut self, owner: Owner, class: SizeClass, object: *mut u8) -> bool {
-        let bin = self.bins.get_mut(class.index());
-        self.alive && self.owner == owner && bin.is_some_and(|bin| bin.push(object))
-    }
-
-    /// Has it hold `owner`'s objects, if it holds none of another's. `false`: it does.
-    fn become_of(&mut self, owner: Owner) -> bool {
-        if self.owner != owner && self.is_empty() {
-            self.tell(self.owner.arena());
-            self.owner = owner;
-        }
-        self.owner == owner
-    }
-
-    /// Gives a class a magazine, or a larger one. `false`: it has the largest, or out of memory.
-    fn enlarge(&mut self, class: usize) -> bool {
-        let Some(bin) = self.bins.get_mut(class) else {
-            return false;
-        };
-        let capacity = magazine_capacity(class);
-        let room = match bin.magazine {
-            0 => STARTER,
-            _ if capacity <= usize::from(bin.room) => return false,
-            _ => full_room(capacity),
-        };
-        let Some(mut more) = Magazine::empty(room) else {
-            return false;
-        };
-        if let Some(mut less) = bin.take() {
-            more.set_count(less.count());
-            more.objects().copy_from_slice(less.objects());
-            less.set_count(0);
-            less.recycle();
-        }
-        *bin = Bin::of(more, capacity);
-        true
-    }
-
-    /// Brings what the owner, if it is an arena made by request, is to know to its books (P8).
-    fn tell(&mut self, owner: Option<ArenaRef>) {
-        let served = core::mem::replace(&mut self.served, [0; CACHED_CLASSES]);
-        let Some(arena) = owner else {
-            return;
-        };
-        let held = self.bins.map(|bin| bin.count.into());
-        let before = core::mem::replace(&mut self.told, held);
-        arena.note_cached(&served, &before, &held);
-    }
-
-    /// Takes everything out.
-    fn empty(&mut self, owner: Option<ArenaRef>) -> [Bin; CACHED_CLASSES] {
-        let bins = core::mem::replace(&mut self.bins, [Bin::EMPTY; CACHED_CLASSES]);
-        self.tell(owner);
-        bins
     }
 }
 
@@ -488,26 +242,6 @@ impl ExplicitRef {
             give_all(bins, |class, objects| each(class, owner, objects));
             true
         })
-    }
-}
-
-/// Gives the objects of each class to `each`, and the magazines back.
-fn give_all(bins: [Bin; CACHED_CLASSES], mut each: impl FnMut(SizeClass, &mut [*mut u8])) {
-    for (index, mut bin) in bins.into_iter().enumerate() {
-        if let (Some(mut magazine), Some(class)) = (bin.take(), SizeClass::new(index)) {
-            each(class, magazine.objects());
-            magazine.set_count(0);
-            magazine.recycle();
-        }
-    }
-}
-
-/// Gives the id of a cache back that has just ended.
-pub(crate) fn give(id: usize) {
-    if let Some(cache) = get(id) {
-        let mut ids = IDS.lock();
-        cache.0.next_free.store(ids.free, Ordering::Relaxed);
-        ids.free = id as u32 + 1;
     }
 }
 

@@ -5,6 +5,7 @@ use crate::extent::hooks::Outside;
 use crate::options::Dss;
 use crate::sys::simulated::child::alone;
 use crate::sys::simulated::dice::rounds;
+use core::ptr;
 use std::vec::Vec;
 
 /// No gate to leave.
