@@ -10,7 +10,7 @@
 //!     that frees and allocates by turns is then half a load away from the next visit, whichever way it goes.
 //! H2  A class starts with a starter and gets a full-size magazine when it has filled one. One that is looked at again and
 //!     again without being full gets the next size each time, and a higher limit, so that looks become rare.
-//! H3  Every [`GC_PERIOD`] slow entries one class is looked at: what lay untouched under its low-water mark
+//! H3  Every `GC_PERIOD` slow entries one class is looked at: what lay untouched under its low-water mark
 //!     since the last look goes, and its fills are halved. Entries are counted, not time, so that the layout
 //!     of a single-threaded program depends on its operations alone.
 //! H4  What a thread keeps of a class grows with its use: fills grow by a half each time, the limit of what frees
@@ -25,60 +25,36 @@
 use super::binding::Binding;
 use super::bins::{BINS, Bin, LIVE, SHADOW, mark};
 use super::park::Parking;
-use crate::arena::depot;
-use crate::arena::magazine::{FULL, Magazine, STARTER};
-use crate::arena::{self, ArenaIndex, bin, by_cpu, large, misuse};
-use crate::extent::Purpose;
+use crate::arena::magazine::{FULL, Magazine};
+use crate::arena::{self, ArenaIndex, by_cpu};
 use crate::meta::{self, MetaRef};
 use crate::prof::{self, ThreadRef};
-use crate::size::{PAGE, SizeClass, magazine_capacity, size_of_class};
-use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::size::{PAGE, SizeClass, size_of_class};
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
 use counting::{Counters, Grant, Totals};
 use sampling::Side;
 use slots::Slots;
 
-/// Slow entries from one look of the gc to the next, a power of two, by default; and what is taken of their number.
-const GC_PERIOD: u32 = 32;
-#[unsafe(link_section = ".data.jemoxide_start")]
-static GC_MASK: AtomicU32 = AtomicU32::new(GC_PERIOD - 1);
-/// Bytes that an option says for the default.
-const GC_BYTES: usize = 64 << 10;
+pub(crate) mod counting;
+mod exchange;
+mod gc;
+mod growth;
+mod sampling;
+pub(crate) mod slots;
+mod supply;
+
+pub(crate) use gc::set_gc_bytes;
+use supply::give_away;
+pub(crate) use supply::{alloc_uncached, dealloc_uncached, flush_magazine};
+pub(super) use supply::{fill_objects, flush_objects, flush_past};
+
 /// Slow entries after which a young thread ticks.
 const TICK_SHORTEST: u32 = 32;
 /// Slow entries from one tick of the clock to the next.
 const TICK_PERIOD: u32 = 128;
-/// Bytes of a cache line.
-const LINE: usize = 64;
-/// Looks without need after which a class gets a larger magazine (H2).
-const LOOKS: u8 = 12;
-/// Bytes of a class that frees may pile up from the start.
-const LIMIT_BYTES: usize = 512;
-/// The same in objects, by class.
-static LIMITS: [u8; BINS - 1] = {
-    let mut limits = [0; BINS - 1];
-    let mut class = 0;
-    while class < limits.len() {
-        let fits = LIMIT_BYTES / size_of_class(class);
-        let most = min(STARTER, magazine_capacity(class));
-        limits[class] = if fits < 2 { 2 } else { min(fits, most) } as u8;
-        class += 1;
-    }
-    limits
-};
-
 const fn min(left: usize, right: usize) -> usize {
     if left < right { left } else { right }
-}
-
-/// Objects of `class` on the lines that its objects fill together: 48 bytes fill three lines with four.
-fn per_line(class: SizeClass) -> usize {
-    let size = class.size();
-    if size < LINE {
-        1 << (LINE.trailing_zeros() - size.trailing_zeros())
-    } else {
-        1
-    }
 }
 
 /// What is needed of a class on slow paths only.
@@ -106,23 +82,6 @@ impl Cold {
         looks: 0,
         slots: Slots::AS_BUILT,
     };
-}
-
-/// Has the gc look at a class every `bytes` of traffic: the slow entries that stand for them, as those of the default do
-/// for [`GC_BYTES`].
-pub(crate) fn set_gc_bytes(bytes: usize) {
-    let period = (bytes / (GC_BYTES / GC_PERIOD as usize)).clamp(1, 1 << 30);
-    let mask = period.next_power_of_two() as u32 - 1;
-    GC_MASK.store(mask, Ordering::Relaxed);
-}
-
-/// How many objects a magazine may hold (H4, H6).
-#[derive(Clone, Copy)]
-struct Bounds {
-    /// From one look to the next.
-    brim: usize,
-    /// A look that finds as many passes them on; 0: the class does not keep whole loads yet, or has no magazine for them.
-    keeps: usize,
 }
 
 /// A thread's cache.
@@ -316,7 +275,7 @@ impl CacheRef {
         self.note_peak();
         let cache = self.get_mut();
         cache.entries = cache.entries.wrapping_add(1);
-        if cache.entries & GC_MASK.load(Ordering::Relaxed) == 0 {
+        if gc::is_due(cache.entries) {
             self.gc_step();
         }
         let cache = self.get_mut();
@@ -472,33 +431,6 @@ impl CacheRef {
         true
     }
 
-    /// What holds for a magazine with `room` slots.
-    #[inline]
-    fn bounds(&mut self, class: SizeClass, room: usize) -> Bounds {
-        if self.slots(class).is_bound() {
-            return self.own_bounds(class, room);
-        }
-        let (limit, capacity) = (self.limit(class), magazine_capacity(class.index()));
-        if limit < capacity || room < capacity {
-            let brim = limit.min(room);
-            return Bounds { brim, keeps: 0 };
-        }
-        let brim = room.min(2 * capacity);
-        let keeps = capacity.min(brim - brim / 8);
-        Bounds { brim, keeps }
-    }
-
-    /// Objects that the active magazine may hold (H4).
-    fn limit(&mut self, class: SizeClass) -> usize {
-        let least = LIMITS[class.index() % LIMITS.len()];
-        let limit = usize::from(self.cold(class).limit.max(least));
-        let slots = self.slots(class);
-        if slots.is_bound() {
-            return limit.min(slots.objects(class));
-        }
-        limit
-    }
-
     /// Makes `magazine` the active one, whatever was that before: it was looked at.
     #[inline]
     fn install(&mut self, class: SizeClass, magazine: Magazine) {
@@ -512,37 +444,6 @@ impl CacheRef {
             left: cache.grants[slot].granted(),
             active: magazine.into_number(),
         };
-    }
-
-    /// Looks at one class (H3).
-    fn gc_step(&mut self) {
-        let cache = self.get_mut();
-        let index = cache.gc_class as usize % (BINS - 1);
-        cache.gc_class = (index + 1) as u8 % (BINS - 1) as u8;
-        let Some(class) = SizeClass::new(index) else {
-            return;
-        };
-        // SAFETY: the active magazine of this thread's bin; it stays there.
-        let Some(mut active) = (unsafe { Magazine::from_number(self.bin(class).active) }) else {
-            return;
-        };
-        let end = active.end();
-        let count = self.look(class);
-        let bin = *self.bin(class);
-        let below_mark = mark(end).wrapping_sub(bin.low_water) as usize / size_of::<*mut u8>();
-        let untouched = self.lowest(class).unwrap_or(below_mark).min(count);
-        if untouched > 0 {
-            active.set_count(count);
-            self.shed(class, &mut active, count - (untouched - untouched / 4));
-            let cold = self.cold(class);
-            cold.fill = (cold.fill / 2).max(1);
-            cold.limit /= 2;
-            cold.looks = 0;
-            self.install(class, active);
-        }
-        let bin = self.bin(class);
-        bin.low_water = mark(bin.head);
-        self.begin_lowest(class);
     }
 
     /// Empties the cache: full loads to the depot as far as it takes them, the rest to the slabs.
@@ -587,91 +488,5 @@ pub(super) fn distance(from: *mut *mut u8, to: *mut *mut u8) -> usize {
     to.addr().wrapping_sub(from.addr()) / size_of::<*mut u8>()
 }
 
-/// Takes up to `out.len()` objects of `class` from the arena; the answer is how many.
-fn fill_objects(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usize {
-    let filled = if class.is_small() {
-        bin::fill(class, arena, out)
-    } else {
-        let mut filled = 0;
-        for slot in out {
-            match large::alloc(class.size(), PAGE, arena, Purpose::Written(0)) {
-                Some(fresh) => *slot = fresh.addr.as_ptr(),
-                None => break,
-            }
-            filled += 1;
-        }
-        filled
-    };
-    depot::note_filled(class, filled);
-    filled
-}
-
-/// Gives objects of `class` back to the arena. What is no such object ends the process with a message.
-pub(super) fn flush_objects(class: SizeClass, objects: &mut [*mut u8]) {
-    if class.is_small() {
-        bin::flush(class, objects);
-    } else {
-        for &mut object in objects {
-            if let Err(error) = large::dealloc_home(object) {
-                misuse::report(error, object);
-            }
-        }
-    }
-}
-
-/// Gives one object that a thread held back to the arena; always `true`.
-fn flush_one(class: SizeClass, object: *mut u8) -> bool {
-    depot::note_flushed(class, 1);
-    flush_objects(class, &mut [object]);
-    true
-}
-
-/// Takes up to `out.len()` objects of `class` straight from the arena, for an explicit cache; the answer is how many.
-pub(super) fn fill_past(class: SizeClass, arena: ArenaIndex, out: &mut [*mut u8]) -> usize {
-    fill_objects(class, arena, out)
-}
-
-/// Gives objects of `class` straight back, from an explicit cache.
-pub(super) fn flush_past(class: SizeClass, objects: &mut [*mut u8]) {
-    depot::note_flushed(class, objects.len());
-    flush_objects(class, objects);
-}
-
-/// One object of `class` straight from the arena, for a thread without a cache. `None`: out of memory.
-pub(crate) fn alloc_uncached(class: SizeClass, arena: ArenaIndex) -> Option<*mut u8> {
-    let mut object = [ptr::null_mut()];
-    (fill_objects(class, arena, &mut object) == 1).then_some(object[0])
-}
-
-/// Gives one object of `class` straight back, for a thread without a cache.
-pub(crate) fn dealloc_uncached(class: SizeClass, object: *mut u8) {
-    flush_one(class, object);
-}
-
-/// A magazine that a thread is done with: to the depot if it holds a whole load, else to the slabs.
-fn give_away(class: SizeClass, shard: ArenaIndex, magazine: Magazine) {
-    let count = magazine.count();
-    let returned = if count * 2 >= magazine_capacity(class.index()) {
-        depot::keep(class, shard, magazine).err()
-    } else {
-        depot::note_flushed(class, count);
-        Some(magazine)
-    };
-    if let Some(magazine) = returned {
-        flush_magazine(class, magazine);
-    }
-}
-
-/// Gives all objects of a magazine that is on nobody's books back to the slabs, and the magazine to the empties.
-pub(crate) fn flush_magazine(class: SizeClass, mut magazine: Magazine) {
-    flush_objects(class, magazine.objects());
-    magazine.set_count(0);
-    magazine.recycle();
-}
-
-pub(crate) mod counting;
-mod exchange;
-mod sampling;
-pub(crate) mod slots;
 #[cfg(test)]
 mod tests;

@@ -50,7 +50,7 @@ pub(crate) fn alloc(
     };
     let wanted = &mut objects[..wanted];
     let filled = match source {
-        Source::Automatic(arena) => cache::fill_past(class, arena, wanted),
+        Source::Automatic(arena) => cache::fill_objects(class, arena, wanted),
         Source::Manual(arena) if class.is_small() => manual::fill(arena, class, wanted, inside),
         Source::Manual(arena) => {
             // Counted as asked for by the arena itself.

@@ -21,7 +21,8 @@
 
 use super::super::bins::{BINS, Bin, mark};
 use super::super::events::{self, Bytes};
-use super::{Bounds, CacheRef, slot};
+use super::growth::Bounds;
+use super::{CacheRef, slot};
 use crate::arena::magazine::FULL;
 use crate::meta::{self, MetaRef};
 use crate::size::{CACHED_CLASSES, SIZES, SizeClass};

@@ -7,10 +7,10 @@
 //! ```
 //! What happens at each visit is kept short; what happens while a class warms up stands apart. Rules of the cache.
 
+use super::CacheRef;
 use super::counting::Totals;
-use super::{
-    CacheRef, LINE, LOOKS, fill_objects, flush_magazine, flush_objects, flush_one, per_line,
-};
+use super::growth::{LINE, LOOKS, per_line};
+use super::supply::{dealloc_uncached, fill_objects, flush_magazine, flush_past};
 use crate::arena::depot;
 use crate::arena::magazine::{Magazine, STARTER, full_room, next_room};
 use crate::arena::{bin, misuse};
@@ -195,7 +195,8 @@ impl CacheRef {
             let Some(mut larger) = Magazine::empty(wanted) else {
                 self.install(class, active);
                 self.note(class, Totals::PUSHED);
-                return flush_one(class, object);
+                dealloc_uncached(class, object);
+                return true;
             };
             larger.set_count(active.count());
             larger.objects().copy_from_slice(active.objects());
@@ -210,8 +211,7 @@ impl CacheRef {
     pub(super) fn shed(&mut self, class: SizeClass, magazine: &mut Magazine, kept: usize) {
         let gone = magazine.count() - kept;
         let objects = magazine.objects();
-        depot::note_flushed(class, gone);
-        flush_objects(class, &mut objects[kept..]);
+        flush_past(class, &mut objects[kept..]);
         objects.copy_within(0..kept, gone);
         magazine.set_count(kept);
     }
@@ -220,7 +220,8 @@ impl CacheRef {
     fn first_free(&mut self, class: SizeClass, object: *mut u8) -> bool {
         self.note(class, Totals::PUSHED);
         let Some(mut magazine) = Magazine::empty(STARTER) else {
-            return flush_one(class, object);
+            dealloc_uncached(class, object);
+            return true;
         };
         if class.size() >= LINE || self.slots(class).is_bound() {
             magazine.set_count(1);

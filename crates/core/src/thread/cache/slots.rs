@@ -8,7 +8,8 @@
 //! V2  A thread begins with the bounds of the process, also on a cache that another one had.
 //! Source: jemalloc(3) `opt.tcache_max`, `thread.tcache.ncached_max.write`.
 
-use super::{BINS, Bounds, CacheRef, slot};
+use super::growth::Bounds;
+use super::{BINS, CacheRef, slot};
 use crate::arena::magazine::{FULL, STARTER, full_room};
 use crate::size::{CACHED_CLASSES, SizeClass, magazine_capacity};
 use core::ops::Range;

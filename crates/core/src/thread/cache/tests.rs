@@ -2,8 +2,11 @@
 //! and in one of them only. The cache under test is this thread's own, worked on as the api does it: by the
 //! operations of the thread word first, by the slow ones where those decline.
 
+use super::gc::GC_PERIOD;
+use super::growth::{LINE, per_line};
 use super::*;
-use crate::arena::magazine::full_room;
+use crate::arena::magazine::{STARTER, full_room};
+use crate::arena::{bin, depot, large};
 use crate::extent::HEAP;
 use crate::size::{CACHED_CLASSES, SMALL_CLASSES, magazine_capacity, size_of_class, slab_slots};
 use crate::sys::simulated::child::alone;
@@ -11,8 +14,14 @@ use crate::sys::simulated::dice::Dice;
 use crate::sys::simulated::dice::rounds;
 use crate::sys::simulated::memory as gate;
 use crate::thread::{pop, push, registry};
+use core::ptr;
 use std::collections::HashSet;
 use std::vec::Vec;
+
+mod bounds;
+mod fills;
+mod foreign;
+mod staying;
 
 fn class(index: usize) -> SizeClass {
     SizeClass::new(index).unwrap()
@@ -247,299 +256,6 @@ fn warm(books: &mut Books, index: usize) {
 }
 
 #[test]
-fn fills_start_with_a_line_and_grow_to_a_load() {
-    alone(|| {
-        let mut books = Books::open();
-        for index in [0, 1, 2, 4, 7, 28] {
-            let (capacity, size) = (magazine_capacity(index), size_of_class(index));
-            let line = per_line(class(index));
-            let most = capacity - capacity % line;
-            let mut wanted = std::vec![line];
-            for _ in 0..20 * capacity {
-                let before = books.taken(index);
-                assert!(books.alloc(index));
-                let filled = books.taken(index) - before;
-                if filled > 0 {
-                    // Less than was asked for only at the end of a slab.
-                    let last = *wanted.last().unwrap();
-                    let rest = (books.taken(index) % slab_slots(index)) == 0;
-                    assert!(
-                        filled == last || filled < last && rest,
-                        "{filled} of {wanted:?}"
-                    );
-                    wanted.push(books.cache.cold(class(index)).fill.into());
-                }
-            }
-            assert_eq!(wanted.last(), Some(&most), "class {index}: {wanted:?}");
-            assert!(
-                wanted.iter().all(|wanted| wanted * size % LINE == 0) || size > LINE,
-                "class {index}: {wanted:?} do not end with a line (H5)"
-            );
-            for pair in wanted.windows(2) {
-                let grown = pair[0] < pair[1] && pair[1] <= pair[0] * 2;
-                assert!(grown || pair == [most; 2], "class {index}: {wanted:?}");
-            }
-        }
-        books.check();
-        books.close();
-    });
-}
-
-/// The room of the active magazine.
-fn room(books: &mut Books, index: usize) -> usize {
-    // SAFETY: a look at this thread's own active magazine.
-    unsafe { Magazine::from_number(books.cache.bin(class(index)).active) }
-        .unwrap()
-        .room()
-}
-
-#[test]
-fn starters_give_way_to_full_ones_when_they_do_not_suffice() {
-    alone(|| {
-        let mut books = Books::open();
-        for index in 0..CACHED_CLASSES {
-            fills(&mut books, index, 3);
-            assert_eq!(room(&mut books, index), STARTER, "class {index}");
-        }
-        // A class whose capacity is small stays with its starter, whatever is done.
-        for (index, last) in [
-            (4, FULL),
-            (9, FULL),
-            (20, full_room(64)),
-            (28, full_room(16)),
-            (32, STARTER),
-            (35, STARTER),
-            (40, STARTER),
-        ] {
-            warm(&mut books, index);
-            books.alloc(index);
-            assert_eq!(room(&mut books, index), last, "class {index}");
-            books.check();
-        }
-        books.close();
-    });
-}
-
-#[test]
-fn a_thread_that_touches_many_classes_keeps_little() {
-    alone(|| {
-        let mut books = Books::open();
-        let mut bytes = 0;
-        for index in 0..CACHED_CLASSES {
-            assert!(books.alloc(index));
-            bytes += books.cache.held(index) * size_of_class(index);
-            books.dealloc(index, 0);
-        }
-        assert!(
-            bytes <= CACHED_CLASSES * LINE,
-            "{bytes} bytes are kept on the side"
-        );
-        books.close();
-    });
-}
-
-/// Slow entries of some operations.
-fn visits(books: &mut Books, operations: impl Fn(&mut Books)) -> usize {
-    let before = books.cache.get().entries;
-    operations(books);
-    books.cache.get().entries.wrapping_sub(before) as usize
-}
-
-#[test]
-fn turns_about_a_boundary_stay_inside_the_cache() {
-    alone(|| {
-        let mut books = Books::open();
-        let index = 7;
-        let capacity = magazine_capacity(index);
-        warm(&mut books, index);
-        // Wherever the stack stands, waves up to half a load are served from it after one visit each way.
-        for start in [0, 1, capacity / 2, capacity - 1, capacity, capacity + 1] {
-            (0..start).for_each(|_| assert!(books.alloc(index)));
-            for count in [1, 3, 40, capacity / 2 - 1] {
-                let visits = visits(&mut books, |books| {
-                    for _ in 0..50 {
-                        (0..count).for_each(|_| assert!(books.alloc(index)));
-                        (0..count).for_each(|_| books.dealloc(index, 0));
-                    }
-                });
-                assert!(
-                    visits <= 3,
-                    "{visits} visits for waves of {count} from {start}"
-                );
-            }
-            while !books.live[index].is_empty() {
-                books.dealloc(index, 0);
-            }
-        }
-        books.close();
-    });
-}
-
-#[test]
-fn full_loads_go_to_the_depot_and_come_back_whole() {
-    alone(|| {
-        let mut books = Books::open();
-        let index = 7;
-        warm(&mut books, index);
-        fills(&mut books, index, 12 * FULL);
-        let taken = books.taken(index);
-        while !books.live[index].is_empty() {
-            books.dealloc(index, 0);
-        }
-        // The first one that goes out after loads came in is half a one.
-        assert_eq!(depot::kept(index) % FULL, FULL / 2, "whole magazines");
-        assert!(depot::kept(index) >= 9 * FULL);
-        assert_eq!(books.taken(index), taken, "no slab was asked");
-        books.check();
-        assert_eq!(
-            fills(&mut books, index, 12 * FULL),
-            [0; 0],
-            "no slab was asked"
-        );
-        books.close();
-    });
-}
-
-/// Slow entries in which the gc looks at every class once.
-const ROUND: usize = GC_PERIOD as usize * (BINS - 1);
-
-#[test]
-fn what_lies_untouched_goes_and_fills_shrink() {
-    alone(|| {
-        let mut books = Books::open();
-        let index = 6;
-        warm(&mut books, index);
-        let held = books.cache.held(index);
-        assert!(held > FULL / 2);
-        let fill = books.cache.cold(class(index)).fill;
-        let rounds = |count: usize| {
-            (0..count * ROUND).for_each(|_| {
-                books.cache.enter_slow();
-            });
-            books.check();
-            books.cache.held(index)
-        };
-        // The first look may find the mark where the last use left it.
-        rounds(1);
-        let later = rounds(1);
-        assert!(later <= held / 3, "{held} became {later}");
-        assert!(rounds(6) <= 1);
-        assert!(books.cache.cold(class(index)).fill < fill);
-        books.close();
-    });
-}
-
-#[test]
-fn what_is_used_stays_when_the_gc_looks() {
-    alone(|| {
-        let mut books = Books::open();
-        let index = 6;
-        warm(&mut books, index);
-        let (held, taken) = (books.cache.held(index), books.taken(index));
-        for _ in 0..4 {
-            // All of it is needed between two looks.
-            (0..held).for_each(|_| assert!(books.alloc(index)));
-            (0..held).for_each(|_| books.dealloc(index, 0));
-            (0..ROUND).for_each(|_| {
-                books.cache.enter_slow();
-            });
-        }
-        assert_eq!((books.cache.held(index), books.taken(index)), (held, taken));
-        books.close();
-    });
-}
-
-/// A thread's first operation on a class is a free of an object that another thread allocated: its line is not
-/// to be shared at once.
-#[test]
-fn a_line_is_not_shared_by_passing_an_object_on() {
-    alone(|| {
-        for (index, above) in [(0, 8), (1, 4), (2, 2), (3, 4), (4, 0), (9, 0)] {
-            let foreign = std::thread::scope(|scope| {
-                let allocate = || {
-                    alloc_uncached(class(index), ArenaIndex::FIRST)
-                        .unwrap()
-                        .expose_provenance()
-                };
-                scope.spawn(allocate).join().unwrap()
-            });
-            let mut books = Books::open();
-            books.cache.flush();
-            books
-                .cache
-                .push(class(index), ptr::with_exposed_provenance_mut(foreign));
-            books.passed[index] += Totals::PUSHED;
-            let held = books.cache.check_class(class(index));
-            assert_eq!(held.len(), above + 1, "class {index}");
-            assert_eq!(
-                held[above], foreign,
-                "class {index}: it lies under the own ones"
-            );
-            (0..above + 1).for_each(|_| assert!(books.alloc(index)));
-            assert_eq!(books.live[index][above].addr(), foreign);
-            books.close();
-        }
-    });
-}
-
-/// A thread that frees several objects of others and then works with as many of its own does not meet theirs.
-#[test]
-fn objects_of_others_lie_under_the_own_ones_until_the_starter_is_full() {
-    alone(|| {
-        for (index, above) in [(0, 8), (1, 4), (2, 2), (3, 4)] {
-            let count = STARTER - above;
-            let mut books = Books::open();
-            books.cache.flush();
-            let others: Vec<*mut u8> = (0..=count)
-                .map(|_| alloc_uncached(class(index), ArenaIndex::FIRST).unwrap())
-                .collect();
-            // SAFETY: live objects of that class, ours.
-            others
-                .iter()
-                .for_each(|other| unsafe { other.write(index as u8) });
-            for &object in &others[..count] {
-                books.give(index, object);
-            }
-            for _ in 0..3 {
-                (0..above).for_each(|_| assert!(books.alloc(index)));
-                let own = &books.live[index];
-                assert!(own.iter().all(|own| !others.contains(own)), "class {index}");
-                (0..above).for_each(|_| books.dealloc(index, 0));
-            }
-            // The starter is full of them: from here on what was freed last comes first.
-            books.give(index, others[count]);
-            assert!(books.alloc(index));
-            assert_eq!(books.live[index], [others[count]], "class {index}");
-            books.close();
-        }
-    });
-}
-
-/// As above, where the slab at hand has fewer free slots than own objects are wanted.
-#[test]
-fn fewer_own_objects_than_wanted_lie_above_a_foreign_one() {
-    alone(|| {
-        let (class, left) = (class(1), 2);
-        let taken: Vec<*mut u8> = (0..slab_slots(1) - left)
-            .map(|_| alloc_uncached(class, ArenaIndex::FIRST).unwrap())
-            .collect();
-        let (foreign, rest) = taken.split_first().unwrap();
-        let mut books = Books::open();
-        books.cache.push(class, *foreign);
-        books.passed[1] += Totals::PUSHED;
-        let held = books.cache.check_class(class);
-        assert_eq!((held.len(), held[left]), (left + 1, foreign.addr()));
-        books.live[1].extend(rest);
-        for object in rest {
-            // SAFETY: live objects of that class, ours.
-            unsafe { object.write_bytes(1, size_of_class(1)) };
-        }
-        books.check();
-        books.close();
-    });
-}
-
-#[test]
 fn a_system_that_refuses_loses_no_object() {
     alone(|| {
         let mut books = Books::open();
@@ -566,60 +282,6 @@ fn a_system_that_refuses_loses_no_object() {
             assert!(books.alloc(index));
         }
         assert!(refused > 20, "nothing was refused: {refused}");
-        books.close();
-    });
-}
-
-/// Rule V1, whatever is done.
-#[test]
-fn bounds_of_their_own_are_kept_at_every_instant() {
-    alone(|| {
-        let mut dice = Dice::new(21);
-        for bound in [0, 1, 2, 3, 13, 14, 15, 62, 63, 100] {
-            let mut books = Books::open();
-            books.cache.bound_classes(0..CACHED_CLASSES, bound);
-            for index in [0, 1, 3, 4, 7, 12, 20, 28, 35, 38] {
-                let slots = books.cache.slots(class(index));
-                let most = slots.objects(class(index));
-                assert!(most as u64 == bound || slots == Slots::AS_BUILT && most as u64 <= bound);
-                for _ in 0..rounds(1200) {
-                    let count = books.live[index].len();
-                    if count == 0 || count < 200 && dice.once_in(2) {
-                        assert!(books.alloc(index));
-                    } else if dice.once_in(30) {
-                        while !books.live[index].is_empty() {
-                            books.dealloc(index, 0);
-                        }
-                    } else {
-                        books.dealloc(index, dice.below(count));
-                    }
-                    let held = books.cache.held(index);
-                    assert!(held <= most, "class {index}: {held} of {bound}");
-                }
-                books.check();
-            }
-            // As another thread would begin.
-            books.cache.begin_slots();
-            assert!(books.cache.slots(class(7)) == Slots::AS_BUILT, "V2");
-            books.close();
-        }
-    });
-}
-
-#[test]
-fn classes_above_the_largest_are_not_cached() {
-    alone(|| {
-        let mut books = Books::open();
-        for largest in [40, 30, 7, 0] {
-            books.cache.set_max(largest);
-            assert_eq!(books.cache.max_class(), largest);
-            for index in 0..CACHED_CLASSES {
-                (0..30).for_each(|_| assert!(books.alloc(index)));
-                (0..30).for_each(|_| books.dealloc(index, 0));
-                assert_eq!(books.cache.held(index) > 0, index <= largest, "{index}");
-            }
-            books.check();
-        }
         books.close();
     });
 }
