@@ -8,7 +8,28 @@ use crate::replaced::{self, Form};
 use crate::{names, unwinding};
 use core::ffi::c_void;
 use core::hint::assert_unchecked;
+use core::ptr;
 use jemoxide_core::api::{self, Door};
+
+/// Allocates by the program's own operator if `way` leads to one, else here; null where neither helps.
+#[inline(always)]
+fn new_by(way: &[Form], size: usize, align: usize, door: Door) -> *mut c_void {
+    if !replaced::is_none() {
+        if let Some(ptr) = replaced::alloc(way, size, align) {
+            return ptr;
+        }
+    }
+    // An alignment that is no power of two is undefined in C++; nothing can satisfy it.
+    if !align.is_power_of_two() {
+        return ptr::null_mut();
+    }
+    let ptr = api::alloc_by(size, align, door);
+    if ptr.is_null() {
+        retry(size, align, door)
+    } else {
+        ptr.cast()
+    }
+}
 
 /// Allocates, calling the new-handler as often as it helps; null when it does not.
 #[cold]
@@ -23,7 +44,46 @@ fn retry(size: usize, align: usize, door: Door) -> *mut c_void {
             return ptr.cast();
         }
     }
-    core::ptr::null_mut()
+    ptr::null_mut()
+}
+
+/// Frees by the program's own operator if `way` leads to one, else here.
+///
+/// # Safety
+/// `ptr` is null or a live object of that alignment that nobody uses from now on.
+#[inline(always)]
+unsafe fn delete_by(way: &[Form], ptr: *mut c_void, align: usize, door: Door) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if replaced::is_none() || !replaced::dealloc(way, ptr, align) {
+            api::dealloc_by(ptr.cast(), align, door);
+        }
+    }
+}
+
+/// The same with the object's size.
+///
+/// # Safety
+/// As for [`delete_by`]; the object is of that size.
+#[inline(always)]
+unsafe fn delete_told(way: &[Form], ptr: *mut c_void, size: usize, align: usize, door: Door) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if replaced::is_none() || !replaced::dealloc(way, ptr, align) {
+            api::dealloc_told(ptr.cast(), size, align, door, true);
+        }
+    }
+}
+
+/// What a plain sized delete leaves to be done: what is large, or may be the program's.
+///
+/// # Safety
+/// As for [`delete_told`].
+#[cold]
+#[inline(never)]
+unsafe fn delete_sized_apart(ptr: *mut c_void, size: usize, door: Door, way: &[Form]) {
+    // SAFETY: the caller's promise.
+    unsafe { delete_told(way, ptr, size, 1, door) }
 }
 
 /// The operators of one family, each with the forms on its way ([`replaced`]); the alignment of an aligned one is its last plain
@@ -31,17 +91,7 @@ fn retry(size: usize, align: usize, door: Door) -> *mut c_void {
 macro_rules! family {
     ($door:ident: $new:ident $new_way:expr, $delete_sized:ident $delete_nothrow:ident $way:expr) => {
         extern "C" fn $new(size: usize, _: *const c_void) -> *mut c_void {
-            if !replaced::is_none() {
-                if let Some(ptr) = replaced::alloc($new_way, size, 1) {
-                    return ptr;
-                }
-            }
-            let ptr = api::alloc_by(size, 1, Door::$door);
-            if ptr.is_null() {
-                retry(size, 1, Door::$door)
-            } else {
-                ptr.cast()
-            }
+            new_by($new_way, size, 1, Door::$door)
         }
 
         /// # Safety
@@ -61,51 +111,26 @@ macro_rules! family {
         /// `ptr` is null or a live object that nobody uses from now on.
         unsafe extern "C" fn $delete_nothrow(ptr: *mut c_void, _: *const c_void) {
             // SAFETY: the caller's promise.
-            unsafe {
-                if replaced::is_none() || !replaced::dealloc($way, ptr, 1) {
-                    api::dealloc_by(ptr.cast(), 1, Door::$door);
-                }
-            }
+            unsafe { delete_by($way, ptr, 1, Door::$door) }
         }
     };
     ($door:ident aligned: $new:ident $new_way:expr, $delete_sized:ident $delete_nothrow:ident $way:expr) => {
         extern "C" fn $new(size: usize, align: usize, _: *const c_void) -> *mut c_void {
-            if !replaced::is_none() {
-                if let Some(ptr) = replaced::alloc($new_way, size, align) {
-                    return ptr;
-                }
-            }
-            if !align.is_power_of_two() {
-                return core::ptr::null_mut();
-            }
-            let ptr = api::alloc_by(size, align, Door::$door);
-            if ptr.is_null() {
-                retry(size, align, Door::$door)
-            } else {
-                ptr.cast()
-            }
+            new_by($new_way, size, align, Door::$door)
         }
 
         /// # Safety
         /// `ptr` is null or a live object of that size and alignment that nobody uses from now on.
         unsafe extern "C" fn $delete_sized(ptr: *mut c_void, size: usize, align: usize) {
             // SAFETY: the caller's promise.
-            unsafe {
-                if replaced::is_none() || !replaced::dealloc($way, ptr, align) {
-                    api::dealloc_told(ptr.cast(), size, align, Door::$door, true);
-                }
-            }
+            unsafe { delete_told($way, ptr, size, align, Door::$door) }
         }
 
         /// # Safety
         /// `ptr` is null or a live object of that alignment that nobody uses from now on.
         unsafe extern "C" fn $delete_nothrow(ptr: *mut c_void, align: usize, _: *const c_void) {
             // SAFETY: the caller's promise.
-            unsafe {
-                if replaced::is_none() || !replaced::dealloc($way, ptr, align) {
-                    api::dealloc_by(ptr.cast(), align, Door::$door);
-                }
-            }
+            unsafe { delete_by($way, ptr, align, Door::$door) }
         }
     };
 }
@@ -118,21 +143,6 @@ family!(NewAligned aligned: new_aligned_nothrow &[Form::NewAligned],
 family!(NewArrayAligned aligned: new_array_aligned_nothrow &[Form::NewArrayAligned, Form::NewAligned],
     delete_array_sized_aligned delete_array_aligned_nothrow &[Form::DeleteArrayAligned, Form::DeleteAligned]);
 
-/// The rest of a sized delete: what is large, or may be the program's.
-///
-/// # Safety
-/// As for the delete.
-#[cold]
-#[inline(never)]
-unsafe fn delete_sized_apart(ptr: *mut c_void, size: usize, door: Door, way: &[Form]) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if replaced::is_none() || !replaced::dealloc(way, ptr, 1) {
-            api::dealloc_told(ptr.cast(), size, 1, door, true);
-        }
-    }
-}
-
 /// # Safety
 /// `ptr` is null or a live object that nobody uses from now on.
 pub(crate) unsafe extern "C" fn delete(ptr: *mut c_void) {
@@ -144,11 +154,7 @@ pub(crate) unsafe extern "C" fn delete(ptr: *mut c_void) {
 /// `ptr` is null or a live object that nobody uses from now on.
 pub(crate) unsafe extern "C" fn delete_array(ptr: *mut c_void) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if replaced::is_none() || !replaced::dealloc(&[Form::Delete], ptr, 1) {
-            api::dealloc_by(ptr.cast(), 1, Door::NewArray);
-        }
-    }
+    unsafe { delete_by(&[Form::Delete], ptr, 1, Door::NewArray) }
 }
 
 /// # Safety
@@ -162,11 +168,7 @@ pub(crate) unsafe extern "C" fn delete_aligned(ptr: *mut c_void, align: usize) {
 /// `ptr` is null or a live object of that alignment that nobody uses from now on.
 pub(crate) unsafe extern "C" fn delete_array_aligned(ptr: *mut c_void, align: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if replaced::is_none() || !replaced::dealloc(&[Form::DeleteAligned], ptr, align) {
-            api::dealloc_by(ptr.cast(), align, Door::NewArrayAligned);
-        }
-    }
+    unsafe { delete_by(&[Form::DeleteAligned], ptr, align, Door::NewArrayAligned) }
 }
 
 names! { weak:

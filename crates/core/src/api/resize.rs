@@ -294,10 +294,8 @@ unsafe fn realloc_hardened(ptr: *mut u8, size: usize, align: usize, door: Door) 
     object
 }
 
-/// Moves a large object into a new one: its pages where the new one's are without memory, which a move would lose, its
-/// Moves a large object into a new one, for a request of `size`: its pages where the new one's are without memory, which
-/// a move would lose, its
-/// bytes otherwise. `None`: out of memory; nothing happened.
+/// Moves a large object into a new one, for a request of `size`: its pages where the new one's are without memory, which a
+/// move would lose, its bytes otherwise. `None`: out of memory; nothing happened.
 ///
 /// # Safety
 /// `ptr` is a large object of `old` bytes, the caller's; it is no more after an answer.
