@@ -37,8 +37,17 @@ pub fn options() -> Table {
 
 /// Keys of options that are not there yet.
 pub fn options_absent() -> Vec<&'static str> {
-    let lines = include_str!("../facts/options_absent.txt").lines();
-    lines
+    list(include_str!("../facts/options_absent.txt"))
+}
+
+/// Names of mallctl that are not there yet.
+pub fn mallctl_absent() -> Vec<&'static str> {
+    list(include_str!("../facts/mallctl_absent.txt"))
+}
+
+/// A name a line, and comments.
+fn list(text: &'static str) -> Vec<&'static str> {
+    text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .collect()
 }

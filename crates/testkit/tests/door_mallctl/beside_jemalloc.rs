@@ -6,7 +6,7 @@ use std::fmt::Write;
 use jemoxide_testkit::control::{Answer, Control};
 use jemoxide_testkit::{artifacts, child, facts, original};
 
-use crate::row::{absent, condition, first, size_of_type};
+use crate::row::{condition, first, size_of_type};
 
 /// What 5.3.0 dies of: a pointer that is not its own, hooks that are null, a cache that there is not, nothing at all.
 const DEADLY: [&str; 8] = [
@@ -142,7 +142,7 @@ pub(crate) fn codes() -> String {
 }
 
 fn lengths(control: &Control, text: &mut String) {
-    let absent = absent();
+    let absent = facts::mallctl_absent();
     let table = facts::mallctl();
     for row in table.rows() {
         let (name, kind) = (row.get("name"), row.get("type"));
@@ -150,7 +150,7 @@ fn lengths(control: &Control, text: &mut String) {
         // What Debian's build has and this one has not, and lets a thread without a cache come after it.
         let is_deadly = DEADLY.contains(&name);
         let is_built = condition(row).is_none_or(|switch| switch.ends_with(".prof"));
-        if !is_old || is_deadly || absent.contains(name) || !is_built {
+        if !is_old || is_deadly || absent.contains(&name) || !is_built {
             continue;
         }
         let full = first(name);

@@ -1,16 +1,6 @@
 //! A row of jemalloc's table of names, as the checks read it.
 
-use std::collections::BTreeSet;
-
 use jemoxide_testkit::facts::Row;
-
-/// Names that are not there, by rule W1.
-pub(crate) fn absent() -> BTreeSet<&'static str> {
-    include_str!("../../facts/mallctl_absent.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect()
-}
 
 /// A name with the first of each index.
 pub(crate) fn first(name: &str) -> String {

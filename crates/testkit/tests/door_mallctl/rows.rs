@@ -7,7 +7,7 @@ use jemoxide_testkit::control::{Answer, Control};
 use jemoxide_testkit::facts::{self, Row};
 use libc::{EFAULT, EINVAL, ENOENT, EPERM};
 
-use crate::row::{absent, condition, first, size_of_type};
+use crate::row::{condition, first, size_of_type};
 use crate::special::{self, Told};
 use crate::value;
 
@@ -47,7 +47,8 @@ impl Key<'_> {
 }
 
 pub(crate) fn walk_all() {
-    let (control, absent) = (Control::find(), absent());
+    let control = Control::find();
+    let absent = BTreeSet::from_iter(facts::mallctl_absent());
     let mut seen = BTreeSet::new();
     let table = facts::mallctl();
     for row in table.rows() {

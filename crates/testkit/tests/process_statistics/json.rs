@@ -53,14 +53,14 @@ fn is_of(kinds: &BTreeSet<&str>, wanted: &str) -> bool {
 fn is_excused(path: &str, note: &str, config: &Value) -> bool {
     let off = |switch: &str| config[switch] == Value::Bool(false);
     let prof = path.contains(".prof");
-    let absent = include_str!("../facts/mallctl_absent.txt");
+    let absent = facts::mallctl_absent();
     let key = path.strip_prefix("jemalloc.opt.");
     (note.contains("--enable-prof") || prof) && off("prof")
         || note.contains("--enable-fill") && off("fill")
         || note.contains("--enable-utrace") && off("utrace")
         || note.contains("--enable-xmalloc") && off("xmalloc")
         || note.starts_with("only when set")
-        || key.is_some_and(|key| absent.lines().any(|line| line == format!("opt.{key}")))
+        || key.is_some_and(|key| absent.contains(&&*format!("opt.{key}")))
 }
 
 #[test]
