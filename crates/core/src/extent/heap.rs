@@ -13,30 +13,28 @@
 //! H3  A refusal by the system is `None`; nothing is lost, and the same call may succeed later.
 //! Lock: page heap, rank 3. Calls the metadata below it, never an arena.
 
-use super::descriptor::{self, HugeRef, Kind};
-use super::fence;
+use super::descriptor::Kind;
 use super::giant::GIANT_PAGES;
-use super::huge::HugeFigures;
 use super::moving::{Gaps, PIECE_PAGES};
 use super::page_map;
 use super::state::{Idle, Place, State, Want, all_used};
-use crate::meta::{UNIT, limit};
 use crate::options::Dss;
-use crate::size::{HUGE, HUGE_PAGES, LG_PAGE, PAGE, Pages};
-use crate::sync::{Guard, LockFigures, Mutex};
-use crate::sys::{memory, probe};
+use crate::size::{HUGE, LG_PAGE, PAGE, Pages};
+use crate::sync::{Guard, Mutex};
+use crate::sys::probe;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use getting::borrow_window;
 use giving_back::Trust;
 
+mod figures;
+mod getting;
 mod giving_back;
 
-/// Pages that are populated at a time.
-const WINDOW_PAGES: usize = (64 << 10) / PAGE;
+pub(crate) use figures::{Figures, PurgeFigures};
+
 /// Active pages from which on a heap counts as growing.
 const GROWING_PAGES: usize = (1 << 20) / PAGE;
-/// Refusals in a row after which populating is not tried again.
-const POPULATE_REFUSALS: u8 = 8;
 /// No address space is larger.
 const PAGES_MAX: usize = 1 << 36;
 
@@ -77,65 +75,6 @@ pub(crate) struct Run {
     /// Whether its first pages, of which [`Purpose::Written`] says that they need none, have mostly no memory: what is
     /// there would be lost by a move.
     pub(crate) vacant: bool,
-}
-
-/// What purging of one kind did so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PurgeFigures {
-    /// Steps.
-    pub(crate) npurge: usize,
-    /// System calls.
-    pub(crate) nmadvise: usize,
-    /// Pages whose memory was given back.
-    pub(crate) purged_pages: usize,
-}
-
-impl PurgeFigures {
-    pub(super) const ZERO: Self = Self {
-        npurge: 0,
-        nmadvise: 0,
-        purged_pages: 0,
-    };
-}
-
-/// The heap's figures: bytes, but for the counts of purging.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Figures {
-    /// In pages handed out.
-    pub(crate) active: usize,
-    /// Idle, the memory still there.
-    pub(crate) dirty: usize,
-    /// Idle, the system may take the memory.
-    pub(crate) muzzy: usize,
-    /// Address range without memory.
-    pub(crate) retained: usize,
-    /// Active, dirty and muzzy, and idle in huge pages.
-    pub(crate) mapped: usize,
-    /// Huge pages.
-    pub(crate) huge: HugeFigures,
-    /// Descriptors that wait to be used.
-    pub(crate) spare_descriptors: usize,
-    /// Bytes of all descriptors.
-    pub(crate) descriptor_bytes: usize,
-    /// Purging of dirty pages.
-    pub(crate) dirty_purges: PurgeFigures,
-    /// Purging of muzzy pages.
-    pub(crate) muzzy_purges: PurgeFigures,
-}
-
-impl Figures {
-    pub(crate) const ZERO: Self = Self {
-        active: 0,
-        dirty: 0,
-        muzzy: 0,
-        retained: 0,
-        mapped: 0,
-        huge: HugeFigures::ZERO,
-        spare_descriptors: 0,
-        descriptor_bytes: 0,
-        dirty_purges: PurgeFigures::ZERO,
-        muzzy_purges: PurgeFigures::ZERO,
-    };
 }
 
 /// A heap of pages.
@@ -263,34 +202,6 @@ impl PageHeap {
         Some((place, vacant * 2 > front))
     }
 
-    /// Provides memory for a run and the free pages right behind it, of which there are `window.1`.
-    #[cold]
-    fn populate(&self, addr: usize, pages: usize, window: Option<(HugeRef, usize)>) {
-        let behind = window.map_or(0, |(_, len)| len);
-        let mut done = false;
-        if self.populate_refusals.load(Ordering::Relaxed) < POPULATE_REFUSALS {
-            let system = memory::page_size();
-            let (from, to) = (addr & !(system - 1), addr + (pages + behind) * PAGE);
-            if let Some(from) = NonNull::new(ptr::with_exposed_provenance_mut(from)) {
-                let len = (to - from.addr().get()).next_multiple_of(system);
-                // SAFETY: mapped, ours, and whole system pages; contents stay.
-                done = unsafe { memory::populate(from, len) };
-            }
-            if done {
-                self.populate_refusals.store(0, Ordering::Relaxed);
-            } else {
-                self.populate_refusals.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        if let Some((huge, len)) = window {
-            let at = ((addr & (HUGE - 1)) >> LG_PAGE) + pages;
-            let how = if done { Idle::Populated } else { Idle::Zero };
-            let mut state = self.state.lock();
-            state.give_back_borrowed(huge, at, len, how);
-            state.recount();
-        }
-    }
-
     /// Takes a run back.
     ///
     /// # Safety
@@ -376,12 +287,6 @@ impl PageHeap {
         Some(zeroed && !filled)
     }
 
-    /// Pages in use, at an address that stays; only ever looked at.
-    pub(crate) fn active_pages(&self) -> *const usize {
-        let state = self.state.lock();
-        &raw const state.active
-    }
-
     /// Makes the page map cover a range that is not this heap's. `None`: out of memory.
     pub(crate) fn cover(&self, addr: NonNull<u8>, bytes: usize) -> Option<()> {
         let _state = self.state.lock();
@@ -396,11 +301,6 @@ impl PageHeap {
             Some(huge) => all_used(huge, at, 1),
             None => state.giant_at(addr.addr()).is_some(),
         }
-    }
-
-    /// Bytes of the pages that are in use or hold memory.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.state.lock().held() * PAGE
     }
 
     /// Takes a part of a run back whose memory was purged, and counted off, by the caller (C4 of `count`).
@@ -420,21 +320,6 @@ impl PageHeap {
         state.dealloc(addr, pages.0, how);
         state.forget_counted(pages.0);
         state.recount();
-    }
-
-    /// Whether pages are on their way to the system at this instant: they count until they are there.
-    pub(crate) fn is_purging(&self) -> bool {
-        let state = self.state.lock();
-        state.transit + state.pledged > 0
-    }
-
-    /// Bytes of idle pages that hold memory.
-    pub(crate) fn idle_bytes(&self) -> usize {
-        let state = self.state.lock();
-        Kind::BOTH
-            .iter()
-            .map(|&kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE)
-            .sum()
     }
 
     /// The decay times, of dirty pages and of muzzy ones.
@@ -462,122 +347,4 @@ impl PageHeap {
         state.decay[Kind::Dirty as usize].begin(dirty_ms);
         state.decay[Kind::Muzzy as usize].begin(muzzy_ms);
     }
-
-    /// What was counted of its lock.
-    pub(crate) fn lock_figures(&self) -> LockFigures {
-        self.state.figures()
-    }
-
-    /// Counts that anew.
-    pub(crate) fn forget_lock_figures(&self) {
-        self.state.forget_figures();
-    }
-
-    /// The figures of this instant.
-    pub(crate) fn figures(&self) -> Figures {
-        let state = self.state.lock();
-        let idle =
-            |kind: Kind| (state.idle[kind as usize] + state.transit_idle[kind as usize]) * PAGE;
-        let (dirty, muzzy) = (idle(Kind::Dirty), idle(Kind::Muzzy));
-        // Fences have no memory, and are no idle pages either.
-        let fences = if ptr::eq(self, &raw const HEAP) {
-            fence::bytes()
-        } else {
-            0
-        };
-        let active = ((state.active + state.giant_pages) * PAGE).saturating_sub(fences);
-        let huge = state.huges.figures();
-        let retained = (state.owned - state.active) * PAGE - dirty - muzzy - huge.idle;
-        Figures {
-            active,
-            dirty,
-            muzzy,
-            retained,
-            mapped: active + dirty + muzzy + huge.idle,
-            huge,
-            spare_descriptors: state.spare_count,
-            descriptor_bytes: state.descriptors * descriptor::UNITS * UNIT,
-            dirty_purges: state.purges[Kind::Dirty as usize],
-            muzzy_purges: state.purges[Kind::Muzzy as usize],
-        }
-    }
-}
-
-/// Where more pages come from.
-#[derive(Clone, Copy)]
-enum Source {
-    Mapping,
-    Exact,
-    Break,
-}
-
-impl PageHeap {
-    /// Gets more from the system and takes `want` from it. `None`: refused, by the system or by the limit.
-    #[cold]
-    fn alloc_growing(&self, state: &mut Guard<'_, State, 3>, want: Want) -> Option<Place> {
-        let place = grow_for(state, want);
-        if place.is_none() {
-            state.recount();
-        } else if state.has_grown_enough() {
-            // A tick follows at once where huge pages may be earned: the next call may be far away.
-            self.pressed.store(true, Ordering::Relaxed);
-        }
-        place
-    }
-}
-
-fn grow_for(state: &mut Guard<'_, State, 3>, want: Want) -> Option<Place> {
-    if !limit::has_room(want.pages * PAGE) {
-        return None;
-    }
-    if want.pages >= GIANT_PAGES {
-        if let Some(place) = state.alloc_giant(want) {
-            return Some(place);
-        }
-    }
-    use Source::{Break, Exact, Mapping};
-    let sources: &[Source] = match state.dss {
-        Dss::Disabled => &[Mapping, Exact],
-        Dss::Primary => &[Break, Mapping, Exact],
-        Dss::Secondary => &[Mapping, Exact, Break],
-    };
-    let (len, align) = want.huge_pages();
-    let pages = want.pages + want.align - 1;
-    for &source in sources {
-        let grown = match source {
-            Mapping => {
-                let step = state.plan_mapping(len + align - 1);
-                // Of several threads that grow at once each maps a step (H1); what is too much serves the next.
-                let region = step.and_then(|step| state.unlocked(|| step.map()));
-                region.is_some_and(|region| state.add(region, Idle::Zero))
-            }
-            Exact => state.grow_exactly(pages),
-            Break => state.grow_break(pages),
-        };
-        if grown {
-            if let Some(place) = state.search(want) {
-                return Some(place);
-            }
-        }
-        if let Some(place) = state.search_spans(want) {
-            return Some(place);
-        }
-    }
-    None
-}
-
-/// Marks free pages without memory behind a run of `pages` pages at `addr` as taken, so many that they make a
-/// window with it.
-fn borrow_window(state: &mut State, addr: usize, pages: usize) -> Option<(HugeRef, usize)> {
-    let huge = state.find(addr)?;
-    let at = ((addr & (HUGE - 1)) >> LG_PAGE) + pages;
-    let most = WINDOW_PAGES.saturating_sub(pages).min(HUGE_PAGES - at);
-    let fresh =
-        |&page: &usize| !huge.used.has(page) && !huge.touched.has(page) && huge.zero.has(page);
-    let len = (at..at + most).take_while(fresh).count();
-    if len == 0 || limit::is_set() && !state.reserve(len) {
-        return None;
-    }
-    state.borrow(huge, at, len);
-    Some((huge, len))
 }
