@@ -38,9 +38,10 @@ global_asm!(
     ".weak dlsym",
 );
 
-// Throwing new: the size waits in rbx.
-macro_rules! throwing_new {
-    ($symbol:literal, $alloc:ident, $other:ident) => {
+/// A throwing form: the weak function `$symbol`, with a hidden name besides that is always ours. Its lines call what allocates,
+/// what asks for the program's own form, for a new-handler, and for the thrower.
+macro_rules! throwing {
+    ($symbol:literal, $alloc:ident, $other:ident: $($line:literal,)+) => {
         global_asm!(
             concat!(".pushsection .text.jemoxide", $symbol, ",\"ax\",@progbits"),
             concat!(".weak ", $symbol),
@@ -50,6 +51,22 @@ macro_rules! throwing_new {
             concat!("jemoxide_own", $symbol, ":"),
             concat!($symbol, ":"),
             ".cfi_startproc",
+            $($line,)+
+            ".cfi_endproc",
+            concat!(".size ", $symbol, ", . - ", $symbol),
+            ".popsection",
+            alloc = sym $alloc,
+            other = sym $other,
+            handler = sym handler_address,
+            thrower = sym thrower_address,
+        );
+    };
+}
+
+// Throwing new: the size waits in rbx.
+macro_rules! throwing_new {
+    ($symbol:literal, $alloc:ident, $other:ident) => {
+        throwing! { $symbol, $alloc, $other:
             "push rbx",
             ".cfi_def_cfa_offset 16",
             ".cfi_offset rbx, -16",
@@ -93,14 +110,7 @@ macro_rules! throwing_new {
             "pop rbx",
             ".cfi_def_cfa_offset 8",
             "jmp rax",
-            ".cfi_endproc",
-            concat!(".size ", $symbol, ", . - ", $symbol),
-            ".popsection",
-            alloc = sym $alloc,
-            other = sym $other,
-            handler = sym handler_address,
-            thrower = sym thrower_address,
-        );
+        }
     };
 }
 
@@ -110,15 +120,7 @@ throwing_new!("_Znam", alloc_array, thrower);
 // Throwing aligned new: the size waits in rbx, the alignment in r12.
 macro_rules! throwing_aligned_new {
     ($symbol:literal, $alloc:ident, $other:ident) => {
-        global_asm!(
-            concat!(".pushsection .text.jemoxide", $symbol, ",\"ax\",@progbits"),
-            concat!(".weak ", $symbol),
-            concat!(".type ", $symbol, ", @function"),
-            concat!(".globl jemoxide_own", $symbol),
-            concat!(".hidden jemoxide_own", $symbol),
-            concat!("jemoxide_own", $symbol, ":"),
-            concat!($symbol, ":"),
-            ".cfi_startproc",
+        throwing! { $symbol, $alloc, $other:
             "push rbx",
             ".cfi_def_cfa_offset 16",
             ".cfi_offset rbx, -16",
@@ -180,14 +182,7 @@ macro_rules! throwing_aligned_new {
             "pop rbx",
             ".cfi_def_cfa_offset 8",
             "jmp rax",
-            ".cfi_endproc",
-            concat!(".size ", $symbol, ", . - ", $symbol),
-            ".popsection",
-            alloc = sym $alloc,
-            other = sym $other,
-            handler = sym handler_address,
-            thrower = sym thrower_address,
-        );
+        }
     };
 }
 
