@@ -1,5 +1,7 @@
 //! The live channel: a file that shows a living process, opened only when somebody asks, harmless whatever happens to it.
 
+use std::process::{Command, Stdio};
+
 use jemoxide_testkit::folder::Folder;
 use jemoxide_testkit::{artifacts, child, compiler};
 
@@ -74,32 +76,53 @@ fn files_of_children_that_did_not_exit_are_swept() {
     succeeds("killed children", "control:FOLDER/live");
 }
 
+/// Has one part of the program run as process 1 of a namespace of its own, with the channel in `folder`.
+fn process_one(what: &str, folder: &Folder) -> Option<Command> {
+    let program = compiler::c("process/channel.c", "channel", &[])?;
+    let unshare = ["--pid", "--mount-proc", "--fork", "--kill-child"];
+    let can = Command::new("unshare").args(unshare).arg("true").status();
+    if !can.is_ok_and(|status| status.success()) {
+        compiler::announce_untested("this machine lets nobody make namespaces");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(unshare)
+        .arg("env")
+        .arg(format!("LD_PRELOAD={}", artifacts::library().display()))
+        .arg(format!("JEMOXIDE_CONF=control:{}/live", folder.display()))
+        .arg(&program)
+        .args([what, folder.text()]);
+    Some(command)
+}
+
+#[test]
+fn a_child_that_is_process_1_as_its_parent_is_has_a_file_of_its_own() {
+    let folder = Folder::new();
+    if let Some(mut command) = process_one("nested", &folder) {
+        let output = command.output().expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.stdout, b"done\n", "{output:?}");
+    }
+    assert_eq!(folder.names(), [""; 0], "both took theirs away");
+}
+
 #[test]
 fn two_containers_that_share_a_folder_share_no_file() {
-    let Some(program) = compiler::c("process/channel.c", "channel", &[]) else {
-        return;
-    };
     let folder = Folder::new();
     // Both are process 1 of their own.
     let start = || {
-        let mut command = std::process::Command::new("unshare");
-        command
-            .args(["--pid", "--mount-proc", "--fork", "--kill-child"])
-            .arg("env")
-            .arg(format!("LD_PRELOAD={}", artifacts::library().display()))
-            .arg(format!("JEMOXIDE_CONF=control:{}/live", folder.display()))
-            .arg(&program)
-            .args(["neighbour", folder.text()])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped());
-        let mut child = command.spawn().ok()?;
+        let mut child = process_one("neighbour", &folder)?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         let mut ready = [0; 6];
         let out = child.stdout.as_mut().expect("piped");
-        std::io::Read::read_exact(out, &mut ready).ok()?;
+        std::io::Read::read_exact(out, &mut ready).expect("it is ready");
         Some(child)
     };
     let (Some(mut one), Some(mut two)) = (start(), start()) else {
-        println!("NOT TESTED: this machine lets nobody make namespaces");
         return;
     };
     let names = folder.names();

@@ -45,4 +45,5 @@ pub fn open_channel(path: &str) -> Result<(), ChannelError> {
 /// Closes the live channel, if it is open; its file goes.
 pub fn close_channel() {
     slow::enter(|_| channel::close());
+    channel::arm();
 }

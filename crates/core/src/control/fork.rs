@@ -7,7 +7,7 @@
 //! ```
 //! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
 
-use super::{hardening, limit, profiling, purger, report};
+use super::{channel, hardening, limit, profiling, purger, report};
 use crate::arena::{explicit, manual, misuse, run_cache};
 use crate::extent::HEAP;
 use crate::sys::{clock, thread as system};
@@ -37,6 +37,7 @@ unsafe extern "C" fn child() {
     misuse::forget_others();
     hardening::note_child();
     report::detach();
+    channel::forget();
     purger::forget();
     limit::forget_caller();
     HEAP.note_fork(clock::now_ns(), true);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -273,6 +274,34 @@ int main(int argc, char **argv) {
         puts("ready");
         fflush(stdout);
         EXPECT(getchar() == EOF);
+    } else if (!strcmp(what, "nested")) {
+        /* Process 1 of a namespace, and below it process 1 of another one. */
+        uint64_t before = await_figures(own, 0);
+        EXPECT(getpid() == 1 && stat(own, &told) == 0);
+        ino_t parents = told.st_ino;
+        pid_t between = fork();
+        if (between == 0) {
+            EXPECT(unshare(CLONE_NEWPID) == 0);
+            pid_t child = fork();
+            if (child == 0) {
+                char name[300];
+                EXPECT(getpid() == 1 && stat("/proc/self/ns/pid", &told) == 0);
+                snprintf(name, sizeof name, "%s.%lu.1", own, (unsigned long)told.st_ino);
+                for (int i = 0; i < 100000; i++)
+                    free(malloc(10000 + i % 100 * 40));
+                await_figures(name, 0);
+                EXPECT(!strcmp(name_now(), name));
+                exit(0);
+            }
+            int status;
+            EXPECT(waitpid(child, &status, 0) == child && status == 0);
+            _exit(0);
+        }
+        int status;
+        EXPECT(waitpid(between, &status, 0) == between && status == 0);
+        EXPECT(stat(own, &told) == 0 && told.st_ino == parents);
+        await_figures(own, before);
+        EXPECT(files() == 1);
     } else if (!strcmp(what, "closed")) {
         raise(SIGURG);
         EXPECT(threads() == 1 && !strcmp(name_now(), ""));

@@ -13,12 +13,13 @@
 //! G3  The file is held open by the purge thread alone, in its own table of descriptors, and there as long as the channel
 //!     is open. Where the system has no such tables (before Linux 5.9), opening is refused.
 //! G4  A forked child has no part in its parent's file: its own purge thread, which comes once the child allocates, makes one
-//!     of its own.
+//!     of its own, with a name of its own ([`forget`]).
 //! G5  The handler of the signal takes no lock and makes no file: it says so to the purge thread, and starts it.
 //! G6  The file goes when the process leaves through `exit`, and when the channel is closed. One that was killed, or left by
 //!     `_exit`, leaves its last figures; forked children's go sooner (rule N2 of `family`).
 //! G7  Who wants another path has it, or keeps the channel that was open.
-//! G8  A file that others may read or write, by the file system's doing or somebody's, is not written.
+//! G8  What takes as long as a folder is, as looking for files that nobody keeps, is done outside the gate ([`arm`]).
+//! G9  A file that others may read or write, by the file system's doing or somebody's, is not written.
 //! Lock: channel, rank 0; held while a file is made.
 
 mod family;
@@ -37,7 +38,7 @@ use crate::stats::live::FILE_BYTES;
 use crate::sync::Mutex;
 use crate::sys::shared::{self, Identity, SharedFile};
 use crate::sys::{bare, process, signal};
-use crate::thread::{self, passage::Passage};
+use crate::thread::{self, CacheRef, passage::Passage};
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,7 +62,7 @@ pub(super) const UNFIT: [c_int; 11] = [
 /// Whether there is a file, or is to be one.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static OPEN: AtomicBool = AtomicBool::new(false);
-/// Whether what is needed besides the file is to be seen to: the thread, and the call at exit.
+/// Whether what is needed besides the file is to be seen to: the thread, the call at exit, a sweep.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static ARM_DUE: AtomicBool = AtomicBool::new(false);
 static AT_EXIT: AtomicBool = AtomicBool::new(false);
@@ -77,6 +78,8 @@ struct State {
     process: u32,
     /// Files made so far.
     made: u32,
+    /// Whose files are to be swept (G8): the channel was closed, or left for another.
+    left: Option<Family>,
 }
 
 static STATE: Mutex<State, 0> = Mutex::new(State {
@@ -85,6 +88,7 @@ static STATE: Mutex<State, 0> = Mutex::new(State {
     file: None,
     process: 0,
     made: 0,
+    left: None,
 });
 
 /// What is shown is put together here.
@@ -112,7 +116,7 @@ pub(crate) enum Refused {
     System,
     /// The file cannot be made.
     File,
-    /// The file system lets others at it (G8).
+    /// The file system lets others at it (G9).
     Public,
 }
 
@@ -193,8 +197,8 @@ pub(super) fn give_up() {
     OPEN.store(false, Ordering::Relaxed);
 }
 
-/// Has the purge thread started, where the channel is open, and the file removed at exit. May allocate from us; called
-/// outside the gate.
+/// Has the purge thread started, where the channel is open, and the file removed at exit; sweeps what a channel that is closed
+/// has left. May allocate from us; called outside the gate.
 #[inline]
 pub(crate) fn arm() {
     if ARM_DUE.load(Ordering::Relaxed) && ARM_DUE.swap(false, Ordering::Relaxed) {
@@ -212,11 +216,33 @@ fn arm_now() {
         purger::start();
         purger::hurry();
     }
+    sweep_left();
 }
 
 extern "C" fn end() {
+    inside(close);
+    sweep_left();
+}
+
+fn inside<R>(body: impl FnOnce() -> R) -> R {
     let _passage = Passage::enter(thread::current().cache());
-    close();
+    body()
+}
+
+/// Rule G8.
+fn sweep_left() {
+    if let Some(family) = inside(|| STATE.lock().left.take()) {
+        sweep(&family);
+    }
+}
+
+/// Takes away what ended children of `family` left. Called outside the gate.
+fn sweep(family: &Family) {
+    debug_assert!(
+        !thread::current().cache().is_some_and(CacheRef::is_inside),
+        "G8"
+    );
+    family.sweep();
 }
 
 /// Opens the channel at `base`, the process's number and a dot behind it; one that was open elsewhere goes, and stays where
@@ -224,12 +250,9 @@ extern "C" fn end() {
 pub(crate) fn open(base: &[u8]) -> Result<(), Refused> {
     may_open()?;
     let family = Family::at(base)?;
-    let left = STATE.lock().move_to(family)?;
+    STATE.lock().move_to(family)?;
     OPEN.store(true, Ordering::Relaxed);
     ARM_DUE.store(true, Ordering::Relaxed);
-    if let Some(family) = left {
-        family.sweep();
-    }
     Ok(())
 }
 
@@ -246,16 +269,23 @@ pub(crate) fn open_or_tell(base: &[u8]) -> Result<(), Refused> {
     })
 }
 
-/// Closes the channel; the file goes. Called inside a passage.
+/// Closes the channel; the file goes. Called inside a passage; [`arm`] is to follow.
 pub(crate) fn close() {
     let mut state = STATE.lock();
-    let family = state.family;
     OPEN.store(false, Ordering::Relaxed);
     state.remove();
-    state.family.opener = 0;
-    drop(state);
-    if family.opener == process::id() {
-        family.sweep();
+    state.leave_family();
+    state.family.close();
+    ARM_DUE.store(true, Ordering::Relaxed);
+}
+
+/// In a forked child: the parent's file is not its own (G4), even if both are process 1, each of its namespace.
+pub(super) fn forget() {
+    if is_open() {
+        let mut state = STATE.lock();
+        state.file = None;
+        state.process = 0;
+        state.family.inherit();
     }
 }
 
@@ -278,31 +308,35 @@ fn may_open() -> Result<(), Refused> {
 }
 
 impl State {
-    /// Has this process's file at `family` (G7); the family of its own that it leaves, if there was one elsewhere.
-    fn move_to(&mut self, mut family: Family) -> Result<Option<Family>, Refused> {
+    /// Has this process's file at `family` (G7).
+    fn move_to(&mut self, mut family: Family) -> Result<(), Refused> {
         let own = process::id();
-        family.opener = own;
+        family.open(own);
         let name = family.name(own);
         if self.process == own && self.name == name && self.open_known().is_some() {
-            return Ok(None);
+            return Ok(());
         }
         let file = made(&name)?;
-        let mut left = None;
         if self.name != name {
             self.remove();
-            left = Some(self.family).filter(|family| family.opener == own);
+            self.leave_family();
         }
         self.family = family;
         self.note(name, file);
-        Ok(left)
+        Ok(())
+    }
+
+    /// What this process's children left is to be swept, if it has opened the channel (N2 of `family`).
+    fn leave_family(&mut self) {
+        if self.family.is_of(process::id()) {
+            self.left = Some(self.family);
+        }
     }
 
     /// Makes the file of this process: of one that the signal found, or of a forked child (G4, G5).
     fn make(&mut self) -> Result<(), Refused> {
         let own = process::id();
-        if self.family.opener == 0 {
-            self.family.opener = own;
-        }
+        self.family.open(own);
         let name = self.family.name(own);
         let file = made(&name);
         self.file = None;
@@ -340,7 +374,7 @@ impl State {
         if let Some(file) = self.open_known() {
             return Some(file);
         }
-        // Also one that is not for us any more, as the process has another user now, or not for us alone (G8).
+        // Also one that is not for us any more, as the process has another user now, or not for us alone (G9).
         self.make().ok()?;
         self.open_known()
     }
@@ -385,6 +419,6 @@ fn file_after(number: Option<u32>) -> Option<(SharedFile, u32, Option<Family>)> 
         // It cannot be had, now or later: nobody is to try ten times a second.
         give_up();
     }
-    let is_child = state.family.opener != process::id();
+    let is_child = !state.family.is_of(process::id());
     Some((file?, state.made, is_child.then_some(state.family)))
 }

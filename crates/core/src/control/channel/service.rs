@@ -106,7 +106,7 @@ impl<'a> Service<'a> {
     /// Takes away what ended children left (N2), and looks for a request. `true`: figures are due. Outside the gate.
     pub(in crate::control) fn is_due(&mut self) -> bool {
         if let Some(family) = self.sweep.take() {
-            family.sweep();
+            super::sweep(&family);
         }
         let Some(file) = &self.file else {
             return false;

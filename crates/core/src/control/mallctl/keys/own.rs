@@ -162,6 +162,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
                 None => Ok(()),
                 Some(None | Some(b"")) => {
                     channel::close();
+                    call.due = Due::Channel;
                     Ok(())
                 }
                 Some(Some(base)) => {
