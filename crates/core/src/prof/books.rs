@@ -477,7 +477,18 @@ impl Books {
         true
     }
 
-    /// Begins to let go of what had to stay while a dump was under way: [`Books::tidy_some`] is to be called.
+    /// In a forked child: a dump that was under way is not, and what had to stay meanwhile goes.
+    pub(super) fn forget_dump(&self) {
+        self.is_pinned.set(false);
+        self.cursor.set(None);
+        if self.is_untidy.replace(false) {
+            self.begin_tidy();
+            while self.tidy_some() {}
+        }
+    }
+
+    /// Begins to let go of what had to stay while a dump was under way: [`Books::tidy_some`] is to be called, in the same
+    /// passage of the fork gate: no child finds it half done.
     pub(super) fn begin_tidy(&self) {
         self.tidy_from(self.threads.first());
     }

@@ -342,9 +342,7 @@ pub(crate) fn is_fine() -> bool {
 pub(crate) fn forget_dump() {
     desk::forget();
     if is_started() {
-        let books = BOOKS.lock();
-        books.is_pinned.set(false);
-        books.cursor.set(None);
+        BOOKS.lock().forget_dump();
     }
 }
 

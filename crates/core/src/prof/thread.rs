@@ -260,7 +260,8 @@ impl Books {
         self.fold_some(thread)
     }
 
-    /// Begins to let go of what a thread counted and is of no more interest (D2).
+    /// Begins to let go of what a thread counted and is of no more interest (D2). [`Books::fold_some`] is to be called in the
+    /// same passage of the fork gate: no child finds a thread half folded.
     pub(super) fn begin_fold(&self, thread: Handle<Thread>) {
         let own = thread.of(&self.held);
         own.users.set(own.users.get() + 1);

@@ -247,6 +247,32 @@ fn a_moment_keeps_counts_while_they_change() {
 }
 
 #[test]
+fn a_child_forked_amid_a_dump_keeps_nothing_of_what_had_to_stay() {
+    let books = books(19, false);
+    let (one, two) = (begin(&books), begin(&books));
+    let object = |thread| Object {
+        address: 64,
+        requested: 100,
+        usable: 4096,
+        thread,
+        tag: 0,
+        frames: vec![1],
+        born_ns: 1,
+    };
+    let first = sample(&books, &object(one)).unwrap();
+    let _second = sample(&books, &object(two)).unwrap();
+    // Whoever dumps is another process's: this is never unpinned.
+    let _pinned = books.pin();
+    books.release(first, two, &[], 9);
+    end(&books, one);
+    assert_eq!(books.tallies.len(), 2, "R3");
+    books.forget_dump();
+    assert_eq!(books.tallies.len(), 1);
+    assert!(books.threads.first() == two.handle(), "the other is gone");
+    books.check();
+}
+
+#[test]
 fn recent_samples_are_the_last_ones_and_a_log_has_the_dead() {
     let books = books(19, false);
     let thread = begin(&books);
