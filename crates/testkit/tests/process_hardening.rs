@@ -153,6 +153,33 @@ fn a_trap_is_told_and_is_the_program_s_as_before() {
     }
 }
 
+/// Whoever tells of a fault is outside the gate, in the signal's handler and at the end of a slow path alike.
+#[test]
+fn a_fork_does_not_wait_for_who_tells_of_a_fault() {
+    let flags = ["-O1", "-rdynamic", "-pthread"];
+    let Some(program) = compiler::c("process/traps.c", "traps_and_forks", &flags) else {
+        return;
+    };
+    let lines = |outcome: &Outcome| -> Vec<String> {
+        let begin = |line: &str| line.split(": ").take(3).collect::<Vec<_>>().join(": ");
+        let lines = outcome.stdout.lines().filter(|line| !line.is_empty());
+        lines.map(begin).collect()
+    };
+    for options in LEVELS {
+        let trapped = run(&program, &["fork"], options);
+        assert_eq!(trapped.signal, Some(libc::SIGSEGV), "{options}: {trapped}");
+        let heard = "heard: <jemoxide>: use after free";
+        assert_eq!(lines(&trapped), [heard, "forked"], "{options}: {trapped}");
+        assert_eq!(trapped.stderr, "", "{options}: {trapped}");
+
+        let left = run(&program, &["fork_exit"], options).expect_code(7);
+        let heard = "heard: <jemoxide>: overflow";
+        let all = [heard, "forked", heard, heard];
+        assert_eq!(lines(&left), all, "{options}: {left}");
+        assert_eq!(left.stderr, "", "{options}: {left}");
+    }
+}
+
 /// Rust's runtime tells a stack overflow by the same signal, and asks for it only where nobody has: a child of this program.
 #[test]
 fn rust_still_tells_of_an_overflown_stack() {

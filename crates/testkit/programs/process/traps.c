@@ -6,9 +6,13 @@
  * default    no handler: the process ends by the signal, at the very access (seen by a tracer)
  * callback   a function for misuse: it gets the line, and may allocate; then the process ends by the signal
  * message    malloc_message is the program's: the line goes to standard error all the same
+ * fork       the function for misuse waits for another thread, which forks: the fork is not kept waiting, and the child is sound
+ * fork_exit  the same for what the look at the end finds, several faults at once: in the child nobody tells of them
  */
 #include "expect.h"
 #include <dlfcn.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -57,6 +61,58 @@ static void handle_once(int signal) {
 static void heed(const char *line) {
     free(malloc(5000));
     say("heard: %s", line);
+}
+
+static sem_t is_told, may_go_on;
+static int heard;
+
+static void heed_and_wait(const char *line) {
+    say("heard: %s", line);
+    if (heard++ == 0) {
+        sem_post(&is_told);
+        sem_wait(&may_go_on);
+    }
+}
+
+static void *touches(void *none) {
+    touch();
+    return none;
+}
+
+static void *leaves(void *none) {
+    exit(7);
+    return none;
+}
+
+/* Has a thread run `body`, and forks while it tells of its first fault. */
+static void fork_meanwhile(void *(*body)(void *)) {
+    pthread_t thread;
+    EXPECT(sem_init(&is_told, 0, 0) == 0 && sem_init(&may_go_on, 0, 0) == 0);
+    EXPECT(pthread_create(&thread, NULL, body, NULL) == 0);
+    EXPECT(sem_wait(&is_told) == 0);
+    /* A fork that waits for the other one waits for good. */
+    alarm(60);
+    pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 10000; i++) {
+            free(malloc((size_t)i));
+        }
+        EXPECT(heard == 1);
+        _exit(0);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    say("forked");
+    sem_post(&may_go_on);
+    for (;;) {
+        pause();
+    }
+}
+
+static void set_callback(void (*function)(const char *)) {
+    int (*control)(const char *, void *, size_t *, void *, size_t);
+    *(void **)&control = dlsym(RTLD_DEFAULT, "mallctl");
+    EXPECT(control("experimental.hooks.safety_check_abort", NULL, NULL, &function, sizeof function) == 0);
 }
 
 static void watch(pid_t child) {
@@ -113,10 +169,18 @@ int main(int count, char **arguments) {
         watch(child);
         return 0;
     } else if (strcmp(what, "callback") == 0) {
-        int (*control)(const char *, void *, size_t *, void *, size_t);
-        *(void **)&control = dlsym(RTLD_DEFAULT, "mallctl");
-        void (*function)(const char *) = heed;
-        EXPECT(control("experimental.hooks.safety_check_abort", NULL, NULL, &function, sizeof function) == 0);
+        set_callback(heed);
+    } else if (strcmp(what, "fork") == 0) {
+        prepare();
+        set_callback(heed_and_wait);
+        fork_meanwhile(touches);
+    } else if (strcmp(what, "fork_exit") == 0) {
+        for (int i = 0; i < 3; i++) {
+            char *volatile spoiled = malloc(50);
+            spoiled[50]++;
+        }
+        set_callback(heed_and_wait);
+        fork_meanwhile(leaves);
     }
     prepare();
     touch();
