@@ -25,6 +25,7 @@ fn every_limit_on_address_space_is_survived() {
     let Some(program) = compiler::c("process/address_space.c", "address_space", &[]) else {
         return;
     };
+    let mut without = Vec::new();
     for mib in ADDRESS_SPACE_MIB {
         let outcome = child::Run::new(&program)
             .arg("started")
@@ -40,12 +41,17 @@ fn every_limit_on_address_space_is_survived() {
         // The loader goes on without a library that it has no room for.
         let without_us = outcome.stderr.contains("cannot be preloaded");
         if mib < SURELY_STARTS && (loader_failed || never_ran || without_us) {
+            without.push(mib);
             continue;
         }
         println!("{mib} MiB: {}", outcome.stdout.trim());
         assert!(!without_us, "{outcome}");
         let outcome = outcome.expect_success();
         assert!(outcome.stdout.starts_with("held "), "{outcome}");
+    }
+    if !without.is_empty() {
+        let reason = format!("the loader has no room for the library in {without:?} MiB");
+        compiler::announce_untested(&reason);
     }
 }
 

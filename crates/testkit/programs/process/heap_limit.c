@@ -100,10 +100,14 @@ static void family(void) {
 static atomic_int done, refused;
 static atomic_int going = 1;
 
+static pthread_barrier_t all_there;
+
 static void *worker(void *argument) {
     static const size_t SIZES[] = {48, 600, 20000, 150000, 900000, 3 * MIB};
     uint64_t random = 1 + (uint64_t)(uintptr_t)argument;
     void **held = NULL;
+    /* The C library asks us for memory for each thread: nobody begins before it has all of that. */
+    pthread_barrier_wait(&all_there);
     for (int round = 0; round < 40 && atomic_load(&going); round++) {
         for (int at = 0; at < 400; at++) {
             size_t size = SIZES[next_random(&random) % 6];
@@ -130,10 +134,12 @@ static void race(void) {
     pthread_t threads[THREADS];
     pthread_attr_t attributes;
     EXPECT(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 64 << 10) == 0);
+    EXPECT(pthread_barrier_init(&all_there, NULL, THREADS + 1) == 0);
     size_t before = resident() - used();
     for (intptr_t at = 0; at < THREADS; at++) {
         EXPECT(pthread_create(&threads[at], &attributes, worker, (void *)at) == 0);
     }
+    pthread_barrier_wait(&all_there);
     size_t highest = 0;
     while (atomic_load(&done) < THREADS) {
         size_t counted = used(), now = resident();

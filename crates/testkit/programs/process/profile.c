@@ -326,11 +326,15 @@ __attribute__((noinline)) static void path_one(int depth, unsigned path) {
     __asm__ volatile("nop" ::: "memory");
 }
 
-static volatile bool resetting;
+static size_t lg_sample(void) {
+    size_t lg = 0, length = sizeof lg;
+    EXPECT(mallctl("prof.lg_sample", &lg, &length, NULL, 0) == 0);
+    return lg;
+}
 
 static void *resets(void *none) {
-    resetting = true;
-    act("prof.reset");
+    size_t lg = 1;
+    EXPECT(mallctl("prof.reset", NULL, NULL, &lg, sizeof lg) == 0);
     return none;
 }
 
@@ -341,7 +345,8 @@ static void fork_reset(void) {
     }
     pthread_t thread;
     EXPECT(pthread_create(&thread, NULL, resets, NULL) == 0);
-    while (!resetting) {
+    /* What was counted is void from the very moment on that has the new period. */
+    while (lg_sample() == 0) {
     }
     for (int round = 0; round < 3; round++) {
         pid_t child = fork();

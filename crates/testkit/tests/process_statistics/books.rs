@@ -34,6 +34,13 @@ fn figures_agree_with_the_books_of_a_program_without_caches() {
 }
 
 #[test]
+fn figures_agree_with_the_books_of_a_program_without_fences() {
+    for case in ["cached", "direct"] {
+        books(case, "background_thread:false,hardening:off");
+    }
+}
+
+#[test]
 fn figures_of_each_arena_agree_with_the_books_of_a_program() {
     let flags = ["-pthread", "-fno-builtin"];
     let Some(program) = compiler::c("process/arena_books.c", "arena_books", &flags) else {
