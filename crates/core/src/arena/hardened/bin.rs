@@ -3,12 +3,13 @@
 //! ```text
 //! alloc    a slab with room, a slot by chance ──> still zero? canary behind what was asked for
 //! dealloc  live? made by this door, of this size? canary whole? neighbours whole? ──> zeroed, to the quarantine
-//! release  out of the quarantine: still zero? ──> free;  a second empty slab goes back to the page heap, or sleeps
+//! release  out of the quarantine: still zero? ──> free;  a second empty slab goes back to the page heap, or sleeps (N5)
 //! ```
 //! N1  A slab is in the list of those with room exactly if it has free slots and is awake.
 //! N2  What is checked and what follows are one step under the lock: of two threads that free an object one is told.
 //! N3  Neighbours are looked at within [`NEAR`] bytes of the object that is freed; all of a slot when it changes hands.
 //! N4  `paranoid` keeps the addresses of empty slabs for their class: their memory goes, and nobody may touch them.
+//! N5  An empty slab that the system does not let go stays awake, and goes with the next one that it lets go.
 //! Lock: one for each class, rank 2; page heap and metadata may be taken under it.
 
 use super::bare;
@@ -146,11 +147,11 @@ fn bare_pages(slab: SlabRef) -> usize {
     pages + if slab.is(BARE_GUARDS) { 2 } else { 0 }
 }
 
-/// Gives an empty slab's memory back; it is in no list, and the caller's.
+/// Gives an empty slab's memory back; it is in no list, and the caller's. `false`: the system refuses, it goes on as it is.
 #[cold]
-fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
+fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) -> bool {
     let (Some(run), Some(base)) = (NonNull::new(slab.run()), NonNull::new(slab.base())) else {
-        return;
+        return false;
     };
     let pages = Pages(slab.pages() + 2);
     // SAFETY: all slots are free and nobody finds one: the memory is of no use.
@@ -162,7 +163,7 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
                 let mut bin = BINS[class].lock();
                 slab.next
                     .set(core::mem::replace(&mut bin.asleep, slab.number()));
-                return;
+                return true;
             }
         } else if !slab.is(GUARDED) || guard::lower(run, pages, bare_pages(slab)) {
             slab.set(BARE | BARE_GUARDS, false);
@@ -178,13 +179,33 @@ fn retire(class: usize, slab: SlabRef, keeps_addresses: bool) {
             let mut bin = BINS[class].lock();
             slab.set(SHUT, false);
             bin.put_bare(slab);
-            return;
+            return true;
         }
     }
-    // The system refused: it goes on as it is.
     let mut bin = BINS[class].lock();
     slab.set(SHUT, false);
     bin.add(slab);
+    false
+}
+
+/// Gives back what empty slabs of a class there are beyond one (N5). Called inside a passage, no lock held.
+#[cold]
+pub(super) fn retire_surplus(class: usize, keeps_addresses: bool) {
+    loop {
+        let slab = {
+            let mut bin = BINS[class].lock();
+            match bin.an_empty_one() {
+                Some(slab) if bin.empty > 1 => {
+                    bin.detach(slab);
+                    slab
+                }
+                _ => return,
+            }
+        };
+        if !retire(class, slab, keeps_addresses) {
+            return;
+        }
+    }
 }
 
 /// Frees the object at `ptr`, which lies in `slab`. Otherwise nothing happened.
@@ -346,14 +367,12 @@ pub(super) fn release(slab: SlabRef, slot: usize, keeps_addresses: bool) {
     if slab.free() == slab.slots() {
         bin.empty += 1;
         if bin.empty > 1 {
-            bin.unlist(slab);
-            bin.empty -= 1;
-            bin.slabs -= 1;
-            figures::note_slab(class, false);
-            // Who sweeps leaves it alone from now on.
-            slab.set(SHUT, true);
+            bin.detach(slab);
+            let is_last = bin.empty <= 1;
             drop(bin);
-            retire(class, slab, keeps_addresses);
+            if retire(class, slab, keeps_addresses) && !is_last {
+                retire_surplus(class, keeps_addresses);
+            }
         }
     }
 }
@@ -422,6 +441,28 @@ impl Bin {
         self.empty += 1;
         figures::note_slab(slab.class(), true);
         self.list(slab);
+    }
+
+    /// Takes an empty slab out, which is the caller's then.
+    fn detach(&mut self, slab: SlabRef) {
+        self.unlist(slab);
+        self.empty -= 1;
+        self.slabs -= 1;
+        figures::note_slab(slab.class(), false);
+        // Who sweeps leaves it alone from now on.
+        slab.set(SHUT, true);
+    }
+
+    /// A slab all slots of which are free, if there is one.
+    fn an_empty_one(&self) -> Option<SlabRef> {
+        let mut link = self.room;
+        while let Some(slab) = SlabRef::from_link(link) {
+            if slab.free() == slab.slots() {
+                return Some(slab);
+            }
+            link = slab.next.get();
+        }
+        None
     }
 
     fn list(&mut self, slab: SlabRef) {
@@ -507,4 +548,13 @@ pub(super) fn check(class: usize) {
         }
     });
     assert_eq!((slabs, empty), (bin.slabs, bin.empty));
+}
+
+/// Bytes of the slabs of a class that are awake, guards apart, and how many of them are empty.
+#[cfg(test)]
+pub(super) fn awake(class: usize) -> (usize, usize) {
+    let bin = BINS[class].lock();
+    let mut bytes = 0;
+    bin.each(|slab| bytes += slab.pages() * PAGE);
+    (bytes, bin.empty)
 }

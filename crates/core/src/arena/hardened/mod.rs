@@ -357,9 +357,12 @@ pub(crate) fn sweep() {
     });
 }
 
-/// Lets go of all that waits. Called inside a passage, no lock held.
+/// Lets go of all that waits, and of what the system would not let go before. Called inside a passage, no lock held.
 pub(crate) fn relieve() {
-    watched::quietly(|| quarantine::drain(0, release));
+    watched::quietly(|| {
+        quarantine::drain(0, release);
+        (0..slab::CLASSES).for_each(|class| bin::retire_surplus(class, is_paranoid()));
+    });
 }
 
 /// In a forked child: its numbers are not its parent's.
