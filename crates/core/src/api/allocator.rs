@@ -34,6 +34,18 @@ unsafe fn resize(ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocEr
     with_excess(resized, new)
 }
 
+/// Zeroes what `object`, which grew, has beyond its `old` size.
+///
+/// # Safety
+/// It is a live object, the caller's, and no shorter than `old`.
+unsafe fn clear_beyond(object: NonNull<[u8]>, old: Layout) {
+    // SAFETY: the caller's promise: from the old size to the end the bytes are the object's.
+    unsafe {
+        let fresh = object.cast::<u8>().add(old.size());
+        fresh.write_bytes(0, object.len() - old.size());
+    }
+}
+
 // SAFETY: as for `GlobalAlloc`; the sizes reported are usable sizes, which a free accepts.
 unsafe impl Allocator for Jemoxide {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -65,13 +77,10 @@ unsafe impl Allocator for Jemoxide {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; what lies between the two sizes is the object's.
+        // SAFETY: the caller's promise; the object that grew is no shorter than it was.
         unsafe {
             let grown = resize(ptr, new)?;
-            grown
-                .cast::<u8>()
-                .add(old.size())
-                .write_bytes(0, grown.len() - old.size());
+            clear_beyond(grown, old);
             Ok(grown)
         }
     }
@@ -134,11 +143,10 @@ unsafe impl Allocator for Arena {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; what lies between the two sizes is the object's.
+        // SAFETY: the caller's promise; the object that grew is no shorter than it was.
         unsafe {
             let grown = self.resize(ptr, new)?;
-            let fresh = grown.cast::<u8>().add(old.size());
-            fresh.write_bytes(0, grown.len() - old.size());
+            clear_beyond(grown, old);
             Ok(grown)
         }
     }
