@@ -86,6 +86,19 @@ global_asm!(
     ".popsection",
 );
 
+// Without optimisation the linker keeps code of `core` whose unwind tables name this function. Nothing unwinds here, so nobody
+// calls it; whoever has a real one is given that.
+#[cfg(debug_assertions)]
+global_asm!(
+    ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
+    ".weak rust_eh_personality",
+    ".type rust_eh_personality, @function",
+    "rust_eh_personality:",
+    "ud2",
+    ".size rust_eh_personality, . - rust_eh_personality",
+    ".popsection",
+);
+
 /// Nothing in here panics; should it, the process ends rather than run on with a broken heap.
 #[cfg_attr(not(test), panic_handler)]
 #[cfg_attr(
