@@ -11,6 +11,9 @@ A soak fails
 - when a process dies that nobody killed, hangs, or complains;
 - when its processes have in memory at the end what glibc's have and half as much again, and 48 MiB more: fragmentation.
 
+A line says what a server is about to do and for how long, another one what came of it; the logs of one that fails stay in
+target/soak/NAME.
+
 Rounds kill: redis and MariaDB are ended by SIGKILL in the midst of work and start again from what they wrote, PostgreSQL
 loses backends and its whole family, nginx its workers, memcached and the Rust server all they had. The Rust server is the
 command's own (`jemoxide workload`): threads, one store, a checksum.
@@ -23,6 +26,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -291,11 +295,12 @@ SOAKS = {"redis": Redis, "postgresql": PostgreSQL, "nginx": Nginx, "mariadb": Ma
 COMMAND = ""
 
 
-def soak(kind, allocator, folder, seconds=None, rounds=None):
-    """Works for `seconds`, or for `rounds`; the facts, and bytes resident at the end."""
+def soak(kind, allocator, folder, kept, seconds=None, rounds=None):
+    """Works for `seconds`, or for `rounds`; the facts, and bytes resident at the end. Logs of a failure go to `kept`."""
     stage = Stage(allocator, folder, patience=2.0)
+    facts = []
     try:
-        it, facts = kind(stage), []
+        it = kind(stage)
         it.start()
         until = time.monotonic() + (seconds or 0)
         while len(facts) < rounds if rounds else time.monotonic() < until or len(facts) < 4:
@@ -307,8 +312,9 @@ def soak(kind, allocator, folder, seconds=None, rounds=None):
             if found := COMPLAINT.search(text):
                 raise Failure(f"{log.name} complains: {text[max(0, found.start() - 300):found.end() + 500]}")
         return facts, resident
-    except Failure as failure:
-        raise Failure(f"  on {allocator.name}:\n  {failure}") from failure
+    except (Failure, OSError, subprocess.SubprocessError) as failure:
+        shutil.copytree(stage.log_folder, kept, dirs_exist_ok=True)
+        raise Failure(f"  on {allocator.name}, in round {len(facts)}; its logs are in {kept}:\n  {failure}") from failure
     finally:
         stage.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -344,16 +350,20 @@ def main():
             # As many rounds follow on glibc: half of the share is each run's.
             seconds = minutes * 60 / len(names) / 2
             begun = time.monotonic()
+            print(f"soak {name}: rounds for {seconds:.0f} s on the library, then as many on glibc ...", flush=True)
+            kept = target / "soak" / name
+            shutil.rmtree(kept, ignore_errors=True)
             try:
-                facts, resident = soak(SOAKS[name], Allocator("library", str(copy)), folder / name, seconds=seconds)
-                expected, usual = soak(SOAKS[name], Allocator("glibc", libc_file()), folder / name, rounds=len(facts))
+                facts, resident = soak(SOAKS[name], Allocator("library", str(copy)), folder / name, kept, seconds=seconds)
+                expected, usual = soak(SOAKS[name], Allocator("glibc", libc_file()), folder / name, kept, rounds=len(facts))
                 different = [i for i, pair in enumerate(zip(facts, expected)) if pair[0] != pair[1]]
                 if different:
                     raise Failure(f"  rounds {different[:10]} of {len(facts)} came to something else than on glibc")
                 if resident > usual * 3 / 2 + 48 * MIB:
                     raise Failure(f"  {resident / MIB:.0f} MiB in memory at the end, {usual / MIB:.0f} MiB on glibc")
-                print(f"ok       soak {name}: {len(facts)} rounds, {resident / MIB:.0f} MiB at the end"
-                      f" ({usual / MIB:.0f} on glibc), {time.monotonic() - begun:.0f} s", flush=True)
+                kills = len(range(2, len(facts), SOAKS[name].every))
+                print(f"ok       soak {name}: {len(facts)} rounds and {kills} kills came to what they did on glibc,"
+                      f" {resident / MIB:.0f} MiB at the end ({usual / MIB:.0f} on glibc), {time.monotonic() - begun:.0f} s", flush=True)
             except (Failure, OSError) as failure:
                 failed = True
                 print(f"FAILED   soak {name} after {time.monotonic() - begun:.0f} s\n{failure}", flush=True)

@@ -14,6 +14,7 @@
 use super::misuse::{self, Misuse};
 use super::slab::SlabRef;
 use super::{ARENAS_MAX, ArenaIndex};
+use crate::ds::table::Table;
 use crate::extent::page_map;
 use crate::size::{SMALL_CLASSES, SizeClass};
 use crate::sync::{Contended, Contention, Mutex};
@@ -34,20 +35,23 @@ pub(super) struct Place;
 
 /// What is counted of waiting for the bins' locks: apart, as hardly one of them is ever waited for, and the bins of the
 /// first arena lie where every process writes.
-static CONTENTION: [Contention; SMALL_CLASSES * ARENAS_MAX] =
-    [const { Contention::new() }; SMALL_CLASSES * ARENAS_MAX];
+static CONTENTION: Table<Contention, { SMALL_CLASSES * ARENAS_MAX }> =
+    Table::new([const { Contention::new() }; SMALL_CLASSES * ARENAS_MAX]);
 
 impl Contended for Place {
     fn contention(&self) -> &Contention {
-        let bin_in = |bins: &[Bin]| {
-            let offset = ptr::from_ref(self)
-                .addr()
-                .wrapping_sub(bins.as_ptr().addr());
-            Some(offset / size_of::<Bin>()).filter(|&number| number < bins.len())
+        // By address alone: a place is told, nothing in it looked at.
+        let bin_in = |bins: *const Bin, count: usize| {
+            let offset = ptr::from_ref(self).addr().wrapping_sub(bins.addr());
+            Some(offset / size_of::<Bin>()).filter(|&number| number < count)
         };
-        let others = || bin_in(OTHERS.as_flattened()).map(|number| number + SMALL_CLASSES);
-        let number = bin_in(&FIRST).or_else(others).unwrap_or(0);
-        &CONTENTION[number % CONTENTION.len()]
+        let first = bin_in((&raw const FIRST).cast(), SMALL_CLASSES);
+        let others = || {
+            let all = (&raw const OTHERS).cast();
+            bin_in(all, SMALL_CLASSES * (ARENAS_MAX - 1)).map(|number| number + SMALL_CLASSES)
+        };
+        let number = first.or_else(others).unwrap_or(0);
+        &CONTENTION[number % (SMALL_CLASSES * ARENAS_MAX)]
     }
 }
 
@@ -66,8 +70,8 @@ pub(super) struct Bin {
 #[unsafe(link_section = ".data.jemoxide_start")]
 static FIRST: [Bin; SMALL_CLASSES] = [const { Bin::new() }; SMALL_CLASSES];
 /// The bins of all other arenas.
-static OTHERS: [[Bin; SMALL_CLASSES]; ARENAS_MAX - 1] =
-    [const { [const { Bin::new() }; SMALL_CLASSES] }; ARENAS_MAX - 1];
+static OTHERS: Table<Bin, { SMALL_CLASSES * (ARENAS_MAX - 1) }> =
+    Table::new([const { Bin::new() }; SMALL_CLASSES * (ARENAS_MAX - 1)]);
 
 impl Bin {
     const fn new() -> Self {
@@ -112,16 +116,16 @@ impl Bin {
 
 /// The bin of the class with index `class` in `arena`.
 pub(super) fn at(class: usize, arena: ArenaIndex) -> &'static Bin {
-    let bins = match arena.index().checked_sub(1) {
-        None => &FIRST,
-        Some(other) => &OTHERS[other % OTHERS.len()],
-    };
-    &bins[class % SMALL_CLASSES]
+    let class = class % SMALL_CLASSES;
+    match arena.index().checked_sub(1) {
+        None => &FIRST[class],
+        Some(other) => &OTHERS[other % (ARENAS_MAX - 1) * SMALL_CLASSES + class],
+    }
 }
 
-/// The bins of all arenas there may be, by their numbers.
-fn all() -> impl Iterator<Item = &'static [Bin; SMALL_CLASSES]> {
-    core::iter::once(&FIRST).chain(&OTHERS)
+/// The bins of the class with index `class` in the first `arenas` arenas, by their numbers.
+fn in_each(class: usize, arenas: usize) -> impl Iterator<Item = &'static Bin> {
+    (0..arenas).map(move |arena| at(class, ArenaIndex::new(arena)))
 }
 
 /// Takes up to `out.len()` objects of `class`, at least one unless memory is out; the answer is how many.

@@ -20,6 +20,7 @@
 
 use super::magazine::{FULL, Magazine, MagazineLinks};
 use super::{ARENAS_MAX, ArenaIndex, automatic};
+use crate::ds::table::Table;
 use crate::extent::{Pressure, pressure};
 use crate::size::{CACHED_CLASSES, SizeClass, size_of_class};
 use crate::sync::stack::Stack;
@@ -162,8 +163,8 @@ impl Books {
 #[unsafe(link_section = ".data.jemoxide_start")]
 static FIRST: [Stack; CACHED_CLASSES] = [const { Stack::new() }; CACHED_CLASSES];
 /// The stacks of all other shards.
-static OTHERS: [[Stack; CACHED_CLASSES]; ARENAS_MAX - 1] =
-    [const { [const { Stack::new() }; CACHED_CLASSES] }; ARENAS_MAX - 1];
+static OTHERS: Table<[Stack; CACHED_CLASSES], { ARENAS_MAX - 1 }> =
+    Table::new([const { [const { Stack::new() }; CACHED_CLASSES] }; ARENAS_MAX - 1]);
 #[unsafe(link_section = ".data.jemoxide_start")]
 static BY_CLASS: [Books; CACHED_CLASSES] = [const { Books::new() }; CACHED_CLASSES];
 #[unsafe(link_section = ".data.jemoxide_start")]
@@ -177,11 +178,11 @@ static POINTERS: AtomicUsize = AtomicUsize::new(0);
 static WINDOW_END: AtomicU64 = AtomicU64::new(0);
 
 fn stack(class: usize, shard: usize) -> &'static Stack {
-    let stacks = match shard.checked_sub(1) {
-        None => &FIRST,
-        Some(other) => &OTHERS[other % OTHERS.len()],
-    };
-    &stacks[class % CACHED_CLASSES]
+    let class = class % CACHED_CLASSES;
+    match shard.checked_sub(1) {
+        None => &FIRST[class],
+        Some(other) => &OTHERS[other % (ARENAS_MAX - 1)][class],
+    }
 }
 
 /// Notes that `count` objects of `class` came from slabs to a thread cache (O3).

@@ -24,6 +24,7 @@ use super::record::{Kind, KindCell};
 use super::run_cache::{self, RunFigures};
 use super::sampled;
 use super::{ARENAS_MAX, ArenaIndex};
+use crate::ds::table::Table;
 use crate::extent::{HEAP, Purpose, Run, fence, page_map};
 use crate::meta::{self, MetaRef, UNIT};
 use crate::prof::Sample;
@@ -69,16 +70,18 @@ struct Books {
 const LARGE_CLASSES: usize = CLASSES - SMALL_CLASSES;
 
 /// By arena and class, from the first large one on.
-static BOOKS: [[Books; LARGE_CLASSES]; ARENAS_MAX] = [const {
+static BOOKS: Table<[Books; LARGE_CLASSES], ARENAS_MAX> = Table::new(
     [const {
-        Books {
-            came: AtomicU64::new(0),
-            went: AtomicU64::new(0),
-            adopted: AtomicU64::new(0),
-            bytes: AtomicUsize::new(0),
-        }
-    }; LARGE_CLASSES]
-}; ARENAS_MAX];
+        [const {
+            Books {
+                came: AtomicU64::new(0),
+                went: AtomicU64::new(0),
+                adopted: AtomicU64::new(0),
+                bytes: AtomicUsize::new(0),
+            }
+        }; LARGE_CLASSES]
+    }; ARENAS_MAX],
+);
 
 /// One past the highest arena that ever had any.
 static END: AtomicUsize = AtomicUsize::new(0);
@@ -562,7 +565,8 @@ pub(crate) fn arena_of(ptr: *const u8) -> Option<ArenaIndex> {
 
 /// Bytes of the records of large objects.
 pub(crate) fn record_bytes() -> usize {
-    let records: u64 = (BOOKS.iter().take(arenas().count()).flatten())
+    let records: u64 = (0..arenas().count())
+        .flat_map(|arena| &BOOKS[arena])
         .map(|books| {
             let went = books.went.load(Ordering::Acquire);
             let had = books.came.load(Ordering::Relaxed) + books.adopted.load(Ordering::Relaxed);

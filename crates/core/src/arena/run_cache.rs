@@ -18,6 +18,7 @@
 //! R2  [`drain`] empties it, each second or so: far sooner than the count in a slot could overflow.
 
 use super::{ARENAS_MAX, ArenaIndex};
+use crate::ds::table::Table;
 use crate::extent::pressure;
 use crate::meta::MetaRef;
 use crate::size::Pages;
@@ -62,11 +63,13 @@ const fn with(slot: u64, record: u32) -> u64 {
     (record as u64) << LG_HITS | hits(slot)
 }
 
-static SHARD: [Shard; ARENAS_MAX] = [const {
-    Shard {
-        slots: [const { AtomicU64::new(0) }; SLOTS],
-    }
-}; ARENAS_MAX];
+static SHARD: Table<Shard, ARENAS_MAX> = Table::new(
+    [const {
+        Shard {
+            slots: [const { AtomicU64::new(0) }; SLOTS],
+        }
+    }; ARENAS_MAX],
+);
 /// Bytes that wait, and that may.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -79,8 +82,8 @@ static HIT: AtomicU32 = AtomicU32::new(0);
 static MISSED: AtomicU32 = AtomicU32::new(0);
 
 /// Hits that slots no longer hold, by arena and pages.
-static PAST_HITS: [[AtomicU64; SLOTS]; ARENAS_MAX] =
-    [const { [const { AtomicU64::new(0) }; SLOTS] }; ARENAS_MAX];
+static PAST_HITS: Table<[AtomicU64; SLOTS], ARENAS_MAX> =
+    Table::new([const { [const { AtomicU64::new(0) }; SLOTS] }; ARENAS_MAX]);
 /// Requests that found nothing.
 static MISSES_EVER: AtomicU64 = AtomicU64::new(0);
 /// Objects that another one displaced, and those taken out by [`drain`].
@@ -197,7 +200,7 @@ impl Room {
 
 /// Takes all that wait, one after the other.
 pub(super) fn drain(mut each: impl FnMut(MetaRef)) {
-    for (shard, past_hits) in SHARD.iter().zip(&PAST_HITS) {
+    for (shard, past_hits) in SHARD.iter().zip(PAST_HITS.iter()) {
         for (pages, slot) in shard.slots.iter().enumerate() {
             if slot.load(Ordering::Relaxed) == 0 {
                 continue;
@@ -216,7 +219,7 @@ pub(super) fn drain(mut each: impl FnMut(MetaRef)) {
 
 /// Shows `each` what waits, one after the other. What found its slot taken afterwards goes to `displaced`.
 pub(super) fn look(mut each: impl FnMut(MetaRef), mut displaced: impl FnMut(MetaRef)) {
-    for shard in &SHARD {
+    for shard in SHARD.iter() {
         for (pages, slot) in shard.slots.iter().enumerate() {
             if waits(slot.load(Ordering::Relaxed)).is_none() {
                 continue;
@@ -281,7 +284,7 @@ impl RunFigures {
 
 /// Calls `each` with the pages of every object that waits.
 pub(crate) fn each_waiting(mut each: impl FnMut(usize)) {
-    for shard in &SHARD {
+    for shard in SHARD.iter() {
         for (pages, slot) in shard.slots.iter().enumerate() {
             if waits(slot.load(Ordering::Relaxed)).is_some() {
                 each(pages);

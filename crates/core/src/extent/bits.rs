@@ -264,6 +264,7 @@ pub(super) fn keep_highest(words: &mut Words, keep: usize, group: usize) {
 mod tests {
     use super::*;
     use crate::sys::simulated::dice::{rounds, stride};
+    use core::ops::RangeInclusive;
     use std::vec::Vec;
 
     struct Random(u64);
@@ -303,8 +304,55 @@ mod tests {
         found
     }
 
+    /// Every search of `words`, for runs of `lens` bits, and around the bits `near`.
+    fn searches_agree(
+        words: &Words,
+        lens: impl Iterator<Item = usize>,
+        near: RangeInclusive<usize>,
+    ) {
+        let runs = runs(words);
+        let longest = runs.iter().map(|run| run.1).max().unwrap_or(0);
+        assert_eq!(longest_run(words), longest, "{words:x?}");
+        assert_eq!(count(words), runs.iter().map(|run| run.1).sum::<usize>());
+        let mut from = 0;
+        for &run in &runs {
+            assert_eq!(next_run(words, from), Some(run), "{words:x?}");
+            from = run.0 + run.1;
+        }
+        assert_eq!(next_run(words, from), None);
+        for len in lens {
+            let naive = runs.iter().find(|run| run.1 >= len).map(|run| run.0);
+            assert_eq!(first_fit(words, len), naive, "len {len}: {words:x?}");
+            for align in [1, 2, 16, 64, 256] {
+                let naive = runs.iter().find_map(|&(start, run)| {
+                    let at = start.next_multiple_of(align);
+                    (at + len <= start + run).then_some(at)
+                });
+                let found = first_aligned_fit(words, len, align);
+                assert_eq!(found, naive, "len {len}, align {align}: {words:x?}");
+            }
+        }
+        let map = Map::new();
+        for (index, word) in words.iter().enumerate() {
+            map.put(index, !word);
+        }
+        for bit in near {
+            let ends = runs
+                .iter()
+                .find(|run| (run.0 + 1..=run.0 + run.1).contains(&bit));
+            let begins = runs
+                .iter()
+                .find(|run| (run.0..run.0 + run.1).contains(&bit));
+            let before = ends.map_or(0, |run| bit - run.0);
+            let after = begins.map_or(0, |run| run.0 + run.1 - bit);
+            let found = (map.clear_before(bit), map.clear_after(bit));
+            assert_eq!(found, (before, after), "bit {bit}: {words:x?}");
+        }
+    }
+
     #[test]
     fn searches_agree_with_a_walk_over_single_bits() {
+        const LENS: [usize; 15] = [1, 2, 3, 4, 25, 61, 62, 63, 64, 65, 127, 128, 300, 511, 512];
         let mut random = Random(42);
         for round in 0..rounds(4000) {
             let words = match round {
@@ -312,40 +360,7 @@ mod tests {
                 1 => [u64::MAX; WORDS],
                 _ => random.words(),
             };
-            let runs = runs(&words);
-            let longest = runs.iter().map(|run| run.1).max().unwrap_or(0);
-            assert_eq!(longest_run(&words), longest);
-            assert_eq!(count(&words), runs.iter().map(|run| run.1).sum::<usize>());
-            let mut from = 0;
-            for &run in &runs {
-                assert_eq!(next_run(&words, from), Some(run));
-                from = run.0 + run.1;
-            }
-            assert_eq!(next_run(&words, from), None);
-            for len in [1, 2, 3, 4, 25, 61, 62, 63, 64, 65, 127, 128, 300, 511, 512] {
-                let naive = runs.iter().find(|run| run.1 >= len).map(|run| run.0);
-                assert_eq!(first_fit(&words, len), naive, "len {len}");
-                for align in [1, 2, 16, 64, 256] {
-                    let naive = runs.iter().find_map(|&(start, run)| {
-                        let at = start.next_multiple_of(align);
-                        (at + len <= start + run).then_some(at)
-                    });
-                    assert_eq!(first_aligned_fit(&words, len, align), naive);
-                }
-            }
-            let map = Map::new();
-            for (index, word) in words.iter().enumerate() {
-                map.put(index, !word);
-            }
-            for bit in 0..=HUGE_PAGES {
-                let inside = |at: usize| words[at / 64] >> (at % 64) & 1 != 0;
-                let before = (0..bit).rev().take_while(|&at| inside(at)).count();
-                let after = (bit..HUGE_PAGES).take_while(|&at| inside(at)).count();
-                assert_eq!(
-                    (map.clear_before(bit), map.clear_after(bit)),
-                    (before, after)
-                );
-            }
+            searches_agree(&words, LENS.into_iter(), 0..=HUGE_PAGES);
         }
     }
 
@@ -354,40 +369,17 @@ mod tests {
     #[test]
     fn every_pattern_at_a_seam_is_seen_as_it_is() {
         const SEAM: usize = 3 * 64;
+        const SIDE: usize = 64 + 57;
         for pattern in (0..1u64 << 14).step_by(stride()) {
-            let longest = |from: u64| {
-                (0..14).fold((0usize, 0usize), |(best, run), bit| {
-                    let run = if from >> bit & 1 != 0 { run + 1 } else { 0 };
-                    (best.max(run), run)
-                })
-            };
             let mut words = [0; WORDS];
             words[2] = pattern << 57;
             words[3] = pattern >> 7;
-            assert_eq!(longest_run(&words), longest(pattern).0, "{pattern:#b}");
-            let first = (pattern != 0).then(|| {
-                let start = pattern.trailing_zeros() as usize;
-                (
-                    SEAM - 7 + start,
-                    (pattern >> start).trailing_ones() as usize,
-                )
-            });
-            assert_eq!(next_run(&words, 0), first, "{pattern:#b}");
+            searches_agree(&words, 1..=15, SEAM - 8..=SEAM + 8);
             // Whole words before and behind: their runs join what touches them.
             (words[1], words[4]) = (u64::MAX, u64::MAX);
             words[2] |= u64::MAX >> 7;
             words[3] |= u64::MAX << 7;
-            let (low, high) = (
-                pattern.trailing_ones() as usize,
-                (pattern << 50).leading_ones() as usize,
-            );
-            let joined = if low == 14 {
-                4 * 64
-            } else {
-                let side = 64 + 57;
-                longest(pattern).0.max(side + low).max(side + high)
-            };
-            assert_eq!(longest_run(&words), joined, "{pattern:#b}");
+            searches_agree(&words, SIDE..=SIDE + 15, SEAM - 8..=SEAM + 8);
         }
     }
 

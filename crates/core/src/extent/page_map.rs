@@ -19,6 +19,7 @@
 //! The root holds distances from itself, as 0 must mean the zero leaf behind it.
 //! Writers hold the page heap's lock when they add leaves; entries are written by whoever owns the pages.
 
+use crate::ds::table::Table;
 use crate::meta::{self, MetaRef, limit};
 use crate::size::{HUGE, HUGE_PAGES, LG_HUGE, LG_PAGE, PAGE};
 use crate::sys;
@@ -38,31 +39,51 @@ struct Leaf {
     numbers: [AtomicU32; LEAF_PAGES + LEAF_HUGES],
 }
 
-impl Leaf {
+/// A leaf that is mapped, for good (P4).
+///
+/// No reference to all of it, as in a [`Table`].
+#[derive(Clone, Copy)]
+struct LeafRef(*const Leaf);
+
+impl LeafRef {
+    /// Class byte of the page that holds `addr`.
+    #[inline(always)]
+    fn class(self, addr: usize) -> &'static AtomicU8 {
+        // SAFETY: a whole leaf, mapped for good, all atomics.
+        unsafe { &(*self.0).classes[page_index(addr)] }
+    }
+
     /// Number of the record of the page that holds `addr`.
     #[inline(always)]
-    fn record(&self, addr: usize) -> &AtomicU32 {
+    fn record(self, addr: usize) -> &'static AtomicU32 {
         let page = page_index(addr);
-        &self.numbers[page + page / HUGE_PAGES]
+        self.number(page + page / HUGE_PAGES)
     }
 
     /// Number of the descriptor of the huge page that holds `addr`: behind those of its records, as whoever
     /// looks for one of them touches the others too.
     #[inline(always)]
-    fn huge(&self, addr: usize) -> &AtomicU32 {
-        &self.numbers[(page_index(addr) / HUGE_PAGES + 1) * (HUGE_PAGES + 1) - 1]
+    fn huge(self, addr: usize) -> &'static AtomicU32 {
+        self.number((page_index(addr) / HUGE_PAGES + 1) * (HUGE_PAGES + 1) - 1)
+    }
+
+    #[inline(always)]
+    fn number(self, position: usize) -> &'static AtomicU32 {
+        // SAFETY: a whole leaf, mapped for good, all atomics.
+        unsafe { &(*self.0).numbers[position] }
     }
 }
 
 #[repr(C)]
 struct Root {
-    distances: [AtomicUsize; ROOTS],
-    zero_leaf: [AtomicU8; LEAF_PAGES],
+    distances: Table<AtomicUsize, ROOTS>,
+    /// Nobody writes it.
+    zero_leaf: [u8; LEAF_PAGES],
 }
 
 static ROOT: Root = Root {
-    distances: [const { AtomicUsize::new(0) }; ROOTS],
-    zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
+    distances: Table::new([const { AtomicUsize::new(0) }; ROOTS]),
+    zero_leaf: [0; LEAF_PAGES],
 };
 
 /// Huge pages that ever got a descriptor.
@@ -80,18 +101,16 @@ pub(crate) fn class_byte_below(addr: *const u8) -> Option<u8> {
     let addr = addr.addr();
     // Opaque: the compare then reuses the index instead of shifting once more.
     let index = sys::opaque(addr >> LG_LEAF);
-    if index >= ROOTS {
-        return None;
-    }
+    let distance = ROOT.distances.get(index)?.load(Ordering::Relaxed);
     let root = (&raw const ROOT).expose_provenance();
-    // SAFETY: 1. in bounds: the compare above; 2. a distance leads to a leaf's classes, or, being 0,
-    //         to the zero leaf (P3, P4).
-    unsafe {
-        let distance = ROOT.distances.get_unchecked(index).load(Ordering::Relaxed);
-        Some(sys::cpu::byte_at::<
-            { core::mem::offset_of!(Root, zero_leaf) },
-        >(root.wrapping_add(distance), page_index(addr)))
-    }
+    // SAFETY: a distance leads to a leaf's classes, or, being 0, to the zero leaf (P3, P4).
+    let byte = unsafe {
+        sys::cpu::byte_at::<{ core::mem::offset_of!(Root, zero_leaf) }>(
+            root.wrapping_add(distance),
+            page_index(addr),
+        )
+    };
+    Some(byte)
 }
 
 /// As [`class_byte_below`], 0 for addresses that cannot be ours.
@@ -102,15 +121,14 @@ pub(crate) fn class_byte(addr: *const u8) -> u8 {
 
 /// The leaf that covers `addr`, if any of its addresses is ours.
 #[inline]
-fn leaf(addr: usize) -> Option<&'static Leaf> {
+fn leaf(addr: usize) -> Option<LeafRef> {
     // Acquire: pairs with the Release in `cover`.
     match ROOT.distances.get(addr >> LG_LEAF)?.load(Ordering::Acquire) {
         0 => None,
-        distance => {
-            let leaf = ptr::with_exposed_provenance::<Leaf>(zero_leaf().wrapping_add(distance));
-            // SAFETY: `cover` stored the distance of a whole leaf, mapped for good (P4), all atomics.
-            Some(unsafe { &*leaf })
-        }
+        // `cover` stored the distance of a whole leaf.
+        distance => Some(LeafRef(ptr::with_exposed_provenance(
+            zero_leaf().wrapping_add(distance),
+        ))),
     }
 }
 
@@ -191,7 +209,7 @@ pub(crate) fn covers(addr: usize) -> bool {
 
 /// Where the leaves are, one after the other, and how many bytes each has.
 pub(crate) fn leaves() -> impl Iterator<Item = (usize, usize)> {
-    let addr = |index| leaf(index << LG_LEAF).map(|leaf| ptr::from_ref(leaf).addr());
+    let addr = |index| leaf(index << LG_LEAF).map(|leaf| leaf.0.addr());
     (0..ROOTS)
         .filter_map(addr)
         .map(|at| (at, size_of::<Leaf>()))
@@ -211,7 +229,7 @@ pub(crate) fn set_record(addr: *const u8, record: Option<MetaRef>) {
 #[inline]
 pub(crate) fn set_class_byte(addr: *const u8, byte: u8) {
     if let Some(leaf) = leaf(addr.addr()) {
-        leaf.classes[page_index(addr.addr())].store(byte, Ordering::Relaxed);
+        leaf.class(addr.addr()).store(byte, Ordering::Relaxed);
     }
 }
 
@@ -246,8 +264,10 @@ pub(crate) fn set_huge(addr: usize, descriptor: MetaRef) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::simulated::dice::rounds;
+    use crate::sys::simulated::dice::{rounds, stride};
     use std::collections::BTreeMap;
+    use std::vec;
+    use std::vec::Vec;
 
     fn at(addr: usize) -> *const u8 {
         ptr::without_provenance(addr)
@@ -292,6 +312,74 @@ mod tests {
             let (byte, number) = naive.get(&(probe & !4095)).copied().unwrap_or((0, 0));
             assert_eq!(class_byte(at(probe)), byte);
             assert_eq!(record(at(probe)).map_or(0, MetaRef::number), number);
+        }
+    }
+
+    /// What an address means, whole: every page of a leaf and every huge page has a number of its own, and none is left over.
+    #[test]
+    fn every_page_and_huge_page_of_a_leaf_has_a_number_of_its_own() {
+        let start = 7usize << 40;
+        cover(start, LEAF_SPAN).unwrap();
+        let leaf = leaf(start).unwrap();
+        let first = leaf.number(0);
+        let position = |number: &AtomicU32| {
+            (ptr::from_ref(number).addr() - ptr::from_ref(first).addr()) / size_of::<AtomicU32>()
+        };
+        let mut taken = vec![false; LEAF_PAGES + LEAF_HUGES];
+        let mut take = |number: &AtomicU32, addr: usize| {
+            let was_taken = core::mem::replace(&mut taken[position(number)], true);
+            assert!(!was_taken, "{addr:#x} shares its number");
+        };
+        for page in (0..LEAF_PAGES).step_by(stride()) {
+            let (first, last) = (start + page * PAGE, start + page * PAGE + PAGE - 1);
+            take(leaf.record(first), first);
+            assert_eq!(position(leaf.record(first)), position(leaf.record(last)));
+            assert_eq!((page_index(first), page_index(last)), (page, page));
+        }
+        for base in (start..start + LEAF_SPAN).step_by(HUGE * stride()) {
+            take(leaf.huge(base), base);
+            for inside in [PAGE, HUGE / 2, HUGE - 1] {
+                assert_eq!(
+                    position(leaf.huge(base)),
+                    position(leaf.huge(base + inside))
+                );
+            }
+        }
+        assert!(stride() > 1 || taken.iter().all(|&taken| taken));
+    }
+
+    /// Every sequence of four writes to the pages on both sides of the seam of two leaves, which is one of huge pages too.
+    #[test]
+    fn every_short_sequence_at_a_seam_is_read_back() {
+        const WRITES: u32 = 4;
+        let seam = (8usize << 40) + LEAF_SPAN;
+        let pages = [seam - 2 * PAGE, seam - PAGE, seam, seam + PAGE];
+        cover(seam - PAGE, 2 * PAGE).unwrap();
+        // Class byte, record, neither; of each page.
+        let deeds: Vec<(usize, u8, u32)> = pages
+            .iter()
+            .flat_map(|&page| [(page, 6, 0), (page, 0, 0x9000_0001), (page, 0, 0)])
+            .collect();
+        for sequence in (0..deeds.len().pow(WRITES)).step_by(stride()) {
+            let mut naive = [(0, 0); 4];
+            for turn in 0..WRITES {
+                let (page, byte, number) = deeds[sequence / deeds.len().pow(turn) % deeds.len()];
+                set_class_byte(at(page), byte);
+                set_record(at(page), MetaRef::from_number(number));
+                let index = pages.iter().position(|&known| known == page).unwrap();
+                naive[index] = (byte, number);
+                for (&page, &(byte, number)) in pages.iter().zip(&naive) {
+                    for addr in [page, page + PAGE - 1] {
+                        assert_eq!(class_byte(at(addr)), byte, "sequence {sequence}");
+                        assert_eq!(record(at(addr)).map_or(0, MetaRef::number), number);
+                    }
+                }
+                assert_eq!((huge(seam - 1), huge(seam)), (None, None));
+            }
+            for page in pages {
+                set_class_byte(at(page), 0);
+                set_record(at(page), None);
+            }
         }
     }
 

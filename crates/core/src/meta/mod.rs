@@ -25,6 +25,7 @@ mod purge;
 pub(crate) mod residence;
 pub(crate) mod source;
 
+use crate::ds::table::Table;
 use crate::size::{PAGE, Pages};
 use crate::sync::{LockFigures, Mutex};
 use crate::sys::memory;
@@ -54,8 +55,8 @@ const RECYCLED_UNITS: usize = 32;
 
 const _: () = assert!(SEGMENT_PAGES * PAGE == SEGMENT_BYTES && MIXED_UNITS % PAGE_UNITS == 0);
 
-static SEGMENTS: [AtomicPtr<u8>; SEGMENTS_MAX] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS_MAX];
+static SEGMENTS: Table<AtomicPtr<u8>, SEGMENTS_MAX> =
+    Table::new([const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS_MAX]);
 
 /// The name of a record: segment and unit. Never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -357,7 +357,7 @@ fn a_purge_beside_users_changes_nothing_of_theirs() {
     while users.iter().any(|user| !user.is_finished()) {
         purged += METADATA.purge();
     }
-    assert!(purged > 0);
+    assert!(are_rounds_fewer() || purged > 0);
     let mut twin = Twin {
         metadata: Metadata::new(0),
         first_segment: 43_400,

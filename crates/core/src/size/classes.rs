@@ -252,6 +252,8 @@ mod tests {
 
     /// Miri looks at one number in so many: each costs it a millisecond.
     const STRIDE: usize = if cfg!(miri) { 997 } else { 1 };
+    /// And at one class in so many, where a walk over the classes follows; the last is among them.
+    const CLASS_STRIDE: usize = if cfg!(miri) { 11 } else { 1 };
 
     /// The naive twin: walk the table.
     fn class_by_walk(size: usize) -> Option<usize> {
@@ -267,8 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn the_fine_table_agrees_with_the_arithmetic_everywhere() {
+        assert_eq!(LOOKUP[0], 0);
+        for size in (1..=LOOKUP_MAX).step_by(STRIDE) {
+            let byte = LOOKUP[size.div_ceil(8)];
+            assert_eq!(Some(byte), class_of(size).map(SizeClass::byte), "{size}");
+        }
+    }
+
+    /// All sizes there are: between two doublings `class_of` is a step function of the size, and both ends of each of its
+    /// steps are looked at.
+    #[test]
     fn class_of_agrees_with_a_walk_over_the_table() {
-        let near = (0..CLASSES).flat_map(|i| {
+        let near = (0..CLASSES).step_by(CLASS_STRIDE).flat_map(|i| {
             let size = size_of_class(i);
             [size - 1, size, size + 1]
         });
@@ -296,6 +309,26 @@ mod tests {
         assert_eq!(aligned_size(1, 8192), Some(LARGE_MIN));
         assert_eq!(aligned_size(1, 1 << 63), None);
         assert_eq!(aligned_size(MAX_SIZE + 1, 1), None);
+    }
+
+    #[test]
+    fn page_classes_agree_with_a_walk_over_the_size_classes() {
+        let sizes = || (0..CLASSES).filter(|&index| page_class(index).is_some());
+        assert_eq!(sizes().count(), PAGE_CLASSES);
+        for (position, index) in sizes().enumerate() {
+            assert_eq!(page_class(index), Some(position));
+            let size = size_of_class(index);
+            assert_eq!(size_of_page_class(position), size);
+            let pages = size / PAGE;
+            assert_eq!(page_class_of(pages), position, "{pages} pages");
+            if position + 1 < PAGE_CLASSES {
+                assert_eq!(
+                    page_class_of(pages + 1),
+                    position + 1,
+                    "{pages} pages and one"
+                );
+            }
+        }
     }
 
     #[test]

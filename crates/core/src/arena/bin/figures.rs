@@ -1,8 +1,8 @@
 //! What is told of bins: their counters, how full a slab is, what slabs hold in all.
 
-use super::{Bin, all, at, sampled};
+use super::{Bin, at, in_each, sampled};
 use crate::arena::slab::{self, SlabRef};
-use crate::arena::{ArenaIndex, automatic, hollow};
+use crate::arena::{ARENAS_MAX, ArenaIndex, automatic, hollow};
 use crate::extent::page_map;
 use crate::size::{PAGE, SMALL_CLASSES, size_of_class, slab_pages, slab_slots};
 use crate::sync::LockFigures;
@@ -151,8 +151,7 @@ pub(crate) struct Room {
 /// What the slabs of `class` hold, in all arenas.
 pub(crate) fn room(class: usize) -> Room {
     let (mut count, mut taken) = (0, 0);
-    for (arena, bins) in all().take(automatic()).enumerate() {
-        let bin = &bins[class % SMALL_CLASSES];
+    for (arena, bin) in in_each(class, automatic()).enumerate() {
         let others = sampled(class, ArenaIndex::new(arena)).load(Ordering::Relaxed);
         // In this order, as a slab is counted before its slots are taken: never more taken than there are.
         taken += bin.taken().saturating_sub(others as usize);
@@ -172,12 +171,12 @@ pub(crate) const fn record_bytes(class: usize) -> usize {
 
 /// Counts anew what is counted of the bins' locks.
 pub(crate) fn forget_lock_figures() {
-    for bin in all().take(automatic()).flatten() {
+    for bin in (0..SMALL_CLASSES).flat_map(|class| in_each(class, automatic())) {
         bin.slabs.forget_figures();
     }
 }
 
 /// Objects of `class` that are out of their slabs, in all arenas: with the application, caches or depot.
 pub(crate) fn taken(class: usize) -> usize {
-    all().map(|bins| bins[class % SMALL_CLASSES].taken()).sum()
+    in_each(class, ARENAS_MAX).map(Bin::taken).sum()
 }

@@ -3,6 +3,7 @@
 
 use super::contents::Inner;
 use super::{CACHES_MAX, Cache, ExplicitRef, Owner};
+use crate::ds::table::Table;
 use crate::meta;
 use crate::sync::Mutex;
 use crate::sync::claim::Claim;
@@ -16,8 +17,8 @@ struct Ids {
 }
 
 static IDS: Mutex<Ids, 0> = Mutex::new(Ids { free: 0 });
-static CACHES: [AtomicPtr<Cache>; CACHES_MAX] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; CACHES_MAX];
+static CACHES: Table<AtomicPtr<Cache>, CACHES_MAX> =
+    Table::new([const { AtomicPtr::new(ptr::null_mut()) }; CACHES_MAX]);
 /// Ids that ever were used.
 static END: AtomicUsize = AtomicUsize::new(0);
 /// The newest of those without an id.

@@ -4,7 +4,7 @@ use super::*;
 use crate::extent::hooks::Outside;
 use crate::options::Dss;
 use crate::sys::simulated::child::alone;
-use crate::sys::simulated::dice::rounds;
+use crate::sys::simulated::dice::{rounds, rounds_at_least};
 use core::ptr;
 use std::vec::Vec;
 
@@ -172,7 +172,7 @@ fn what_served_and_what_is_held_comes_to_the_books_of_whose_it_is() {
 #[test]
 fn threads_that_use_one_together_lose_nothing() {
     const THREADS: usize = 4;
-    const EACH: usize = 4000;
+    let each = rounds_at_least(40, 4000);
     let id = create().unwrap();
     let cache = get(id).unwrap();
     let class = SizeClass::new(7).unwrap();
@@ -182,8 +182,8 @@ fn threads_that_use_one_together_lose_nothing() {
             .map(|thread| {
                 scope.spawn(move || {
                     let mut mine = Vec::new();
-                    for number in 0..EACH {
-                        let own = object(1 + thread * EACH + number);
+                    for number in 0..each {
+                        let own = object(1 + thread * each + number);
                         let taken = number % 2 == 0 && cache.try_push(owner, class, own)
                             || matches!(cache.push(owner, class, own), Offer::Taken);
                         if !taken {
@@ -210,6 +210,6 @@ fn threads_that_use_one_together_lose_nothing() {
     assert!(cache.flush(true, &mut |_, _, objects| all.extend_from_slice(objects)));
     give(id);
     all.sort_unstable();
-    let expected: Vec<_> = (1..=THREADS * EACH).map(object).collect();
+    let expected: Vec<_> = (1..=THREADS * each).map(object).collect();
     assert!(all == expected, "each object is in one place (P6)");
 }

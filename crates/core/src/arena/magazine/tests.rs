@@ -1,5 +1,5 @@
 use super::*;
-use crate::sys::simulated::dice::rounds;
+use crate::sys::simulated::dice::{rounds, rounds_at_least};
 use crate::sys::simulated::memory as gate;
 use std::collections::HashSet;
 use std::vec::Vec;
@@ -81,11 +81,11 @@ fn use_magazines(user: u64, steps: usize) {
 fn magazines_in_use_are_left_alone_by_purges() {
     std::thread::scope(|scope| {
         for user in 1..4 {
-            scope.spawn(move || use_magazines(user, 40_000));
+            scope.spawn(move || use_magazines(user, rounds(40_000)));
         }
         scope.spawn(|| {
             let mut random = Random(0);
-            for _ in 0..300 {
+            for _ in 0..rounds_at_least(5, 300) {
                 release_empties();
                 // Now and then the system refuses some of it.
                 gate::refuse(random.below(4) as u64, random.below(3) as u64);

@@ -10,19 +10,21 @@
 
 use super::arena::ArenaRef;
 use crate::arena;
+use crate::ds::table::Table;
 use crate::sync::Mutex;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Arenas there may be, automatic ones among them.
 pub(crate) const ARENAS_LIMIT: usize = 4095;
 
-struct Table {
+struct Indices {
     /// Number of the record of the first free index; 0: there is none.
     free: u32,
 }
 
-static TABLE: Mutex<Table, 1> = Mutex::new(Table { free: 0 });
-static RECORDS: [AtomicU32; ARENAS_LIMIT] = [const { AtomicU32::new(0) }; ARENAS_LIMIT];
+static INDICES: Mutex<Indices, 1> = Mutex::new(Indices { free: 0 });
+static RECORDS: Table<AtomicU32, ARENAS_LIMIT> =
+    Table::new([const { AtomicU32::new(0) }; ARENAS_LIMIT]);
 /// One past the highest index ever used; 0: none was made by request.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static END: AtomicUsize = AtomicUsize::new(0);
@@ -52,9 +54,9 @@ pub(crate) fn held(index: usize) -> Option<ArenaRef> {
 
 /// A record for a new arena. `None`: there are as many as there may be, or memory is out.
 pub(super) fn take() -> Option<ArenaRef> {
-    let mut table = TABLE.lock();
-    if let Some(arena) = ArenaRef::from_number(table.free) {
-        table.free = arena.next_free.get();
+    let mut indices = INDICES.lock();
+    if let Some(arena) = ArenaRef::from_number(indices.free) {
+        indices.free = arena.next_free.get();
         return Some(arena);
     }
     if !is_used() {
@@ -71,10 +73,10 @@ pub(super) fn take() -> Option<ArenaRef> {
 
 /// Gives an index back, whose arena has ended.
 pub(super) fn give(arena: ArenaRef) {
-    let mut table = TABLE.lock();
+    let mut indices = INDICES.lock();
     if let Some(slot) = RECORDS.get(arena.index()) {
-        arena.next_free.set(table.free);
-        table.free = slot.load(Ordering::Relaxed);
+        arena.next_free.set(indices.free);
+        indices.free = slot.load(Ordering::Relaxed);
     }
 }
 

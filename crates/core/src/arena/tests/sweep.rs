@@ -5,8 +5,7 @@ use super::super::{ArenaIndex, bin, hollow, sweep};
 use crate::extent::page_map;
 use crate::size::{PAGE, SizeClass, slab_pages};
 use crate::sys::simulated::child::alone;
-use crate::sys::simulated::dice::Dice;
-use crate::sys::simulated::dice::rounds;
+use crate::sys::simulated::dice::{Dice, are_rounds_fewer, rounds};
 use crate::sys::simulated::memory as gate;
 use std::collections::{HashMap, HashSet};
 use std::vec;
@@ -134,7 +133,7 @@ fn random_use_between_the_steps_of_sweeps_loses_nothing() {
             most = most.max(Twin::hollow_pages());
             assert!(Twin::hollow_pages() <= twin.untouched(), "K1");
         }
-        assert!(most > 20, "{most} pages at most");
+        assert!(most > 20 || are_rounds_fewer(), "{most} pages at most");
         twin.flush(usize::MAX);
         assert_eq!(Twin::hollow_pages(), 0);
     });

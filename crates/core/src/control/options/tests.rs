@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::options::{Dss, Preset, Thp, ZeroRealloc};
+use crate::sys::simulated::dice::stride;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -131,7 +132,7 @@ fn letters_add_up_and_are_kept_once() {
 
 #[test]
 fn what_is_shown_reads_back() {
-    for text in [
+    let texts = [
         "hpa_dirty_mult:3.7",
         "hpa_dirty_mult:-1",
         "hpa_hugification_threshold_ratio:0.123",
@@ -142,9 +143,12 @@ fn what_is_shown_reads_back() {
         "report_dir:/x/y",
         "stats_print_opts:hJ",
         "narenas:9",
-    ] {
+    ];
+    // Where each takes long, every key is looked at with one of the texts.
+    let part = stride().min(texts.len());
+    for (turn, text) in texts.into_iter().enumerate() {
         let (options, _) = read(text);
-        for (at, key) in KEYS.iter().enumerate() {
+        for (at, key) in KEYS.iter().enumerate().skip(turn % part).step_by(part) {
             let value = String::from_utf8(shown(at, &options).as_bytes().to_vec()).unwrap();
             if value.is_empty() {
                 continue;

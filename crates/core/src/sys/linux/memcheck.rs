@@ -21,8 +21,9 @@ const IS_ACCESSIBLE: usize = TOOL + 4;
 /// Makes a request; `silence` is the answer where nobody listens.
 #[inline]
 fn request(silence: usize, number: usize, arguments: [usize; 4]) -> usize {
-    #[cfg(all(test, miri))]
-    return silence;
+    if cfg!(all(test, miri)) {
+        return silence;
+    }
     let [a, b, c, d] = arguments;
     let words = [number, a, b, c, d, 0];
     let answer;

@@ -213,8 +213,9 @@ pub(crate) fn extend_break(len: usize) -> Option<NonNull<u8>> {
     if bare::is_current() {
         return None;
     }
-    #[cfg(all(test, miri))]
-    return None;
+    if cfg!(all(test, miri)) {
+        return None;
+    }
     let increment = isize::try_from(len).ok()?;
     // SAFETY: plain call; the old `errno` is put back, as a refusal here is not yet a failure.
     unsafe {

@@ -13,6 +13,11 @@ pub(crate) fn rounds(count: usize) -> usize {
     (count / *SHORTER).max(1)
 }
 
+/// As [`rounds`], and `least` at least: where fewer would show nothing.
+pub(crate) fn rounds_at_least(least: usize, count: usize) -> usize {
+    rounds(count).max(least.min(count))
+}
+
 /// Whether tests make fewer rounds than they would: what is to have happened often by the end may not have.
 pub(crate) fn are_rounds_fewer() -> bool {
     *SHORTER > 1

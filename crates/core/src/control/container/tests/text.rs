@@ -1,5 +1,5 @@
 use super::*;
-use crate::sys::simulated::dice::Dice;
+use crate::sys::simulated::dice::{Dice, rounds};
 use std::string::String;
 use std::vec::Vec;
 
@@ -131,7 +131,7 @@ fn random_bytes_bound_nothing_by_accident() {
         b"total=",
         b",",
     ];
-    for _ in 0..200_000 {
+    for _ in 0..rounds(200_000) {
         let mut text = Vec::new();
         for _ in 0..dice.below(12) {
             match dice.below(3) {

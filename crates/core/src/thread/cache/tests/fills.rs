@@ -11,7 +11,7 @@ fn fills_start_with_a_line_and_grow_to_a_load() {
             let line = per_line(class(index));
             let most = capacity - capacity % line;
             let mut wanted = std::vec![line];
-            for _ in 0..20 * capacity {
+            for _ in 0..rounds_at_least(4, 20) * capacity {
                 let before = books.taken(index);
                 assert!(books.alloc(index));
                 let filled = books.taken(index) - before;

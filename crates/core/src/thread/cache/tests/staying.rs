@@ -21,7 +21,7 @@ fn turns_about_a_boundary_stay_inside_the_cache() {
             (0..start).for_each(|_| assert!(books.alloc(index)));
             for count in [1, 3, 40, capacity / 2 - 1] {
                 let visits = visits(&mut books, |books| {
-                    for _ in 0..50 {
+                    for _ in 0..rounds_at_least(2, 50) {
                         (0..count).for_each(|_| assert!(books.alloc(index)));
                         (0..count).for_each(|_| books.dealloc(index, 0));
                     }
