@@ -17,6 +17,7 @@ use super::canary;
 use super::door::{Ask, Told};
 use super::figures;
 use super::guard;
+use super::large;
 use super::quarantine::Entry;
 use super::random::{self, Random};
 use super::slab::{
@@ -96,7 +97,8 @@ fn furnish(class: usize, slab: SlabRef) -> Option<()> {
     // SAFETY: within the run just handed out, whose guards nobody uses.
     unsafe {
         let base = run.addr.add(PAGE);
-        slab.set(GUARDED, guard::raise(run.addr, pages, true, is_bare));
+        let is_guarded = large::has_guards() && guard::raise(run.addr, pages, true, is_bare);
+        slab.set(GUARDED, is_guarded);
         slab.set(BARE_GUARDS, is_bare && slab.is(GUARDED));
         if class == EMPTY && slab.is(GUARDED) {
             let is_shut = memory::protect(base, slab.pages() * PAGE, false);

@@ -4,15 +4,17 @@
 //! run      | guard |    zeros, canary | object ............. | guard |        ends at the guard, as its alignment lets it
 //!          | object .................. | canary, zeros | guard |              alignments above a page
 //! record   0 kind | 4 number | 8 flags | 16 run | 24 pages | 32 object | 40 bytes | 48 marks (16)
-//!          64 next | 68 prev | 72 secret
+//!          64 next | 68 prev | 72 secret | 80 class of the run | 88 older | 92 newer
 //! ```
 //! G1  What is left of the pages before and behind the object is canary and zeros.
 //! G2  A freed object's memory goes at once, and nobody may touch its pages while it is in the quarantine; where the system
 //!     refuses that, they are zeroed, and looked at when it leaves.
 //! G3  The page map names the record on the guards and on the first [`NAMED`] pages between them.
+//! G4  `paranoid` keeps the addresses of a run for objects of its class: it sleeps (see `asleep`).
 //! Lock: one for all, rank 2.
 
 use super::about::About;
+use super::asleep::{self, RunClass};
 use super::bare;
 use super::canary;
 use super::door::{Ask, Door, Told};
@@ -51,9 +53,13 @@ pub(super) struct Large {
     object: Address,
     bytes: Size,
     marks: Marks,
-    next: Number,
-    prev: Number,
+    pub(super) next: Number,
+    pub(super) prev: Number,
     secret: Size,
+    /// See `asleep`, as the two that follow.
+    class: Size,
+    pub(super) older: Number,
+    pub(super) newer: Number,
 }
 
 /// The run has a guard behind it; and one before it.
@@ -86,24 +92,56 @@ static LARGES: Mutex<Larges, 2> = Mutex::new(Larges { first: 0 });
 
 /// An object with pages of its own. `None`: out of memory.
 pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
-    let record = meta::allocate(meta::units_of::<Large>())?;
-    let Some(large) = LargeRef::place(record, ask) else {
-        // SAFETY: just allocated; nobody knows it.
-        unsafe { meta::recycle(record, meta::units_of::<Large>()) };
-        return None;
+    let large = match LargeRef::wake(ask) {
+        Some(large) => large,
+        None => {
+            let record = meta::allocate(meta::units_of::<Large>())?;
+            let Some(large) = LargeRef::place(record, ask) else {
+                // SAFETY: just allocated; nobody knows it.
+                unsafe { meta::recycle(record, meta::units_of::<Large>()) };
+                return None;
+            };
+            large.name(Some(record));
+            large
+        }
     };
     large.write_canaries();
-    large.name(Some(record));
-    let mut larges = LARGES.lock();
-    large.next.set(larges.first);
-    if let Some(next) = LargeRef::from_link(larges.first) {
-        next.prev.set(large.number.get());
-    }
-    larges.first = large.number.get();
+    LARGES.lock().link(large);
     Some(large.object.get())
 }
 
+/// Whether one more run may have guards: what sleeps makes room.
+pub(super) fn has_guards() -> bool {
+    while !guard::has_room() {
+        let Some(sleeper) = asleep::take_oldest() else {
+            return false;
+        };
+        sleeper.give_back();
+    }
+    true
+}
+
+/// Has all that sleeps go back to the page heap, if those are so many bytes of addresses. Whether they are.
+pub(super) fn relieve(bytes: usize) -> bool {
+    if asleep::bytes() < bytes.max(1) {
+        return false;
+    }
+    while let Some(sleeper) = asleep::take_oldest() {
+        sleeper.give_back();
+    }
+    true
+}
+
 impl Larges {
+    fn link(&mut self, large: LargeRef) {
+        large.prev.set(0);
+        large.next.set(self.first);
+        if let Some(next) = LargeRef::from_link(self.first) {
+            next.prev.set(large.number());
+        }
+        self.first = large.number();
+    }
+
     fn unlink(&mut self, large: LargeRef) {
         let (next, prev) = (large.next.get(), large.prev.get());
         match LargeRef::from_link(prev) {
@@ -117,8 +155,22 @@ impl Larges {
 }
 
 impl LargeRef {
-    fn from_link(number: u32) -> Option<Self> {
+    pub(super) fn from_link(number: u32) -> Option<Self> {
         Some(Self(MetaRef::from_number(number)?.resolve()))
+    }
+
+    pub(super) fn number(self) -> u32 {
+        self.number.get()
+    }
+
+    /// Pages of the run, guards among them.
+    pub(super) fn pages(self) -> usize {
+        self.pages.get()
+    }
+
+    /// For what objects the run is.
+    pub(super) fn class(self) -> RunClass {
+        RunClass::from_number(self.class.get())
     }
 
     /// The object that `record` describes, if it describes one.
@@ -128,9 +180,49 @@ impl LargeRef {
         (large.kind.get() == Kind::HardLarge).then_some(large)
     }
 
+    /// A run that slept, for `ask`. `None`: none that may serve it.
+    fn wake(ask: &Ask) -> Option<Self> {
+        let pages = ask.bytes.max(1).div_ceil(PAGE);
+        let class = RunClass::of(ask.bytes, pages, ask.align <= PAGE);
+        let large = asleep::take(class, ask.align.max(PAGE))?;
+        let is_granted = bare::reserve(pages);
+        let base = NonNull::new(large.base());
+        let open = |base| {
+            // SAFETY: pages of the run, which is the caller's; they read zero.
+            unsafe { memory::protect(base, pages * PAGE, true) }
+        };
+        if !is_granted || !base.is_some_and(open) {
+            bare::note(if is_granted { pages } else { 0 });
+            if !asleep::put(large) {
+                large.give_back();
+            }
+            return None;
+        }
+        large.flags.set(large.flags.get() & !(SHUT | BARE));
+        watched::forbid(large.base(), pages * PAGE);
+        large.begin(ask);
+        Some(large)
+    }
+
+    /// The object for `ask` begins, in pages that read zero.
+    fn begin(self, ask: &Ask) {
+        let base = self.base();
+        let slack = self.end().addr() - base.addr() - ask.bytes;
+        // Small objects too are aligned as the sizes of their classes are.
+        let least = if ask.bytes < 16 { 8 } else { 16 };
+        let offset = match self.is(GUARDED) && ask.align <= PAGE {
+            true => slack & !(ask.align.max(least) - 1),
+            false => 0,
+        };
+        self.bytes.set(ask.bytes);
+        self.object.set(base.wrapping_add(offset));
+        self.secret.set(random::secret(base.addr() as u64) as usize);
+        self.marks.begin(ask);
+    }
+
     /// Pages for `ask`, with guards if there may be more, and the object's place among them.
     fn place(record: MetaRef, ask: &Ask) -> Option<Self> {
-        let guards = guard::has_room();
+        let guards = has_guards();
         let before = guards && ask.align <= PAGE;
         let front = usize::from(before);
         // Without a guard behind it there is room for a canary.
@@ -146,13 +238,6 @@ impl LargeRef {
         // SAFETY: the run just handed out; nobody uses its first and last page if they are to be guards.
         let guarded = guards && unsafe { guard::raise(run.addr, total, before, is_bare) };
         watched::forbid(base, pages * PAGE);
-        let slack = pages * PAGE - ask.bytes;
-        // Small objects too are aligned as the sizes of their classes are.
-        let least = if ask.bytes < 16 { 8 } else { 16 };
-        let offset = match guarded && ask.align <= PAGE {
-            true => slack & !(ask.align.max(least) - 1),
-            false => 0,
-        };
         let flag = |is: bool, flag: u32| if is { flag } else { 0 };
         let large: NonNull<Large> = record.resolve();
         // SAFETY: a record of that many units, ours alone.
@@ -168,17 +253,19 @@ impl LargeRef {
                 run: Address::new(),
                 pages: Size::new(total.0),
                 object: Address::new(),
-                bytes: Size::new(ask.bytes),
+                bytes: Size::new(0),
                 marks: Marks::new(),
                 next: Number::new(0),
                 prev: Number::new(0),
-                secret: Size::new(random::secret(base.addr() as u64) as usize),
+                secret: Size::new(0),
+                class: Size::new(RunClass::of(ask.bytes, pages, before).number()),
+                older: Number::new(0),
+                newer: Number::new(0),
             });
         }
         let large = Self(large);
         large.run.set(run.addr.as_ptr());
-        large.object.set(base.wrapping_add(offset));
-        large.marks.begin(ask);
+        large.begin(ask);
         large.kind.set(Kind::HardLarge);
         Some(large)
     }
@@ -188,7 +275,7 @@ impl LargeRef {
     }
 
     /// Where the pages between the guards begin.
-    fn base(self) -> *mut u8 {
+    pub(super) fn base(self) -> *mut u8 {
         let front = usize::from(self.is(GUARDED_BEFORE));
         self.run.get().wrapping_add(front * PAGE)
     }
@@ -371,28 +458,47 @@ impl LargeRef {
         pages + if self.is(BARE_GUARDS) { guards } else { 0 }
     }
 
-    /// It leaves the quarantine.
-    pub(super) fn release(self) {
-        let (Some(run), Some(base)) = (NonNull::new(self.run.get()), NonNull::new(self.base()))
-        else {
-            return;
-        };
-        let (pages, bytes) = (
-            Pages(self.pages.get()),
-            self.end().addr() - base.addr().get(),
-        );
+    /// Whether there is a guard behind the object.
+    #[cfg(test)]
+    pub(super) fn is_guarded(self) -> bool {
+        self.is(GUARDED)
+    }
+
+    /// Whether nobody may touch any of the run, and none of it has memory.
+    pub(super) fn is_bare_and_shut(self) -> bool {
+        self.is(SHUT) && self.is(BARE) && self.is(BARE_GUARDS)
+    }
+
+    /// It leaves the quarantine; its addresses serve its class again, if that is what `keeps_addresses` says (G4).
+    pub(super) fn release(self, keeps_addresses: bool) {
+        let (base, bytes) = (self.base(), self.end().addr() - self.base().addr());
         // SAFETY: the object's own pages, readable as nobody shut them.
-        if !self.is(SHUT) && unsafe { !canary::is_zero(base.as_ptr(), bytes) } {
+        if !self.is(SHUT) && unsafe { !canary::is_zero(base, bytes) } {
             misuse::report(Misuse::WriteAfterFree, self.object.get());
         }
+        LARGES.lock().unlink(self);
+        if keeps_addresses && self.is_bare_and_shut() && asleep::put(self) {
+            while let Some(sleeper) = asleep::take_surplus() {
+                sleeper.give_back();
+            }
+        } else {
+            self.give_back();
+        }
+    }
+
+    /// Its run goes back to the page heap; it is in no list, and the caller's.
+    fn give_back(self) {
+        let Some(run) = NonNull::new(self.run.get()) else {
+            return;
+        };
+        let pages = Pages(self.pages.get());
         // SAFETY: the whole run, which nobody uses.
         if self.is(GUARDED) && !unsafe { guard::lower(run, pages, self.bare_pages()) } {
             // The system refuses: nobody ever gets these addresses again.
             return;
         }
         {
-            let mut larges = LARGES.lock();
-            larges.unlink(self);
+            let _larges = LARGES.lock();
             self.kind.set(Kind::Free);
         }
         self.name(None);
@@ -404,7 +510,7 @@ impl LargeRef {
                 bare::unnote(self.bare_pages());
             }
             // What nobody could touch has no memory still, its guards included.
-            if self.is(SHUT) && self.is(BARE) && self.is(BARE_GUARDS) {
+            if self.is_bare_and_shut() {
                 HEAP.dealloc_bare(run, pages);
             } else {
                 HEAP.dealloc(run, pages);

@@ -26,6 +26,7 @@
 //! | `bare` | pages that have no memory |
 //! | `guard` | pages that nobody may touch, and how many there may be |
 //! | `quarantine` | freed objects that wait |
+//! | `asleep` | runs that wait for an object of their class |
 //! | `watched` | what memcheck is told, where it looks |
 //! | `pool` | pages between guards for objects chosen now and then, at any level |
 //! | `traces` | stacks of allocation and free |
@@ -34,6 +35,7 @@
 //! Units: bytes, unless a name says pages.
 
 mod about;
+mod asleep;
 mod bare;
 mod bin;
 mod canary;
@@ -59,6 +61,7 @@ pub(crate) use traces::FRAMES;
 
 use super::misuse::Misuse;
 use crate::extent::{HEAP, Purpose, page_map};
+use crate::meta::limit;
 use crate::options::Hardening;
 use crate::prof::Sample;
 use crate::size::{Pages, SMALL_MAX, aligned_size, class_of};
@@ -95,6 +98,7 @@ pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize, frames: usize) 
     let times = if is_paranoid { PARANOID_TIMES } else { 1 };
     quarantine::prepare(quarantine_bytes.saturating_mul(times));
     if is_paranoid {
+        asleep::prepare();
         PARANOID.store(true, Ordering::Relaxed);
         let skipped = random::secret(0) % SKIPPED_PAGES + 1;
         // Never given back, never touched: address space alone.
@@ -122,13 +126,23 @@ fn is_paranoid() -> bool {
 pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
     let trace = traces::capture();
     let ask = &Ask { trace, ..*ask };
-    let object = watched::quietly(|| match class_for(ask) {
-        Some(class) => bin::alloc(class, ask),
-        None => large::alloc(ask),
+    let object = watched::quietly(|| {
+        place(ask).or_else(|| {
+            // Addresses may be what is short.
+            let may_help = limit::has_room(ask.bytes) && large::relieve(ask.bytes);
+            may_help.then(|| place(ask))?
+        })
     })?;
     figures::note_came(ask.bytes);
     watched::note_alloc(object, ask.bytes);
     Some(object)
+}
+
+fn place(ask: &Ask) -> Option<*mut u8> {
+    match class_for(ask) {
+        Some(class) => bin::alloc(class, ask),
+        None => large::alloc(ask),
+    }
 }
 
 /// The program did not ask for zeroes in the new object at `object`, of `bytes`.
@@ -254,7 +268,7 @@ fn release(entry: Entry) {
         }
         What::Large(record) => {
             if let Some(large) = large::of_record(record) {
-                large.release();
+                large.release(is_paranoid());
             }
         }
     }

@@ -68,21 +68,46 @@ fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<usize, Misuse>> {
 fn check() {
     (0..slab::CLASSES).for_each(bin::check);
     large::check();
+    asleep::check();
     let counted = HEAP.counted_bytes() + meta::counted_bytes() + page_map::counted_bytes();
     assert_eq!(limit::used(), counted - bare_bytes(), "B2");
     assert!(held_bytes() <= HEAP.counted_bytes() - bare_bytes());
 }
 
+/// What a page serves: slots of a class, or objects of a class with pages of their own.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Serves {
+    Slots(usize),
+    Whole(asleep::RunClass),
+}
+
 struct Twin {
     live: BTreeMap<usize, (*mut u8, usize, u8)>,
     dice: Dice,
+    /// What each page has served so far, where that is for good.
+    served: Option<BTreeMap<usize, Serves>>,
 }
 
 impl Twin {
     fn new(seed: u64) -> Self {
         let live = BTreeMap::new();
         let dice = Dice(seed);
-        Self { live, dice }
+        let served = is_paranoid().then(BTreeMap::new);
+        Self { live, dice, served }
+    }
+
+    /// Asserts that the pages of the object at `ptr`, just handed out, have served none but its class.
+    fn assert_served(&mut self, ptr: *mut u8, bytes: usize) {
+        let serves = match find(ptr) {
+            Some(Found::Slab(slab)) => Serves::Slots(slab.class()),
+            Some(Found::Large(large)) => Serves::Whole(large.class()),
+            _ => panic!("not of this arena"),
+        };
+        if let Some(served) = &mut self.served {
+            for page in ptr.addr() / PAGE..=(ptr.addr() + bytes.max(1) - 1) / PAGE {
+                assert_eq!(*served.entry(page).or_insert(serves), serves, "N4, G4");
+            }
+        }
     }
 
     fn enter(&mut self, ptr: *mut u8, bytes: usize) {
@@ -115,6 +140,7 @@ impl Twin {
                 if let Some(ptr) = alloc(&ask(bytes, align)) {
                     assert_eq!(ptr.addr() % align, 0);
                     assert!(bytes == 0 || bytes_at(ptr, bytes).iter().all(|&byte| byte == 0));
+                    self.assert_served(ptr, bytes);
                     self.enter(ptr, bytes);
                 }
             }
@@ -195,20 +221,96 @@ fn random_operations_agree_with_the_twin_where_pages_are_many() {
     alone(|| run(Hardening::Paranoid, 2));
 }
 
+fn refuse(level: Hardening) {
+    prepare(level, 64 << 10, 0);
+    let mut twin = Twin::new(3);
+    // Runs that the system does not shut go back to the page heap.
+    twin.served = None;
+    for round in 0..400 {
+        system::refuse(round % 7, 1 + round % 3);
+        (0..20).for_each(|_| twin.step());
+        check();
+    }
+    system::refuse(u64::MAX, 0);
+    assert!(system::refused().any(|name| name == "protect"));
+    assert!(!misuse::is_any());
+    twin.finish();
+}
+
 #[test]
 fn refusals_lose_nothing() {
+    alone(|| refuse(Hardening::Strong));
+}
+
+#[test]
+fn refusals_lose_nothing_that_sleeps() {
+    alone(|| refuse(Hardening::Paranoid));
+}
+
+/// An object of so many pages that has gone to sleep.
+fn sleeper(pages: usize) -> *mut u8 {
+    let object = malloc(pages * PAGE);
+    assert_eq!(dealloc(object, &FREE), Some(Ok(pages * PAGE)));
+    object
+}
+
+#[test]
+fn the_longest_sleepers_go_first_and_serve_first() {
     alone(|| {
-        prepare(Hardening::Strong, 64 << 10, 0);
-        let mut twin = Twin::new(3);
-        for round in 0..400 {
-            system::refuse(round % 7, 1 + round % 3);
-            (0..20).for_each(|_| twin.step());
-            check();
+        prepare(Hardening::Paranoid, 0, 0);
+        let many: Vec<*mut u8> = (10..40).map(sleeper).collect();
+        check();
+        assert!(many.iter().all(|&object| owns(object)));
+        assert_eq!(many[0], malloc(10 * PAGE), "of its class");
+        assert!(!many.contains(&malloc(9 * PAGE)));
+        let (misuse, about) = explain(many[5].addr()).unwrap();
+        assert!(misuse == Misuse::UseAfterFree && about.is_some_and(|about| about.is_free));
+        assert!(matches!(
+            dealloc(many[5], &FREE),
+            Some(Err(Misuse::DoubleFree))
+        ));
+
+        // Less may sleep from now on: with one more the oldest go. Each has two guards.
+        asleep::set_most_bytes(8 * 42 * PAGE);
+        sleeper(40);
+        check();
+        let stay: Vec<bool> = many.iter().map(|&object| owns(object)).collect();
+        let gone = stay.iter().skip(1).filter(|stays| !**stays).count();
+        assert!(
+            gone > 0 && stay[1..=gone].iter().all(|stays| !stays),
+            "{stay:?}"
+        );
+        assert!(stay[gone + 1..].iter().all(|&stays| stays), "{stay:?}");
+        assert!(!owns(sleeper(41)), "too long for any to sleep");
+
+        // Of one class too.
+        let twins = [0; 3].map(|_| malloc(12 * PAGE));
+        for object in twins {
+            assert_eq!(dealloc(object, &FREE), Some(Ok(12 * PAGE)));
         }
-        system::refuse(u64::MAX, 0);
-        assert!(system::refused().any(|name| name == "protect"));
+        assert_eq!(twins, [0; 3].map(|_| malloc(12 * PAGE)));
         assert!(!misuse::is_any());
-        twin.finish();
+    });
+}
+
+#[test]
+fn sleepers_make_room_for_guards_and_where_addresses_are_short() {
+    alone(|| {
+        prepare(Hardening::Paranoid, 0, 0);
+        sleeper(100);
+        guard::set_most(guard::mappings() + 2);
+        let object = malloc(5 * PAGE);
+        assert_eq!(guard::sleepers(), 0, "its mappings were needed");
+        assert!(
+            find(object)
+                .is_some_and(|found| matches!(found, Found::Large(large) if large.is_guarded()))
+        );
+        guard::set_most(1 << 16);
+
+        let second = sleeper(100);
+        assert!(!large::relieve(103 * PAGE) && owns(second), "no help");
+        assert!(large::relieve(102 * PAGE) && !owns(second));
+        check();
     });
 }
 

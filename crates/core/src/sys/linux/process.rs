@@ -222,6 +222,17 @@ pub(crate) fn id() -> u32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
+/// Bytes of addresses that the process may have mapped. `None`: the system sets no bound.
+pub(crate) fn address_space_limit() -> Option<usize> {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: a limit to fill in.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
+    (told && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as usize)
+}
+
 /// Whether there is a process of that number, as far as this one can see. One that has ended and that its parent has not
 /// heard of yet is there.
 pub(crate) fn is_there(process: u32) -> bool {
