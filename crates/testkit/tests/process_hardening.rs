@@ -102,6 +102,41 @@ fn programs_may_replace_any_operators_of_cxx() {
     }
 }
 
+/// What programs do with arenas of their own, with hooks and without.
+#[test]
+fn arenas_made_by_request_are_used_as_ever() {
+    let flags = ["-pthread", "-fno-builtin"];
+    let Some(program) = compiler::c("process/arenas.c", "arenas", &flags) else {
+        return;
+    };
+    let cases = [
+        "objects", "life", "nodump", "shared", "thousand", "threads", "fork", "nested", "batch",
+        "churn", "leave", "rebind",
+    ];
+    for options in LEVELS {
+        for case in cases {
+            let outcome = run(&program, &[case], options).expect_success();
+            let said = (outcome.stdout.as_str(), outcome.stderr.as_str());
+            assert_eq!(said, ("done\n", ""), "{case} at {options}: {outcome}");
+        }
+    }
+}
+
+/// Whose an object is, whatever asked for it, whatever frees it, and what a reset leaves of it.
+#[test]
+fn objects_of_arenas_made_by_request_are_hardened() {
+    let flags = ["-pthread", "-fno-builtin"];
+    let Some(program) = compiler::c("process/hard_arenas.c", "hard_arenas", &flags) else {
+        return;
+    };
+    for options in LEVELS {
+        let options = format!("{options},prof:true,lg_prof_sample:10");
+        let outcome = run(&program, &[], &options).expect_success();
+        let said = (outcome.stdout.as_str(), outcome.stderr.as_str());
+        assert_eq!(said, ("done\n", ""), "{options}: {outcome}");
+    }
+}
+
 #[test]
 fn a_callback_lets_the_program_go_on_as_it_was() {
     let Some(program) = compiler::c("process/hardening.c", "hardening", &["-O1"]) else {

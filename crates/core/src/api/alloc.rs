@@ -248,11 +248,13 @@ fn get_cached(class: SizeClass, ask: Ask) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn get_guarded(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> Option<*mut u8> {
-    if cache.and_then(CacheRef::bound).is_some() {
-        return None;
-    }
+    let source = Source::of(cache);
+    let ask = ask.of_arena(source.hardened()?);
     if modes::hardened() {
         return Some(get_hardened(cache, ask, zeroed));
+    }
+    if let Source::Manual(_) = source {
+        return None;
     }
     let object = hardened::sample(&ask)?;
     hardening::watch(cache);

@@ -41,10 +41,7 @@ impl Flags {
                 Some(Source::Automatic(ArenaIndex::new(index as usize)))
             }
             Some(index) => manual::get(index as usize).map(Source::Manual),
-            None => Some(match own.and_then(CacheRef::bound) {
-                Some(arena) => Source::Manual(arena),
-                None => Source::Automatic(own.map_or(ArenaIndex::FIRST, CacheRef::arena)),
-            }),
+            None => Some(Source::of(own)),
         }
     }
 }
@@ -65,9 +62,11 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
         return refuse(size);
     };
     slow::enter(|own| {
-        if let (true, Some(Source::Automatic(_))) = (modes::hardened(), flags.source(own)) {
-            let ask = Ask::new(size, flags.align, Door::Malloc);
-            return get_hardened(own, ask, flags.zero);
+        if modes::hardened() {
+            if let Some(arena) = flags.source(own).and_then(Source::hardened) {
+                let ask = Ask::new(size, flags.align, Door::Malloc).of_arena(arena);
+                return get_hardened(own, ask, flags.zero);
+            }
         }
         let zero = flags.zero || modes::zero();
         let flags = Flags { zero, ..flags };

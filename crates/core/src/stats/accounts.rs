@@ -18,7 +18,7 @@
 //! C5  Pages of arenas made by request are where their hooks found them. Where the system tells, they are taken out of what
 //!     others mapped, or out of files for an arena in one.
 //! C6  The hardened arena's objects, small and large, count as slabs' that are written; what its pages have beyond them is in
-//!     `internal_slack`.
+//!     `internal_slack`. Those of arenas made by request are in `arenas`.
 //! Figures of a busy process are a few operations apart. Reads a few files; holds no lock meanwhile.
 #![deny(unsafe_code)]
 
@@ -74,9 +74,12 @@ impl Ours {
 
     /// Books the hardened arena's pages, which look like large objects', with the slabs. What of them has memory beyond the
     /// objects, which are written from the start, is canaries, free slots and what waits: ends of slabs (C6).
-    fn take_hardened(&mut self, books: &mut Snapshot) {
-        let found = hardened::held_bytes().min(self.pages.large);
-        self.pages.large -= found;
+    /// Answers the bytes that are of arenas made by request, which are booked off.
+    fn take_hardened(&mut self, books: &mut Snapshot) -> usize {
+        let held = hardened::held_bytes().min(self.pages.large);
+        let by_request = hardened::by_request_bytes().min(held);
+        let found = held - by_request;
+        self.pages.large -= held;
         self.pages.slabs += found;
         let (small, large) = books.class_bytes.split_at_mut(SMALL_CLASSES);
         let mut live = 0;
@@ -90,6 +93,7 @@ impl Ours {
             live += hard;
         }
         books.internal_slack += (found as u64).saturating_sub(live);
+        by_request
     }
 
     fn add(&mut self, more: &Self) {
@@ -112,10 +116,10 @@ pub(crate) fn take(out: &mut RssReport) {
     }
     let mut books = Snapshot::ZERO;
     snapshot::take(&mut books);
-    let mut waiting = books.run_cache as usize;
+    let (mut waiting, mut by_request) = (books.run_cache as usize, 0);
     if is_measured {
         ours.take_samples(sampled::bytes());
-        ours.take_hardened(&mut books);
+        by_request = ours.take_hardened(&mut books);
         waiting = 0;
         large::each_idle(|addr, bytes| waiting += residence::resident_bytes(addr, addr + bytes));
     } else {
@@ -134,6 +138,7 @@ pub(crate) fn take(out: &mut RssReport) {
     divide(&ours, &books, waiting as u64, out);
     if is_measured {
         out.take_arenas(manual::resident_bytes() as u64);
+        out.arenas += by_request as u64;
     }
     if !is_measured && is_divided {
         // Ours is in there: mappings cannot be told apart without.

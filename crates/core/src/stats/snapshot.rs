@@ -16,7 +16,7 @@ use core::ops::Range;
 pub(crate) fn take(out: &mut Snapshot) {
     let figures = HEAP.figures();
     let idle = run_cache::waiting_bytes();
-    let gone = idle + hardened::bare_bytes();
+    let gone = idle + hardened::bare_bytes() + hardened::by_request_bytes();
     out.active = figures.active.saturating_sub(gone) as u64;
     out.dirty = (figures.dirty + idle) as u64;
     out.muzzy = figures.muzzy as u64;

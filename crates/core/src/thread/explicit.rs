@@ -2,8 +2,8 @@
 //!
 //! No lock is held while an arena is at work: its hooks may be the application's.
 
-use super::Inside;
 use super::cache;
+use super::{CacheRef, Inside};
 use crate::arena::explicit::{self, ExplicitRef, FILL, Offer, Owner};
 use crate::arena::manual::{self, ArenaRef};
 use crate::arena::misuse::{self, Misuse};
@@ -23,6 +23,22 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Where an allocation of the thread with that cache goes.
+    pub(crate) fn of(own: Option<CacheRef>) -> Self {
+        match own.and_then(CacheRef::bound) {
+            Some(arena) => Self::Manual(arena),
+            None => Self::Automatic(own.map_or(ArenaIndex::FIRST, CacheRef::arena)),
+        }
+    }
+
+    /// The index of the arena, if the hardened arena may serve for it. `None`: its pages come from hooks of the application.
+    pub(crate) fn hardened(self) -> Option<usize> {
+        match self {
+            Self::Automatic(arena) => Some(arena.index()),
+            Self::Manual(arena) => arena.hooks().is_null().then(|| arena.index()),
+        }
+    }
+
     fn owner(self) -> Owner {
         match self {
             Self::Automatic(_) => Owner::AUTOMATIC,

@@ -33,6 +33,8 @@ use core::ptr::NonNull;
 
 /// Bytes of a free neighbour that are looked at (N3).
 const NEAR: usize = 64;
+/// Objects that are discarded under one lock.
+const BATCH: usize = 32;
 /// Slabs from which on those that follow are long.
 const MANY: usize = 4;
 
@@ -222,19 +224,67 @@ pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<Freed,
     if !told.fits(marks.bytes(), marks.lg_align()) {
         return Err(Misuse::WrongSize);
     }
-    let bytes = marks.bytes();
     look_beside(slab, slot);
-    if class != EMPTY {
+    Ok(end(slab, slot, told.trace))
+}
+
+/// Ends the live object in slot number `slot`, whose canary is whole, on the stack with that number. Under the lock.
+fn end(slab: SlabRef, slot: usize, trace: u16) -> Freed {
+    let marks = slab.marks(slot);
+    let bytes = marks.bytes();
+    if slab.class() != EMPTY {
         let used = (bytes + canary::BYTES).min(slab.stride());
         // SAFETY: the slot, which nobody is to use any more.
-        unsafe { ptr.write_bytes(0, used) };
+        unsafe { slab.object(slot).write_bytes(0, used) };
     }
-    marks.end(told.trace);
-    Ok(Freed {
-        bytes,
-        sample: marks.replace_sample(None),
-        place: Place::Quarantine(Entry::slot(slab.number(), slot, slab.stride())),
-    })
+    marks.end(trace);
+    let entry = Entry::slot(slab.number(), slot, slab.stride());
+    Freed::of(marks, bytes, Place::Quarantine(entry))
+}
+
+/// Frees all objects of `class` that the arena with index `arena` has, and calls `each` with them, no lock held. What was
+/// written behind them is told.
+pub(super) fn discard(class: usize, arena: usize, mut each: impl FnMut(*mut u8, Freed)) {
+    let mut link = BINS[class].lock().all;
+    while let Some(slab) = SlabRef::from_link(link) {
+        link = slab.all.get();
+        let mut slot = 0;
+        while slot < slab.slots() {
+            let (ended, next) = watched::quietly(|| end_some_of(arena, slab, slot));
+            for (object, freed) in ended.into_iter().flatten() {
+                each(object, freed);
+            }
+            slot = next;
+        }
+    }
+}
+
+/// Ends objects of an arena in slots from number `slot` on; also answers the first slot that was not looked at.
+fn end_some_of(
+    arena: usize,
+    slab: SlabRef,
+    mut slot: usize,
+) -> ([Option<(*mut u8, Freed)>; BATCH], usize) {
+    let mut ended = [const { None }; BATCH];
+    let _bin = BINS[slab.class()].lock();
+    if !slab.is_alive() {
+        return (ended, slab.slots());
+    }
+    for place in &mut ended {
+        while slot < slab.slots() && !slab.marks(slot).is_live_of(arena) {
+            slot += 1;
+        }
+        if slot == slab.slots() {
+            break;
+        }
+        let object = slab.object(slot);
+        if !is_whole(slab, slot) {
+            misuse::report(Misuse::Overflow, object);
+            mend(slab, slot);
+        }
+        *place = Some((object, end(slab, slot, 0)));
+    }
+    (ended, slot)
 }
 
 /// The slot of the live object at `ptr`, whose canary is whole.

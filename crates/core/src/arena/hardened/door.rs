@@ -55,6 +55,8 @@ pub(crate) struct Ask {
     /// A power of two.
     pub(crate) align: usize,
     pub(crate) door: Door,
+    /// The index of the arena that it is asked of.
+    pub(super) arena: usize,
     /// The stack it is asked for on; 0: not known.
     pub(super) trace: u16,
 }
@@ -66,16 +68,22 @@ impl Ask {
         Self::new(bytes, 1, Door::Malloc)
     }
 
-    /// `bytes` at `align`, a power of two, by `door`.
+    /// `bytes` at `align`, a power of two, by `door`; of the first arena.
     #[inline]
     pub(crate) const fn new(bytes: usize, align: usize, door: Door) -> Self {
-        let trace = 0;
+        let (arena, trace) = (0, 0);
         Self {
             bytes,
             align,
             door,
+            arena,
             trace,
         }
+    }
+
+    /// The same of the arena with index `arena`.
+    pub(crate) const fn of_arena(self, arena: usize) -> Self {
+        Self { arena, ..self }
     }
 }
 

@@ -17,19 +17,17 @@ use super::about::About;
 use super::asleep::{self, RunClass};
 use super::bare;
 use super::canary;
-use super::door::{Ask, Door, Told};
+use super::door::{Ask, Told};
 use super::guard;
 use super::quarantine::Entry;
 use super::random;
 use super::slab::{Marks, State};
-use super::traces;
 use super::{Freed, Place, watched};
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::{self, Misuse};
 use crate::arena::record::{Kind, KindCell};
 use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::{self, MetaRef};
-use crate::prof::Sample;
 use crate::size::{PAGE, Pages};
 use crate::sync::Mutex;
 use crate::sys::memory;
@@ -140,6 +138,22 @@ impl Larges {
             next.prev.set(large.number());
         }
         self.first = large.number();
+    }
+
+    /// Ends the next object of an arena from the one with number `link` on.
+    fn end_next_of(&self, arena: usize, mut link: u32) -> Option<(LargeRef, Freed)> {
+        while let Some(large) = LargeRef::from_link(link) {
+            if large.marks.is_live_of(arena) {
+                if let Err(error) = large.look_beside() {
+                    misuse::report(error, large.object.get());
+                }
+                large.marks.end(0);
+                let bytes = large.bytes.get();
+                return Some((large, Freed::of(&large.marks, bytes, large.place_freed())));
+            }
+            link = large.next.get();
+        }
+        None
     }
 
     fn unlink(&mut self, large: LargeRef) {
@@ -346,26 +360,15 @@ impl LargeRef {
         self.look(ptr).map(|()| self.bytes.get())
     }
 
-    /// Sets its sample, or clears it; the one before.
-    pub(super) fn replace_sample(self, sample: Option<Sample>) -> Option<Sample> {
-        self.marks.replace_sample(sample)
-    }
-
-    /// By which door it came.
-    pub(super) fn door(self) -> Door {
-        self.marks.door()
+    /// What is known of the object.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// What is known of it, as far as can be told without the lock.
     pub(super) fn about(self) -> About {
-        About {
-            bytes: self.bytes.get(),
-            door: self.marks.door(),
-            class: self.end().addr().saturating_sub(self.base().addr()),
-            is_free: self.marks.state() != State::Live,
-            made: traces::stack(self.marks.made()),
-            freed: traces::stack(self.marks.freed()),
-        }
+        let class = self.end().addr().saturating_sub(self.base().addr());
+        About::of(&self.marks, self.bytes.get(), class)
     }
 
     /// What an access of `addr`, in its pages or guards, that the system refuses is. `None`: it is not we who have it refused,
@@ -417,12 +420,7 @@ impl LargeRef {
                 return Err(Misuse::WrongSize);
             }
             self.marks.end(told.trace);
-            let weight = self.pages.get() * PAGE;
-            Freed {
-                bytes,
-                sample: self.marks.replace_sample(None),
-                place: Place::Quarantine(Entry::large(self.number.get(), weight)),
-            }
+            Freed::of(&self.marks, bytes, self.place_freed())
         };
         self.shut();
         Ok(freed)
@@ -448,6 +446,12 @@ impl LargeRef {
                 bare::note(bytes / PAGE);
             }
         }
+    }
+
+    /// Where it is once it is freed.
+    fn place_freed(self) -> Place {
+        let weight = self.pages.get() * PAGE;
+        Place::Quarantine(Entry::large(self.number.get(), weight))
     }
 
     /// Bare pages of the run.
@@ -539,6 +543,27 @@ pub(super) fn around(addr: usize) -> Option<LargeRef> {
         page = page.checked_sub(PAGE)?;
     }
     None
+}
+
+/// Frees all objects that the arena with index `arena` has, and calls `each` with them, no lock held. What was written
+/// beside them is told.
+pub(super) fn discard(arena: usize, mut each: impl FnMut(*mut u8, Freed)) {
+    let mut ended: Option<(LargeRef, Freed)> = None;
+    loop {
+        let next = watched::quietly(|| {
+            let larges = LARGES.lock();
+            // The one that ended last is in the list until it waits.
+            let from = ended.as_ref().map(|(large, _)| large.next.get());
+            larges.end_next_of(arena, from.unwrap_or(larges.first))
+        });
+        if let Some((large, freed)) = core::mem::replace(&mut ended, next) {
+            watched::quietly(|| large.shut());
+            each(large.object.get(), freed);
+        }
+        if ended.is_none() {
+            break;
+        }
+    }
 }
 
 /// The large object with that record.

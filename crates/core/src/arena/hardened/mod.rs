@@ -15,7 +15,8 @@
 //! A4  Whoever is short of memory gets what waits in the quarantine ([`relieve`]).
 //! A5  A freed object's place is nobody's until [`Freed::let_go`], before which the profiler's sample ends: two samples never
 //!     have one address.
-//! Arenas made by request are not hardened: they are their owner's, hooks and all.
+//! A6  An arena made by request has its objects here as well, each marked with its index, by which a reset finds them. Who gave
+//!     such an arena hooks of its own wants its memory from there: what they bring is not hardened.
 //!
 //! | file | |
 //! |---|---|
@@ -56,7 +57,8 @@ pub(crate) use about::About;
 pub(crate) use bare::{bytes as bare_bytes, held_bytes};
 pub use door::Door;
 pub(crate) use door::{Ask, Size, Told};
-pub(crate) use figures::{counted, figures};
+pub(crate) use figures::{ARENAS, counted, figures, figures_of, slabs};
+pub(crate) use figures::{by_request_bytes, forget, pages_of, serves};
 pub(crate) use traces::FRAMES;
 
 use super::misuse::Misuse;
@@ -68,7 +70,7 @@ use crate::size::{Pages, SMALL_MAX, aligned_size, class_of};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use large::LargeRef;
 use quarantine::{Entry, What};
-use slab::{EMPTY, SlabRef};
+use slab::{EMPTY, Marks, SlabRef};
 
 /// Bytes from which `paranoid` gives an object pages of its own.
 const APART: usize = 2048;
@@ -126,6 +128,7 @@ fn is_paranoid() -> bool {
 pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
     let trace = traces::capture();
     let ask = &Ask { trace, ..*ask };
+    figures::open(ask.arena)?;
     let object = watched::quietly(|| {
         place(ask).or_else(|| {
             // Addresses may be what is short.
@@ -133,7 +136,7 @@ pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
             may_help.then(|| place(ask))?
         })
     })?;
-    figures::note_came(ask.bytes);
+    figures::note_came(ask.arena, ask.bytes);
     watched::note_alloc(object, ask.bytes);
     Some(object)
 }
@@ -158,7 +161,7 @@ pub(crate) fn sample(ask: &Ask) -> Option<*mut u8> {
     let trace = traces::capture();
     let object = watched::quietly(|| pool::alloc(&Ask { trace, ..*ask }))?;
     watched::note_alloc(object, ask.bytes);
-    figures::note_came(ask.bytes);
+    figures::note_came(ask.arena, ask.bytes);
     Some(object)
 }
 
@@ -193,6 +196,8 @@ fn is_apart(bytes: usize) -> bool {
 pub(crate) struct Freed {
     /// What it was asked for with.
     pub(crate) bytes: usize,
+    /// The index of the arena that it was asked of.
+    arena: usize,
     /// The profiler's sample that it was, now the caller's.
     pub(crate) sample: Option<Sample>,
     place: Place,
@@ -208,6 +213,16 @@ enum Place {
 }
 
 impl Freed {
+    /// The object of `bytes` that `marks` tell of, which has ended: its sample is taken from it.
+    fn of(marks: &Marks, bytes: usize, place: Place) -> Self {
+        Self {
+            bytes,
+            arena: marks.arena(),
+            sample: marks.replace_sample(None),
+            place,
+        }
+    }
+
     /// Lets go of the object's place. The sample has ended. Called inside a passage, no lock held.
     pub(crate) fn let_go(self) {
         match self.place {
@@ -218,6 +233,7 @@ impl Freed {
 }
 
 /// What the page map says of an address.
+#[derive(Clone, Copy)]
 enum Found {
     Slab(SlabRef),
     Large(LargeRef),
@@ -254,9 +270,27 @@ pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<Freed, Misuse>
         Found::Pool(slot) => pool::dealloc(slot, ptr, told),
     });
     Some(freed.inspect(|freed| {
-        figures::note_went(freed.bytes);
+        figures::note_went(freed.arena, freed.bytes);
         watched::note_dealloc(ptr);
     }))
+}
+
+/// Frees all objects of the arena with index `arena`, which nobody uses any more, as a reset of it does: they wait as what was
+/// freed one by one. Their samples are handed to `end`. Called inside a passage, no lock held.
+pub(crate) fn discard(arena: usize, mut end: impl FnMut(Sample)) {
+    if !serves(arena) {
+        return;
+    }
+    let mut each = |object: *mut u8, mut freed: Freed| {
+        figures::note_went(freed.arena, freed.bytes);
+        watched::note_dealloc(object);
+        if let Some(sample) = freed.sample.take() {
+            end(sample);
+        }
+        freed.let_go();
+    };
+    (0..slab::CLASSES).for_each(|class| bin::discard(class, arena, &mut each));
+    large::discard(arena, each);
 }
 
 fn release(entry: Entry) {
@@ -286,12 +320,8 @@ pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
 
 /// As [`inspect`], for a call that says `told` of the object.
 pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, Misuse>> {
-    let marks = match find(ptr)? {
-        Found::Slab(slab) => slab.door_at(ptr),
-        Found::Large(large) => Some(large.door()),
-        Found::Pool(slot) => pool::door(slot),
-    };
-    Some(inspect(ptr)?.and_then(|bytes| match marks {
+    let door = find(ptr)?.with_marks(ptr, Marks::door);
+    Some(inspect(ptr)?.and_then(|bytes| match door {
         Some(door) if door != told.door => Err(Misuse::WrongDoor),
         _ => Ok(bytes),
     }))
@@ -300,38 +330,48 @@ pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, M
 /// Changes the object at `ptr` to `bytes` where it is, as if it had been asked for at `align`; `None`: as it was. What is added
 /// reads zero. `false`: it cannot be.
 pub(crate) fn resize(ptr: *mut u8, bytes: usize, align: Option<usize>) -> bool {
-    let old = watched::quietly(|| match find(ptr) {
-        Some(Found::Slab(slab)) => bin::resize(slab, ptr, bytes, align),
-        Some(Found::Large(large)) => large.resize(ptr, bytes, align),
-        Some(Found::Pool(_)) | None => None,
+    let Some(found) = find(ptr) else {
+        return false;
+    };
+    let old = watched::quietly(|| match found {
+        Found::Slab(slab) => bin::resize(slab, ptr, bytes, align),
+        Found::Large(large) => large.resize(ptr, bytes, align),
+        Found::Pool(_) => None,
     });
     if let Some(old) = old {
         watched::note_resize(ptr, old, bytes);
-        figures::note_came(bytes);
-        figures::note_went(old);
+        let arena = found.with_marks(ptr, Marks::arena).unwrap_or(0);
+        figures::note_came(arena, bytes);
+        figures::note_went(arena, old);
     }
     old.is_some()
 }
 
 /// Makes the object at `ptr`, the caller's, a sampled one. `false`: it is not of this arena.
 pub(crate) fn attach(ptr: *mut u8, sample: Sample) -> bool {
-    find(ptr).is_some_and(|found| {
-        replace_sample(&found, ptr, Some(sample));
-        true
-    })
+    let attach = |marks: &Marks| marks.replace_sample(Some(sample));
+    find(ptr).is_some_and(|found| found.with_marks(ptr, attach).is_some())
 }
 
 /// Makes the object at `ptr` an ordinary one; its sample. `None`: it is no sampled object of this arena.
 pub(crate) fn detach(ptr: *mut u8) -> Option<Sample> {
-    replace_sample(&find(ptr)?, ptr, None)
+    find(ptr)?.with_marks(ptr, |marks| marks.replace_sample(None))?
 }
 
-fn replace_sample(found: &Found, ptr: *mut u8, sample: Option<Sample>) -> Option<Sample> {
-    match found {
-        Found::Slab(slab) => slab.marks(slab.slot_of(ptr).ok()?).replace_sample(sample),
-        Found::Large(large) => large.replace_sample(sample),
-        Found::Pool(slot) => pool::replace_sample(*slot, sample),
+impl Found {
+    /// Looks at what is known of the object at `ptr`, which is the caller's. `None`: there is none.
+    fn with_marks<R>(self, ptr: *const u8, look: impl FnOnce(&Marks) -> R) -> Option<R> {
+        Some(match self {
+            Self::Slab(slab) => look(slab.marks(slab.slot_of(ptr).ok()?)),
+            Self::Large(large) => look(large.marks()),
+            Self::Pool(slot) => look(pool::marks(slot)?),
+        })
     }
+}
+
+/// The index of the arena that the object around `ptr` was asked of, be it free by now. `None`: it is not of this arena.
+pub(crate) fn arena_of(ptr: *const u8) -> Option<usize> {
+    Some(about(ptr)?.arena())
 }
 
 /// What a message may tell of the object at `ptr`.

@@ -17,12 +17,10 @@ use super::canary;
 use super::door::{Ask, Door, Told};
 use super::random::{self, Random};
 use super::slab::{Marks, State};
-use super::traces;
 use super::{Freed, Place};
 use crate::arena::cells::{Address, Number};
 use crate::arena::misuse::Misuse;
 use crate::extent::{HEAP, Purpose};
-use crate::prof::Sample;
 use crate::size::{PAGE, Pages};
 use crate::sync::Mutex;
 use crate::sys::memory;
@@ -247,11 +245,7 @@ pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed,
     slot.freed.set(pool.turn);
     slot.leaving.set(1);
     slot.marks.end(told.trace);
-    let freed = Freed {
-        bytes: slot.marks.bytes(),
-        sample: slot.marks.replace_sample(None),
-        place: Place::Pool(number),
-    };
+    let freed = Freed::of(&slot.marks, slot.marks.bytes(), Place::Pool(number));
     // SAFETY: the slot's page, whose contents are of no use.
     unsafe {
         let is_bare = HEAP.renew(page, Pages(1));
@@ -277,27 +271,15 @@ pub(super) fn release(number: usize) {
     }
 }
 
-/// Makes the object in a slot, the caller's, a sample of the profiler or none; the one before.
-pub(super) fn replace_sample(number: usize, sample: Option<Sample>) -> Option<Sample> {
-    SLOT.get(number)?.marks.replace_sample(sample)
-}
-
-/// By which door the object in a slot came.
-pub(super) fn door(number: usize) -> Option<Door> {
-    Some(SLOT.get(number)?.marks.door())
+/// What is known of the object in a slot.
+pub(super) fn marks(number: usize) -> Option<&'static Marks> {
+    Some(&SLOT.get(number)?.marks)
 }
 
 /// What is known of the object in a slot, as far as can be told without the lock.
 pub(super) fn about(number: usize) -> Option<About> {
-    let marks = &SLOT.get(number)?.marks;
-    Some(About {
-        bytes: marks.bytes(),
-        door: marks.door(),
-        class: PAGE,
-        is_free: marks.state() != State::Live,
-        made: traces::stack(marks.made()),
-        freed: traces::stack(marks.freed()),
-    })
+    let marks = marks(number)?;
+    Some(About::of(marks, marks.bytes(), PAGE))
 }
 
 /// What an access of `addr` that the system has refused was: the object that it was meant for, most likely.

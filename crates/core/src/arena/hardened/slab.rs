@@ -5,7 +5,7 @@
 //! record   0 kind | 4 number | 8 class | 12 slots | 16 base | 24 pages | 28 free | 32 next | 36 prev | 40 all | 44 flags
 //!          48 secret | 56 -
 //!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes | sample | stacks: made 16, freed 16
-//! marks    | state 8 | door 8 | lg of the alignment 8 |
+//! marks    | state 2 | door 3 | lg of the alignment 6 | index of the arena 12 |
 //! ```
 //! S1  Bit `i` is set exactly if slot `i` is `Free`; `free` is the number of set bits.
 //! S2  A slot that is `Free` or `Waiting` reads zero throughout; a slot that is `Live` has a canary behind what was asked for.
@@ -16,7 +16,7 @@
 
 use super::about::About;
 use super::door::{Ask, Door};
-use super::traces;
+use super::figures::ARENAS;
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
@@ -87,6 +87,17 @@ pub(super) enum State {
     Spoilt = 3,
 }
 
+/// Where the parts of a mark begin, and which bits they have there: state, door, alignment, arena.
+const STATE: u32 = 0b11;
+const DOOR_AT: u32 = 2;
+const DOOR: u32 = 0b111;
+const ALIGN_AT: u32 = 5;
+const ALIGN: u32 = 0b11_1111;
+const ARENA_AT: u32 = 11;
+const ARENA: u32 = ARENAS as u32 - 1;
+
+const _: () = assert!(Door::Rust as u32 <= DOOR && ARENAS.is_power_of_two());
+
 /// What is known of a slot, or of an object with pages of its own.
 #[repr(C, align(16))]
 pub(super) struct Marks {
@@ -112,7 +123,7 @@ impl Marks {
     }
 
     pub(super) fn state(&self) -> State {
-        match self.word.get() & 0xff {
+        match self.word.get() & STATE {
             0 => State::Free,
             1 => State::Live,
             2 => State::Waiting,
@@ -121,14 +132,15 @@ impl Marks {
     }
 
     pub(super) fn set_state(&self, state: State) {
-        self.word.set(self.word.get() & !0xff | state as u32);
+        self.word.set(self.word.get() & !STATE | state as u32);
     }
 
     /// It is handed out for `ask`.
     pub(super) fn begin(&self, ask: &Ask) {
         let lg_align = ask.align.trailing_zeros();
-        let word = State::Live as u32 | (ask.door as u32) << 8 | lg_align << 16;
-        self.word.set(word);
+        let arena = ask.arena as u32 & ARENA;
+        let door = (ask.door as u32) << DOOR_AT | lg_align << ALIGN_AT;
+        self.word.set(State::Live as u32 | door | arena << ARENA_AT);
         self.bytes.set(ask.bytes as u32);
         self.sample.set(0);
         self.stacks.set(u32::from(ask.trace));
@@ -155,11 +167,21 @@ impl Marks {
     }
 
     pub(super) fn door(&self) -> Door {
-        Door::from_number(self.word.get() >> 8 & 0xff)
+        Door::from_number(self.word.get() >> DOOR_AT & DOOR)
     }
 
     pub(super) fn lg_align(&self) -> u32 {
-        self.word.get() >> 16 & 0xff
+        self.word.get() >> ALIGN_AT & ALIGN
+    }
+
+    /// The index of the arena that it was asked of.
+    pub(super) fn arena(&self) -> usize {
+        (self.word.get() >> ARENA_AT & ARENA) as usize
+    }
+
+    /// Whether it is a live object of the arena with that index.
+    pub(super) fn is_live_of(&self, arena: usize) -> bool {
+        self.state() == State::Live && self.arena() == arena
     }
 
     /// Bytes asked for.
@@ -173,8 +195,8 @@ impl Marks {
 
     /// What a resize asked for in place of the alignment of before.
     pub(super) fn set_align(&self, align: usize) {
-        let before = self.word.get() & !(0xff << 16);
-        self.word.set(before | align.trailing_zeros() << 16);
+        let before = self.word.get() & !(ALIGN << ALIGN_AT);
+        self.word.set(before | align.trailing_zeros() << ALIGN_AT);
     }
 }
 
@@ -427,11 +449,6 @@ impl SlabRef {
         }
     }
 
-    /// The door of the object at `ptr`, which is live and the caller's.
-    pub(super) fn door_at(self, ptr: *const u8) -> Option<Door> {
-        Some(self.marks(self.slot_of(ptr).ok()?).door())
-    }
-
     /// What is known of the slot around `ptr`, as far as can be told without the lock.
     pub(super) fn about(self, ptr: *const u8) -> Option<About> {
         let offset = ptr.addr().wrapping_sub(self.base().addr());
@@ -440,14 +457,7 @@ impl SlabRef {
             return None;
         }
         let marks = self.marks(slot);
-        Some(About {
-            bytes: marks.bytes(),
-            door: marks.door(),
-            class: self.stride(),
-            is_free: marks.state() != State::Live,
-            made: traces::stack(marks.made()),
-            freed: traces::stack(marks.freed()),
-        })
+        Some(About::of(marks, marks.bytes(), self.stride()))
     }
 
     /// What an access of `addr`, in its run, that the system refuses is; and an address in the slot that was meant, most likely.

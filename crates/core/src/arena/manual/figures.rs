@@ -3,14 +3,18 @@
 //! N1  Figures of one arena are of one moment: they are read under its lock.
 //! N2  What keys tell is as of the epoch, whose beginning has every arena note its figures.
 //! N3  What an arena counted is added to what destroyed ones counted, once, when it ends.
+//! N4  Objects that the hardened arena serves for an arena are its own here; they take as many pages and slabs as they would fill,
+//!     which its own are, too.
 
 use super::arena::ArenaRef;
 use super::books::Books;
 use super::extent::State;
 use super::table;
-use crate::arena::explicit;
+use crate::arena::{explicit, hardened};
 use crate::meta::residence;
-use crate::size::{CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, page_class, size_of_class};
+use crate::size::{
+    CACHED_CLASSES, CLASSES, PAGE, SMALL_CLASSES, page_class, size_of_class, slab_slots,
+};
 use crate::sys::clock;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -271,9 +275,10 @@ impl Figures {
         (self.active_pages + self.dirty_pages + self.muzzy_pages) * PAGE as u64
     }
 
-    fn read(&mut self, books: &Books) {
+    fn read(&mut self, arena: ArenaRef, books: &Books) {
         let pages = |state| books.pages(state) as u64;
-        self.active_pages = pages(State::Active);
+        let shared = hardened::pages_of(arena.index()) as u64;
+        self.active_pages = pages(State::Active) + shared;
         self.dirty_pages = pages(State::Dirty);
         self.muzzy_pages = pages(State::Muzzy);
         self.retained_bytes = pages(State::Retained) * PAGE as u64;
@@ -282,12 +287,12 @@ impl Figures {
         let resident = self.active_pages + self.dirty_pages + books.kept_pages as u64;
         self.resident_bytes = resident * PAGE as u64;
         for class in 0..SMALL_CLASSES {
-            self.small_bytes += bytes_of(books, class);
-            self.add_bin(&bin_of(books, class));
+            self.small_bytes += arena.bytes_of(books, class);
+            self.add_bin(&arena.bin_of(books, class));
         }
         for class in 0..LARGE_CLASSES {
-            self.large_bytes += bytes_of(books, SMALL_CLASSES + class);
-            self.add_large(class, &large_of(books, class));
+            self.large_bytes += arena.bytes_of(books, SMALL_CLASSES + class);
+            self.add_large(class, &arena.large_of(books, class));
         }
         for (class, &cached) in books.cached.iter().enumerate() {
             self.cached_bytes += cached * size_of_class(class) as u64;
@@ -318,8 +323,16 @@ impl ArenaRef {
     /// Its figures (N1).
     pub(crate) fn figures(self) -> Figures {
         let mut figures = self.born();
-        self.with(|books| figures.read(books));
+        self.open_books();
+        self.with(|books| figures.read(self, books));
         figures
+    }
+
+    /// Sees to it that there are books where there is something to tell that is not in them (N4).
+    fn open_books(self) {
+        if hardened::serves(self.index()) {
+            self.has_books();
+        }
     }
 
     /// Figures of idle extents of the page class with index `index`: those as long as it, and shorter than the next.
@@ -390,14 +403,15 @@ impl ArenaRef {
     /// Notes its figures: an epoch begins. Where memory is out, those of the last one stay.
     fn note(self) -> Figures {
         let mut figures = self.born();
+        self.open_books();
         let noted = self.renew_seen(|books, seen| {
-            figures.read(books);
+            figures.read(self, books);
             seen.figures = figures;
             for (class, bin) in seen.bins.iter_mut().enumerate() {
-                *bin = bin_of(books, class);
+                *bin = self.bin_of(books, class);
             }
             for (class, large) in seen.large.iter_mut().enumerate() {
-                *large = large_of(books, class);
+                *large = self.large_of(books, class);
             }
         });
         if noted { figures } else { self.figures() }
@@ -408,52 +422,59 @@ impl ArenaRef {
         bury(&DESTROYED, purges(&mut self.figures()));
         self.with(|books| {
             for (class, sums) in DESTROYED_BINS.iter().enumerate() {
-                bury(sums, counted(&mut bin_of(books, class)));
+                bury(sums, counted(&mut self.bin_of(books, class)));
             }
             for (class, sums) in DESTROYED_LARGE.iter().enumerate() {
-                bury(sums, counted_large(&mut large_of(books, class)));
+                bury(sums, counted_large(&mut self.large_of(books, class)));
             }
         });
         ANY_DESTROYED.store(true, Ordering::Relaxed);
     }
 }
 
-/// Bytes of the objects of a class that the application holds.
-fn bytes_of(books: &Books, class: usize) -> u64 {
-    let out = match books.bins.get(class) {
-        Some(bin) => bin.taken * size_of_class(class),
-        None => books
-            .large
-            .get(class.wrapping_sub(SMALL_CLASSES))
-            .map_or(0, |large| large.bytes),
-    };
-    let cached = books.cached.get(class).copied().unwrap_or(0);
-    (out as u64).saturating_sub(cached * size_of_class(class) as u64)
-}
-
-fn bin_of(books: &Books, class: usize) -> BinFigures {
-    let bin = &books.bins[class % SMALL_CLASSES];
-    BinFigures {
-        allocations: bin.allocations,
-        frees: bin.frees,
-        requests: bin.requests + books.served[class % SMALL_CLASSES],
-        fills: bin.fills,
-        flushes: bin.flushes,
-        slabs_made: bin.made,
-        slabs_reused: bin.reused,
-        taken: bin.taken as u64,
-        slabs: bin.count as u64,
-        nonfull_slabs: bin.nonfull() as u64,
+impl ArenaRef {
+    /// Bytes of the objects of a class that the application holds.
+    fn bytes_of(self, books: &Books, class: usize) -> u64 {
+        let out = match books.bins.get(class) {
+            Some(bin) => bin.taken * size_of_class(class),
+            None => books
+                .large
+                .get(class.wrapping_sub(SMALL_CLASSES))
+                .map_or(0, |large| large.bytes),
+        };
+        let cached = books.cached.get(class).copied().unwrap_or(0);
+        let own = (out as u64).saturating_sub(cached * size_of_class(class) as u64);
+        own + hardened::figures_of(self.index(), class).bytes as u64
     }
-}
 
-fn large_of(books: &Books, class: usize) -> LargeFigures {
-    let large = books.large.get(class).copied().unwrap_or_default();
-    let served = books.served.get(SMALL_CLASSES + class);
-    LargeFigures {
-        allocations: large.allocations,
-        frees: large.frees,
-        requests: large.allocations + served.copied().unwrap_or(0),
+    fn bin_of(self, books: &Books, class: usize) -> BinFigures {
+        let class = class % SMALL_CLASSES;
+        let bin = &books.bins[class];
+        let hard = hardened::figures_of(self.index(), class);
+        let filled = hard.out().div_ceil(slab_slots(class) as u64);
+        BinFigures {
+            allocations: bin.allocations + hard.nmalloc,
+            frees: bin.frees + hard.ndalloc,
+            requests: bin.requests + books.served[class] + hard.nmalloc,
+            fills: bin.fills,
+            flushes: bin.flushes,
+            slabs_made: bin.made,
+            slabs_reused: bin.reused,
+            taken: bin.taken as u64 + hard.out(),
+            slabs: bin.count as u64 + filled,
+            nonfull_slabs: bin.nonfull() as u64,
+        }
+    }
+
+    fn large_of(self, books: &Books, class: usize) -> LargeFigures {
+        let large = books.large.get(class).copied().unwrap_or_default();
+        let served = books.served.get(SMALL_CLASSES + class);
+        let hard = hardened::figures_of(self.index(), SMALL_CLASSES + class);
+        LargeFigures {
+            allocations: large.allocations + hard.nmalloc,
+            frees: large.frees + hard.ndalloc,
+            requests: large.allocations + served.copied().unwrap_or(0) + hard.nmalloc,
+        }
     }
 }
 
@@ -532,9 +553,10 @@ pub(crate) fn requests(class: usize) -> u64 {
 pub(crate) fn add_class_bytes(sums: &mut [u64; CLASSES]) {
     if table::is_used() {
         for arena in table::all() {
+            arena.open_books();
             arena.with(|books| {
                 for (class, sum) in sums.iter_mut().enumerate() {
-                    *sum += bytes_of(books, class);
+                    *sum += arena.bytes_of(books, class);
                 }
             });
         }

@@ -7,8 +7,9 @@
 use super::arena::{ArenaRef, NAME};
 use super::objects;
 use super::pages::Works;
+use super::samples;
 use super::table;
-use crate::arena::explicit;
+use crate::arena::{explicit, hardened};
 use crate::ds::text::Line;
 use crate::extent::hooks::{self, Hooks, Outside};
 use crate::options::Dss;
@@ -45,6 +46,7 @@ impl ArenaRef {
     pub(crate) fn reset(self, outside: impl Outside) {
         explicit::forget(self);
         objects::discard_all(self, outside);
+        hardened::discard(self.index(), |sample| samples::end(sample, outside));
     }
 
     /// Discards every object and the arena. `false`: threads are bound to it (E1).
@@ -55,6 +57,7 @@ impl ArenaRef {
         self.reset(outside);
         Works::new(self, outside).destroy();
         self.bury();
+        hardened::forget(self.index());
         self.end();
         table::give(self);
         true

@@ -11,6 +11,9 @@
 //!     cache. After a reset, or in memory that two processes share, another thread would hold what is no more.
 //! H2  No lock is held while a hook or a system call runs; what is under way is marked.
 //! H3  Two threads may use one arena at any time; reset and destruction are for a time when nobody does.
+//! H4  At `hardening:strong` and `paranoid` objects of an arena with the default hooks are the hardened arena's, which knows by
+//!     its index whose they are; pages of its own it has as long as it has hooks of the application. Reset, end and figures
+//!     are of both.
 //!
 //! | file | |
 //! |---|---|

@@ -122,15 +122,20 @@ pub(super) fn discard(arena: ArenaRef, extent: ExtentRef, outside: impl Outside)
         link = entry.get().next.get();
         // SAFETY: the whole list was taken off the extent.
         if let Some(sample) = unsafe { entry.consume() } {
-            if let Some(released) = hooks::released() {
-                let (address, usable) = prof::place(sample);
-                let object = with_exposed_provenance_mut::<c_void>(address);
-                // SAFETY: `prof_sample_free` was given such a function.
-                outside.outside(|| unsafe { released(object, usable) });
-            }
-            prof::release(sample, ThreadRef::PAST, &[]);
+            end(sample, outside);
         }
     }
+}
+
+/// Ends the sample of an object that the arena discards (L2). No lock is held.
+pub(super) fn end(sample: Sample, outside: impl Outside) {
+    if let Some(released) = hooks::released() {
+        let (address, usable) = prof::place(sample);
+        let object = with_exposed_provenance_mut::<c_void>(address);
+        // SAFETY: `prof_sample_free` was given such a function.
+        outside.outside(|| unsafe { released(object, usable) });
+    }
+    prof::release(sample, ThreadRef::PAST, &[]);
 }
 
 /// The sample of the object at `ptr`, the caller's, if it has one.

@@ -9,13 +9,15 @@
 //! Lock: table, rank 1.
 
 use super::arena::ArenaRef;
-use crate::arena;
+use crate::arena::{self, hardened};
 use crate::ds::table::Table;
 use crate::sync::Mutex;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Arenas there may be, automatic ones among them.
 pub(crate) const ARENAS_LIMIT: usize = 4095;
+
+const _: () = assert!(ARENAS_LIMIT <= hardened::ARENAS);
 
 struct Indices {
     /// Number of the record of the first free index; 0: there is none.

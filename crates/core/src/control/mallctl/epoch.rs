@@ -82,6 +82,9 @@ impl Figures {
 
     fn take(&mut self) {
         self.heap = HEAP.figures();
+        // It stands with the arenas made by request.
+        let by_request = hardened::by_request_bytes();
+        self.heap.mapped = self.heap.mapped.saturating_sub(by_request);
         snapshot::take(&mut self.books);
         self.purger = purger::figures();
         self.by_request = manual::note_all();
@@ -122,13 +125,13 @@ impl Figures {
         self.uptime_ns = boot::uptime_ns();
     }
 
-    /// What the hardened arena serves stands with the first automatic one.
+    /// What the hardened arena serves for automatic ones stands with the first of them.
     fn add_hardened(&mut self) {
         for (class, bin) in self.bins[0].iter_mut().enumerate() {
             let hard = hardened::figures(class);
             bin.nmalloc += hard.nmalloc;
             bin.ndalloc += hard.ndalloc;
-            bin.curslabs += hard.slabs;
+            bin.curslabs += hardened::slabs(class);
         }
         for (class, large) in self.large[0].iter_mut().enumerate() {
             let hard = hardened::figures(SMALL_CLASSES + class);

@@ -2,7 +2,7 @@
 
 use super::super::row::{Access, Kind, Row, both, read, row};
 use super::{Call, Refusal, arena};
-use crate::arena::{ArenaIndex, arena_of, manual};
+use crate::arena::{ArenaIndex, arena_of, hardened, manual};
 use crate::size::{
     CACHED_CLASSES, CLASSES, HUGE, PAGE, QUANTUM, SMALL_CLASSES, size_of_class, slab_pages,
     slab_slots,
@@ -89,8 +89,9 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::LextentSize => request.give(size_of_class(SMALL_CLASSES + class)),
         Key::Lookup => {
             let address = request.take::<*const c_char>()?.ok_or(Refusal::Invalid)?;
-            let by_request = manual::arena_of(address.cast());
-            let index = by_request.or_else(|| arena_of(address.cast()).map(ArenaIndex::index));
+            let marked =
+                manual::arena_of(address.cast()).or_else(|| hardened::arena_of(address.cast()));
+            let index = marked.or_else(|| arena_of(address.cast()).map(ArenaIndex::index));
             request.give(index.ok_or(Refusal::Invalid)? as u32)
         }
     }
