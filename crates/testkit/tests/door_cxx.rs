@@ -112,6 +112,14 @@ fn new_throws_when_the_runtime_comes_late() {
     }
 }
 
+/// A symbol may be that of a function that answers where the operator is.
+#[test]
+fn operators_that_the_loader_chooses_are_the_programs() {
+    for linkage in [Linkage::Preloaded, Linkage::Linked] {
+        passes(linkage, "cxx/replaced_chosen.cpp");
+    }
+}
+
 /// Which operators are the program's is found without the loader's lock: a constructor that `dlopen` runs may wait for the
 /// thread that asks first.
 #[test]
