@@ -76,8 +76,8 @@ fn files_of_children_that_did_not_exit_are_swept() {
     succeeds("killed children", "control:FOLDER/live");
 }
 
-/// Has one part of the program run as process 1 of a namespace of its own, with the channel in `folder`.
-fn process_one(what: &str, folder: &Folder) -> Option<Command> {
+/// What has `unshare` run one part of the program as process 1 of a namespace of its own, with the channel in `folder`.
+fn process_one(what: &str, folder: &Folder) -> Option<Vec<String>> {
     let program = compiler::c("process/channel.c", "channel", &[])?;
     let unshare = ["--pid", "--mount-proc", "--fork", "--kill-child"];
     let can = Command::new("unshare").args(unshare).arg("true").status();
@@ -85,24 +85,27 @@ fn process_one(what: &str, folder: &Folder) -> Option<Command> {
         compiler::announce_untested("this machine lets nobody make namespaces");
         return None;
     }
-    let mut command = Command::new("unshare");
-    command
-        .args(unshare)
-        .arg("env")
-        .arg(format!("LD_PRELOAD={}", artifacts::library().display()))
-        .arg(format!("JEMOXIDE_CONF=control:{}/live", folder.display()))
-        .arg(&program)
-        .args([what, folder.text()]);
-    Some(command)
+    let mut words = unshare.map(String::from).to_vec();
+    words.extend([
+        "env".to_owned(),
+        format!("LD_PRELOAD={}", artifacts::library().display()),
+        format!("JEMOXIDE_CONF=control:{}/live", folder.display()),
+        program.display().to_string(),
+        what.to_owned(),
+        folder.text().to_owned(),
+    ]);
+    Some(words)
 }
 
 #[test]
 fn a_child_that_is_process_1_as_its_parent_is_has_a_file_of_its_own() {
     let folder = Folder::new();
-    if let Some(mut command) = process_one("nested", &folder) {
-        let output = command.output().expect("it starts");
-        assert!(output.status.success(), "{output:?}");
-        assert_eq!(output.stdout, b"done\n", "{output:?}");
+    if let Some(words) = process_one("nested", &folder) {
+        let outcome = child::Run::new("unshare")
+            .args(words)
+            .run()
+            .expect_success();
+        assert_eq!(outcome.stdout, "done\n", "{outcome}");
     }
     assert_eq!(folder.names(), [""; 0], "both took theirs away");
 }
@@ -112,7 +115,9 @@ fn two_containers_that_share_a_folder_share_no_file() {
     let folder = Folder::new();
     // Both are process 1 of their own.
     let start = || {
-        let mut child = process_one("neighbour", &folder)?
+        let words = process_one("neighbour", &folder)?;
+        let mut child = Command::new("unshare")
+            .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
