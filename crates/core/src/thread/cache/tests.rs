@@ -260,7 +260,7 @@ fn a_system_that_refuses_loses_no_object() {
         let mut books = Books::open();
         let mut dice = Dice::new(9);
         let mut refused = 0;
-        for round in 0..rounds_at_least(8, 200) {
+        for round in 0..rounds_at_least(4, 200) {
             if round % 4 == 3 {
                 // The segment that records come from is used up: magazines need the system too.
                 gate::refuse(0, u64::MAX);
@@ -269,7 +269,7 @@ fn a_system_that_refuses_loses_no_object() {
             // Refused: records for magazines and slabs, and pages; not what is there already.
             gate::refuse(dice.below(4) as u64, 1 + dice.below(400) as u64);
             let index = dice.below(CACHED_CLASSES);
-            for _ in 0..dice.below(600) {
+            for _ in 0..dice.below(rounds_at_least(60, 600)) {
                 if dice.below(10) < 6 || books.live[index].is_empty() {
                     refused += usize::from(!books.alloc(index));
                 } else {
