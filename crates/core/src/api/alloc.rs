@@ -263,6 +263,7 @@ fn get_guarded(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> Option<*mut u
 }
 
 /// Counts an object of the hardened arena, and fills it as the options say.
+#[inline]
 fn note_guarded(cache: Option<CacheRef>, object: *mut u8, ask: Ask, zeroed: bool) {
     let counted = hardened::counted(ask.bytes);
     let is_due = sampling::is_due(cache, counted);
@@ -278,19 +279,23 @@ fn note_guarded(cache: Option<CacheRef>, object: *mut u8, ask: Ask, zeroed: bool
 }
 
 /// An object of the hardened arena.
-#[cold]
-#[inline(never)]
+#[inline]
 pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *mut u8 {
     if ask.bytes > ADDRESS_SPACE || ask.align > ADDRESS_SPACE {
         return modes::refuse(ask.bytes);
     }
-    let object = hardened::alloc(&ask).or_else(|| {
-        hardened::relieve();
-        limit::relieve(ask.bytes, cache);
-        hardened::alloc(&ask)
-    });
-    let Some(object) = object else {
-        return modes::refuse(ask.bytes);
+    // By way of one call: the second try has no copy of its own of all that.
+    let mut is_last = false;
+    let object = loop {
+        match hardened::alloc(&ask) {
+            Some(object) => break object,
+            None if is_last => return modes::refuse(ask.bytes),
+            None => {
+                hardened::relieve();
+                limit::relieve(ask.bytes, cache);
+                is_last = true;
+            }
+        }
     };
     note_guarded(cache, object, ask, zeroed);
     object

@@ -17,10 +17,11 @@
 //! | 2 | bin | the slabs of one class in one arena |
 //! | 2 | samples | which slabs for samples have free slots |
 //! | 2 | arena made by request | its extents, slabs and figures |
-//! | 2 | hardened bin, hardened large objects, sleepers, quarantine | slots of one class; objects with pages of their own; runs that wait for their class; what waits |
+//! | 2 | hardened bin, hardened large objects, sleepers | slots of one class; objects with pages of their own; runs that wait for their class |
 //! | 2 | pool | pages between guards, for objects chosen now and then |
 //! | 3 | page heap | descriptors, runs, decay |
 //! | 3 | fences | which pages are fences |
+//! | 3 | quarantine | freed objects of the hardened arena that wait |
 //! | 3 | profile | what the profiler keeps |
 //! | 4 | metadata | bump and free lists of our own records |
 //! | 5 | data segment | moving its end |

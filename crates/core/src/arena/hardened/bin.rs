@@ -18,10 +18,10 @@ use super::door::{Ask, Told};
 use super::figures;
 use super::guard;
 use super::large;
-use super::quarantine::Entry;
+use super::quarantine::{Batch, Due, Entry, What};
 use super::random::{self, Random};
 use super::slab::{
-    BARE, BARE_GUARDS, CLASSES, EMPTY, GUARDED, LISTED, LONG, Length, SHUT, SlabRef, State,
+    BARE, BARE_GUARDS, CLASSES, EMPTY, GUARDED, LISTED, LONG, Length, SHUT, Shape, SlabRef, State,
 };
 use super::{Freed, Place, watched};
 use crate::arena::misuse::{self, Misuse};
@@ -52,6 +52,8 @@ pub(super) struct Bin {
     slabs: usize,
     empty: usize,
     random: Random,
+    /// Slots on their way into the quarantine.
+    waiting: Batch,
 }
 
 static BINS: [Mutex<Bin, 2>; CLASSES] = [const {
@@ -63,27 +65,33 @@ static BINS: [Mutex<Bin, 2>; CLASSES] = [const {
         slabs: 0,
         empty: 0,
         random: Random::new(),
+        waiting: Batch::new(),
     })
 }; CLASSES];
 
 /// A slot of `class`, at most [`EMPTY`], for `ask`, which fits. `None`: out of memory.
+#[inline]
 pub(super) fn alloc(class: usize, ask: &Ask) -> Option<*mut u8> {
     loop {
-        let (known, length) = {
-            let mut bin = BINS[class].lock();
-            if let Some(object) = bin.take(class, ask) {
-                return Some(object);
-            }
-            bin.next_slab()
-        };
-        match known {
-            Some(slab) if slab.is(SHUT) => wake(class, slab)?,
-            Some(slab) => furnish(class, slab)?,
-            None => {
-                let slab = SlabRef::create(class, length)?;
-                BINS[class].lock().register(slab);
-                furnish(class, slab)?;
-            }
+        if let Some(object) = BINS[class].lock().take(class, ask) {
+            return Some(object);
+        }
+        grow(class)?;
+    }
+}
+
+/// Gets the bin a slab with room. `None`: out of memory.
+#[cold]
+#[inline(never)]
+fn grow(class: usize) -> Option<()> {
+    let (known, length) = BINS[class].lock().next_slab();
+    match known {
+        Some(slab) if slab.is(SHUT) => wake(class, slab),
+        Some(slab) => furnish(class, slab),
+        None => {
+            let slab = SlabRef::create(class, length)?;
+            BINS[class].lock().register(slab);
+            furnish(class, slab)
         }
     }
 }
@@ -215,31 +223,47 @@ pub(super) fn retire_surplus(class: usize, keeps_addresses: bool) {
 /// Frees the object at `ptr`, which lies in `slab`. Otherwise nothing happened.
 pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
     let class = slab.class();
-    let _bin = BINS[class].lock();
-    let slot = inspect_locked(slab, ptr)?;
-    let marks = slab.marks(slot);
+    let mut bin = BINS[class].lock();
+    let shape = slab.shape();
+    let slot = inspect_locked(slab, &shape, ptr)?;
+    let marks = shape.marks(slot);
     if told.door != marks.door() {
         return Err(Misuse::WrongDoor);
     }
-    if !told.fits(marks.bytes(), marks.lg_align()) {
+    let bytes = marks.bytes();
+    if !told.fits(bytes, marks.lg_align()) {
         return Err(Misuse::WrongSize);
     }
-    look_beside(slab, slot);
-    Ok(end(slab, slot, told.trace))
+    if shape.is_solid {
+        look_beside(&shape, slot);
+    }
+    Ok(end(&mut bin, slab, &shape, slot, told.trace))
 }
 
-/// Ends the live object in slot number `slot`, whose canary is whole, on the stack with that number. Under the lock.
-fn end(slab: SlabRef, slot: usize, trace: u16) -> Freed {
-    let marks = slab.marks(slot);
+/// Ends the live object in slot number `slot`, whose canary is whole, on the stack with that number.
+#[inline]
+fn end(bin: &mut Bin, slab: SlabRef, shape: &Shape, slot: usize, trace: u16) -> Freed {
+    let marks = shape.marks(slot);
     let bytes = marks.bytes();
-    if slab.class() != EMPTY {
-        let used = (bytes + canary::BYTES).min(slab.stride());
+    if shape.is_solid {
+        let used = (bytes + canary::BYTES).min(shape.stride);
         // SAFETY: the slot, which nobody is to use any more.
-        unsafe { slab.object(slot).write_bytes(0, used) };
+        unsafe { shape.object(slot).write_bytes(0, used) };
     }
     marks.end(trace);
-    let entry = Entry::slot(slab.number(), slot, slab.stride());
-    Freed::of(marks, bytes, Place::Quarantine(entry))
+    let entry = Entry::slot(slab.number(), slot, shape.stride);
+    let mut freed = Freed::of(marks, bytes, Place::Quarantine(Due::Wait(entry)));
+    if freed.sample.is_none() {
+        freed.place = Place::Quarantine(bin.waiting.put(entry));
+    }
+    freed
+}
+
+/// Has the queue get what the bins have for it.
+pub(super) fn hand_over() {
+    for bin in &BINS {
+        bin.lock().waiting.hand_over();
+    }
 }
 
 /// Frees all objects of `class` that the arena with index `arena` has, and calls `each` with them, no lock held. What was
@@ -266,35 +290,38 @@ fn end_some_of(
     mut slot: usize,
 ) -> ([Option<(*mut u8, Freed)>; BATCH], usize) {
     let mut ended = [const { None }; BATCH];
-    let _bin = BINS[slab.class()].lock();
+    let mut bin = BINS[slab.class()].lock();
     if !slab.is_alive() {
         return (ended, slab.slots());
     }
+    let shape = slab.shape();
     for place in &mut ended {
-        while slot < slab.slots() && !slab.marks(slot).is_live_of(arena) {
+        while slot < shape.slots && !shape.marks(slot).is_live_of(arena) {
             slot += 1;
         }
-        if slot == slab.slots() {
+        if slot == shape.slots {
             break;
         }
-        let object = slab.object(slot);
-        if !is_whole(slab, slot) {
+        let object = shape.object(slot);
+        if !shape.is_whole(slot, shape.marks(slot).bytes()) {
             misuse::report(Misuse::Overflow, object);
-            mend(slab, slot);
+            mend(&shape, slot);
         }
-        *place = Some((object, end(slab, slot, 0)));
+        *place = Some((object, end(&mut bin, slab, &shape, slot, 0)));
     }
     (ended, slot)
 }
 
 /// The slot of the live object at `ptr`, whose canary is whole.
-fn inspect_locked(slab: SlabRef, ptr: *const u8) -> Result<usize, Misuse> {
+#[inline]
+fn inspect_locked(slab: SlabRef, shape: &Shape, ptr: *const u8) -> Result<usize, Misuse> {
     if !slab.is_alive() {
         return Err(Misuse::Foreign);
     }
-    let slot = slab.slot_of(ptr)?;
-    match slab.marks(slot).state() {
-        State::Live if is_whole(slab, slot) => Ok(slot),
+    let slot = shape.slot_of(ptr)?;
+    let marks = shape.marks(slot);
+    match marks.state() {
+        State::Live if shape.is_whole(slot, marks.bytes()) => Ok(slot),
         State::Live => Err(Misuse::Overflow),
         State::Free | State::Waiting | State::Spoilt => Err(Misuse::DoubleFree),
     }
@@ -303,7 +330,8 @@ fn inspect_locked(slab: SlabRef, ptr: *const u8) -> Result<usize, Misuse> {
 /// Bytes that the object at `ptr` was asked for with, if it is live and whole.
 pub(super) fn inspect(slab: SlabRef, ptr: *const u8) -> Result<usize, Misuse> {
     let _bin = BINS[slab.class()].lock();
-    inspect_locked(slab, ptr).map(|slot| slab.marks(slot).bytes())
+    let shape = slab.shape();
+    inspect_locked(slab, &shape, ptr).map(|slot| shape.marks(slot).bytes())
 }
 
 /// Changes the object at `ptr`, live and whole, to `bytes` where it is; what is added reads zero. The bytes it had;
@@ -316,20 +344,21 @@ pub(super) fn resize(
 ) -> Option<usize> {
     let class = slab.class();
     let _bin = BINS[class].lock();
-    let Ok(slot) = inspect_locked(slab, ptr) else {
+    let shape = slab.shape();
+    let Ok(slot) = inspect_locked(slab, &shape, ptr) else {
         return None;
     };
-    let (marks, stride) = (slab.marks(slot), slab.stride());
+    let (marks, stride) = (shape.marks(slot), shape.stride);
     let old = marks.bytes();
     let fits = bytes < stride && (bytes >= old || bytes * 2 >= stride);
-    if class == EMPTY || !fits {
+    if !shape.is_solid || !fits {
         return None;
     }
     // SAFETY: within the slot, whose object is the caller's.
     unsafe {
         let (from, to) = (old.min(bytes), (old + canary::BYTES).min(stride));
         ptr.add(from).write_bytes(0, to - from);
-        canary::write_behind(ptr.add(bytes), stride - bytes, slab.secret());
+        shape.write_canary(slot, bytes);
     }
     marks.set_bytes(bytes);
     if let Some(align) = align {
@@ -338,98 +367,114 @@ pub(super) fn resize(
     Some(old)
 }
 
-/// Whether the canary of the live slot number `slot` is whole.
-fn is_whole(slab: SlabRef, slot: usize) -> bool {
-    let (bytes, stride) = (slab.marks(slot).bytes(), slab.stride());
-    let behind = slab.object(slot).wrapping_add(bytes);
-    // SAFETY: within the slot; its pages are readable where the class is not `EMPTY`.
-    slab.class() == EMPTY
-        || unsafe { canary::is_whole_behind(behind, stride - bytes, slab.secret()) }
-}
-
-/// Whether all of slot number `slot`, which is free, reads zero.
-fn is_clean(slab: SlabRef, slot: usize) -> bool {
-    // SAFETY: a slot; its pages are readable where the class is not `EMPTY`.
-    slab.class() == EMPTY || unsafe { canary::is_zero(slab.object(slot), slab.stride()) }
-}
-
 /// Looks at the neighbours of slot number `slot`, and tells what was written there (N3).
-fn look_beside(slab: SlabRef, slot: usize) {
-    if slab.class() == EMPTY {
-        return;
+#[inline]
+fn look_beside(shape: &Shape, slot: usize) {
+    if let Some(before) = slot.checked_sub(1) {
+        look_at(shape, before, true);
     }
-    for beside in [slot.wrapping_sub(1), slot + 1] {
-        if beside >= slab.slots() {
-            continue;
+    if slot + 1 < shape.slots {
+        look_at(shape, slot + 1, false);
+    }
+}
+
+/// Looks at slot number `slot`: at its end if it `is_before` the one that is freed.
+#[inline]
+fn look_at(shape: &Shape, slot: usize, is_before: bool) {
+    let marks = shape.marks(slot);
+    match marks.state() {
+        State::Live => {
+            if !shape.is_whole(slot, marks.bytes()) {
+                misuse::report(Misuse::Overflow, shape.object(slot));
+                mend(shape, slot);
+            }
         }
-        let object = slab.object(beside);
-        match slab.marks(beside).state() {
-            State::Live => {
-                if !is_whole(slab, beside) {
-                    misuse::report(Misuse::Overflow, object);
-                    mend(slab, beside);
+        State::Free | State::Waiting => {
+            let near = NEAR.min(shape.stride);
+            let from = if is_before { shape.stride - near } else { 0 };
+            let place = shape.object(slot).wrapping_add(from);
+            // SAFETY: within a free slot.
+            unsafe {
+                if !canary::is_zero(place, near) {
+                    misuse::report(Misuse::BesideFree, shape.object(slot));
+                    place.write_bytes(0, near);
                 }
             }
-            State::Free | State::Waiting => {
-                let near = NEAR.min(slab.stride());
-                let far_end = slab.stride() - near;
-                let from = if beside < slot { far_end } else { 0 };
-                let place = object.wrapping_add(from);
-                // SAFETY: within a free slot.
-                unsafe {
-                    if !canary::is_zero(place, near) {
-                        misuse::report(Misuse::BesideFree, object);
-                        place.write_bytes(0, near);
-                    }
-                }
-            }
-            State::Spoilt => {}
         }
+        State::Spoilt => {}
     }
 }
 
 /// Makes the canary of a live slot whole, so that what was told is not told again.
-fn mend(slab: SlabRef, slot: usize) {
-    let (bytes, stride) = (slab.marks(slot).bytes(), slab.stride());
-    let behind = slab.object(slot).wrapping_add(bytes);
+#[cold]
+fn mend(shape: &Shape, slot: usize) {
+    let bytes = shape.marks(slot).bytes();
+    let behind = shape.object(slot).wrapping_add(bytes);
     // SAFETY: behind the object, within its slot.
     unsafe {
-        behind.write_bytes(0, stride - bytes);
-        canary::write_behind(behind, stride - bytes, slab.secret());
+        behind.write_bytes(0, shape.stride - bytes);
+        shape.write_canary(slot, bytes);
     }
 }
 
-/// A slot leaves the quarantine.
-pub(super) fn release(slab: SlabRef, slot: usize, keeps_addresses: bool) {
-    let class = slab.class();
+/// The first of `entries`, a slot, leaves the quarantine, and those that follow it as long as they are slots of the same class
+/// and no slab is to be retired; how many.
+pub(super) fn release(entries: &[Entry], keeps_addresses: bool) -> usize {
+    let slot = |entry: &Entry| match entry.what() {
+        What::Slot(record, slot) => Some((SlabRef::from_link(record)?, slot)),
+        What::Large(_) => None,
+    };
+    let Some((first, _)) = entries.first().and_then(slot) else {
+        return 1;
+    };
+    let class = first.class();
     let mut bin = BINS[class].lock();
-    let marks = slab.marks(slot);
-    if marks.state() != State::Waiting {
-        return;
-    }
-    if !is_clean(slab, slot) {
-        misuse::report(Misuse::WriteAfterFree, slab.object(slot));
-        marks.set_state(State::Spoilt);
-        return;
-    }
-    slab.give_back(slot);
-    if !slab.is(LISTED) {
-        bin.list(slab);
-    }
-    if slab.free() == slab.slots() {
-        bin.empty += 1;
-        if bin.empty > 1 {
-            bin.detach(slab);
+    let mut count = 0;
+    for (slab, slot) in entries.iter().map_while(slot) {
+        if slab.class() != class {
+            break;
+        }
+        count += 1;
+        if bin.release(slab, slot) {
             let is_last = bin.empty <= 1;
             drop(bin);
             if retire(class, slab, keeps_addresses) && !is_last {
                 retire_surplus(class, keeps_addresses);
             }
+            break;
         }
     }
+    count
 }
 
 impl Bin {
+    /// Slot number `slot` of `slab`, which waited, may serve again. Whether the slab is to be retired: it is in no list then.
+    fn release(&mut self, slab: SlabRef, slot: usize) -> bool {
+        let shape = slab.shape();
+        let marks = shape.marks(slot);
+        if marks.state() != State::Waiting {
+            return false;
+        }
+        if !shape.is_clean(slot) {
+            misuse::report(Misuse::WriteAfterFree, shape.object(slot));
+            marks.set_state(State::Spoilt);
+            return false;
+        }
+        slab.give_back(slot);
+        if !slab.is(LISTED) {
+            self.list(slab);
+        }
+        if slab.free() < shape.slots {
+            return false;
+        }
+        self.empty += 1;
+        if self.empty == 1 {
+            return false;
+        }
+        self.detach(slab);
+        true
+    }
+
     /// A slot of a slab with room. `None`: there is none.
     fn take(&mut self, class: usize, ask: &Ask) -> Option<*mut u8> {
         while let Some(slab) = SlabRef::from_link(self.room) {
@@ -440,18 +485,16 @@ impl Bin {
                 self.unlist(slab);
             }
             let Some(slot) = slot else { continue };
-            let (marks, object) = (slab.marks(slot), slab.object(slot));
-            if !is_clean(slab, slot) {
+            let shape = slab.shape();
+            let (marks, object) = (shape.marks(slot), shape.object(slot));
+            if !shape.is_clean(slot) {
                 marks.set_state(State::Spoilt);
                 misuse::report(Misuse::WriteAfterFree, object);
                 continue;
             }
             marks.begin(ask);
-            if class != EMPTY {
-                let slack = slab.stride() - ask.bytes;
-                // SAFETY: behind the object, within its slot.
-                unsafe { canary::write_behind(object.add(ask.bytes), slack, slab.secret()) };
-            }
+            // SAFETY: the slot just taken.
+            unsafe { shape.write_canary(slot, ask.bytes) };
             return Some(object);
         }
         None
@@ -561,17 +604,18 @@ pub(super) fn sweep(class: usize) {
         return;
     }
     bin.each(|slab| {
-        for slot in 0..slab.slots() {
-            let object = slab.object(slot);
-            match slab.marks(slot).state() {
-                State::Live if !is_whole(slab, slot) => {
+        let shape = slab.shape();
+        for slot in 0..shape.slots {
+            let (object, marks) = (shape.object(slot), shape.marks(slot));
+            match marks.state() {
+                State::Live if !shape.is_whole(slot, marks.bytes()) => {
                     misuse::report(Misuse::Overflow, object);
-                    mend(slab, slot);
+                    mend(&shape, slot);
                 }
-                State::Free | State::Waiting if !is_clean(slab, slot) => {
+                State::Free | State::Waiting if !shape.is_clean(slot) => {
                     misuse::report(Misuse::WriteAfterFree, object);
                     // SAFETY: a free slot.
-                    unsafe { object.write_bytes(0, slab.stride()) };
+                    unsafe { object.write_bytes(0, shape.stride) };
                 }
                 _ => {}
             }
@@ -586,15 +630,15 @@ pub(super) fn check(class: usize) {
     let (mut slabs, mut empty) = (0, 0);
     bin.each(|slab| {
         slab.check();
+        let shape = slab.shape();
         slabs += 1;
         empty += usize::from(slab.free() == slab.slots());
         assert_eq!(slab.is(LISTED), slab.free() > 0, "N1");
-        for slot in 0..slab.slots() {
-            match slab.marks(slot).state() {
-                State::Live => {
-                    assert!(is_whole(slab, slot), "S2");
-                }
-                State::Free | State::Waiting => assert!(is_clean(slab, slot), "S2"),
+        for slot in 0..shape.slots {
+            let marks = shape.marks(slot);
+            match marks.state() {
+                State::Live => assert!(shape.is_whole(slot, marks.bytes()), "S2"),
+                State::Free | State::Waiting => assert!(shape.is_clean(slot), "S2"),
                 State::Spoilt => {}
             }
         }

@@ -10,21 +10,23 @@
 
 /// Bytes of a canary, where there is room.
 pub(super) const BYTES: usize = 16;
+/// Bytes that are looked at in one step.
+const BLOCK: usize = 64;
 
-/// A canary that stands at `addr`, as two words.
-const fn pattern(secret: u64, addr: usize) -> [u64; 2] {
+/// A canary that stands at `addr`, its first byte lowest.
+#[inline]
+const fn pattern(secret: u64, addr: usize) -> u128 {
     let mixed = (secret ^ addr as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let first = mixed ^ mixed >> 32;
-    [
-        first | 0x0101_0101_0101_0101,
-        first.rotate_left(29) | 0x1010_1010_1010_1010,
-    ]
+    let second = first.rotate_left(29) | 0x1010_1010_1010_1010;
+    (second as u128) << 64 | (first | 0x0101_0101_0101_0101) as u128
 }
 
 /// Writes the canary into the first of `len` bytes at `start`; the others read zero already.
 ///
 /// # Safety
 /// The bytes are the caller's.
+#[inline]
 pub(super) unsafe fn write_behind(start: *mut u8, len: usize, secret: u64) {
     // SAFETY: the caller's promise.
     unsafe { write(start, len.min(BYTES), pattern(secret, start.addr())) };
@@ -40,29 +42,82 @@ pub(super) unsafe fn write_before(end: *mut u8, len: usize, secret: u64) {
     unsafe { write(end.sub(len), len, pattern(secret, end.addr())) };
 }
 
+/// `N` bytes of a canary from byte `at` on, as they lie in memory.
+#[inline(always)]
+fn part<const N: usize>(pattern: u128, at: usize) -> [u8; N] {
+    let bytes = (pattern >> (at * 8)).to_le_bytes();
+    core::array::from_fn(|byte| bytes[byte % BYTES])
+}
+
+/// Writes two parts of a canary, which overlap where its `len` bytes are less than both.
+///
 /// # Safety
-/// The `len` bytes at `start`, at most [`BYTES`], are the caller's.
-unsafe fn write(start: *mut u8, len: usize, pattern: [u64; 2]) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if len == BYTES {
-            start.cast::<[u64; 2]>().write_unaligned(pattern);
-        } else {
-            for at in 0..len {
-                start.add(at).write(byte(pattern, at));
-            }
+/// The `len` bytes at `start`, from `N` to [`BYTES`], are the caller's.
+#[inline(always)]
+unsafe fn write_parts<const N: usize>(start: *mut u8, len: usize, pattern: u128) {
+    for at in [0, len - N] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            start
+                .add(at)
+                .cast::<[u8; N]>()
+                .write_unaligned(part(pattern, at));
         }
     }
 }
 
-const fn byte(pattern: [u64; 2], at: usize) -> u8 {
-    (pattern[at / 8 % 2] >> (at % 8 * 8)) as u8
+/// Whether both parts are as [`write_parts`] left them.
+///
+/// # Safety
+/// The `len` bytes at `start`, from `N` to [`BYTES`], are mapped and readable.
+#[inline(always)]
+unsafe fn are_parts<const N: usize>(start: *const u8, len: usize, pattern: u128) -> bool {
+    // SAFETY: the caller's promise.
+    let read = |at: usize| unsafe { start.add(at).cast::<[u8; N]>().read_unaligned() };
+    read(0) == part(pattern, 0) && read(len - N) == part(pattern, len - N)
+}
+
+/// # Safety
+/// The `len` bytes at `start`, at most [`BYTES`], are the caller's.
+#[inline]
+unsafe fn write(start: *mut u8, len: usize, pattern: u128) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if len >= 8 {
+            write_parts::<8>(start, len, pattern);
+        } else if len >= 4 {
+            write_parts::<4>(start, len, pattern);
+        } else if len >= 2 {
+            write_parts::<2>(start, len, pattern);
+        } else if len == 1 {
+            write_parts::<1>(start, len, pattern);
+        }
+    }
+}
+
+/// # Safety
+/// The `len` bytes at `start`, at most [`BYTES`], are mapped and readable.
+#[inline]
+unsafe fn is_written(start: *const u8, len: usize, pattern: u128) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if len >= 8 {
+            are_parts::<8>(start, len, pattern)
+        } else if len >= 4 {
+            are_parts::<4>(start, len, pattern)
+        } else if len >= 2 {
+            are_parts::<2>(start, len, pattern)
+        } else {
+            len == 0 || are_parts::<1>(start, len, pattern)
+        }
+    }
 }
 
 /// Whether the `len` bytes at `start` are as [`write_behind`] left them.
 ///
 /// # Safety
 /// They are mapped and readable.
+#[inline]
 pub(super) unsafe fn is_whole_behind(start: *const u8, len: usize, secret: u64) -> bool {
     let (marked, pattern) = (len.min(BYTES), pattern(secret, start.addr()));
     // SAFETY: the caller's promise.
@@ -79,50 +134,40 @@ pub(super) unsafe fn is_whole_before(end: *const u8, len: usize, secret: u64) ->
     unsafe { is_written(end.sub(marked), marked, pattern) && is_zero(end.sub(len), len - marked) }
 }
 
-/// # Safety
-/// The `len` bytes at `start`, at most [`BYTES`], are mapped and readable.
-unsafe fn is_written(start: *const u8, len: usize, pattern: [u64; 2]) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if len == BYTES {
-            start.cast::<[u64; 2]>().read_unaligned() == pattern
-        } else {
-            (0..len).all(|at| start.add(at).read() == byte(pattern, at))
-        }
-    }
-}
-
 /// Whether `len` bytes at `start` read zero.
 ///
 /// # Safety
 /// They are mapped and readable.
+#[inline]
 pub(super) unsafe fn is_zero(start: *const u8, len: usize) -> bool {
-    /// Read between two looks at the sum.
-    const STRIDE: usize = 256;
+    // SAFETY: the caller's promise.
+    let word = |at: usize| unsafe { start.add(at).cast::<u64>().read_unaligned() };
     let mut at = 0;
-    while at < len {
-        let end = len.min(at + STRIDE);
-        let mut sum = 0;
-        while at < end && (start.addr() + at) % 8 != 0 {
-            // SAFETY: the caller's promise.
-            sum |= u64::from(unsafe { start.add(at).read() });
-            at += 1;
-        }
-        while at + 8 <= end {
-            // SAFETY: the caller's promise; aligned by the loop before.
-            sum |= unsafe { start.add(at).cast::<u64>().read() };
-            at += 8;
-        }
-        while at < end {
-            // SAFETY: the caller's promise.
-            sum |= u64::from(unsafe { start.add(at).read() });
-            at += 1;
-        }
-        if sum != 0 {
+    while at + BLOCK <= len {
+        // SAFETY: the caller's promise.
+        let [a, b, c, d] = unsafe { start.add(at).cast::<[u128; BLOCK / 16]>().read_unaligned() };
+        if a | b | c | d != 0 {
             return false;
         }
+        at += BLOCK;
     }
-    true
+    let mut sum = 0;
+    while at + 8 <= len {
+        sum |= word(at);
+        at += 8;
+    }
+    if at < len {
+        if len >= 8 {
+            // Some of them once more.
+            sum |= word(len - 8);
+        } else {
+            for at in at..len {
+                // SAFETY: the caller's promise.
+                sum |= u64::from(unsafe { start.add(at).read() });
+            }
+        }
+    }
+    sum == 0
 }
 
 #[cfg(test)]

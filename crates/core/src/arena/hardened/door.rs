@@ -127,7 +127,12 @@ impl Told {
     }
 
     /// Whether an object asked for with `bytes` at `1 << lg_align` may be meant.
+    #[inline]
     pub(super) fn fits(&self, bytes: usize, lg_align: u32) -> bool {
+        self.size == Size::Untold && self.align == 1 || self.fits_what_is_told(bytes, lg_align)
+    }
+
+    fn fits_what_is_told(&self, bytes: usize, lg_align: u32) -> bool {
         // Up to what a request for that much at that alignment is rounded to.
         let rounded = |told: usize| {
             let aligned = crate::size::aligned_size(bytes, 1 << lg_align);

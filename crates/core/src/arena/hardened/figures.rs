@@ -14,7 +14,7 @@
 use crate::arena::automatic;
 use crate::ds::table::Table;
 use crate::meta::{self, MetaRef};
-use crate::size::{CLASSES, PAGE, SMALL_CLASSES, class_of, usable_size};
+use crate::size::{CLASSES, LOOKUP, LOOKUP_MAX, PAGE, SIZES, SMALL_CLASSES, class_of, usable_size};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// One past the highest index of an arena that the marks of an object have room for.
@@ -62,7 +62,12 @@ static END: AtomicUsize = AtomicUsize::new(0);
 static SLABS: [AtomicUsize; SMALL_CLASSES] = [const { AtomicUsize::new(0) }; SMALL_CLASSES];
 
 /// Bytes that an object asked for with `bytes` is counted with.
+#[inline]
 pub(crate) fn counted(bytes: usize) -> usize {
+    let least = bytes.max(1);
+    if least <= LOOKUP_MAX {
+        return SIZES[usize::from(LOOKUP[(least + 7) >> 3])] as usize;
+    }
     usable_size(bytes).unwrap_or(bytes)
 }
 

@@ -19,7 +19,7 @@ use super::bare;
 use super::canary;
 use super::door::{Ask, Told};
 use super::guard;
-use super::quarantine::Entry;
+use super::quarantine::{Due, Entry};
 use super::random;
 use super::slab::{Marks, State};
 use super::{Freed, Place, watched};
@@ -451,7 +451,7 @@ impl LargeRef {
     /// Where it is once it is freed.
     fn place_freed(self) -> Place {
         let weight = self.pages.get() * PAGE;
-        Place::Quarantine(Entry::large(self.number.get(), weight))
+        Place::Quarantine(Due::Wait(Entry::large(self.number.get(), weight)))
     }
 
     /// Bare pages of the run.

@@ -14,7 +14,7 @@
 //! A3  A fault found changes nothing, but is told (`arena::misuse`); a slot found written while free serves nobody again.
 //! A4  Whoever is short of memory gets what waits in the quarantine ([`relieve`]).
 //! A5  A freed object's place is nobody's until [`Freed::let_go`], before which the profiler's sample ends: two samples never
-//!     have one address.
+//!     have one address. One that was no sample may be on its way into the quarantine before.
 //! A6  An arena made by request has its objects here as well, each marked with its index, by which a reset finds them. Who gave
 //!     such an arena hooks of its own wants its memory from there: what they bring is not hardened.
 //!
@@ -66,10 +66,10 @@ use crate::extent::{HEAP, Purpose, page_map};
 use crate::meta::limit;
 use crate::options::Hardening;
 use crate::prof::Sample;
-use crate::size::{Pages, SMALL_MAX, aligned_size, class_of};
+use crate::size::{LOOKUP, LOOKUP_MAX, Pages, SMALL_MAX, SizeClass, aligned_size, class_of};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use large::LargeRef;
-use quarantine::{Entry, What};
+use quarantine::{Due, Entry, What};
 use slab::{EMPTY, Marks, SlabRef};
 
 /// Bytes from which `paranoid` gives an object pages of its own.
@@ -120,11 +120,13 @@ pub(crate) fn prepare_pool(share: usize) {
     pool::prepare(share);
 }
 
+#[inline]
 fn is_paranoid() -> bool {
     PARANOID.load(Ordering::Relaxed)
 }
 
 /// An object for `ask`; all of it reads zero. `None`: out of memory.
+#[inline]
 pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
     let trace = traces::capture();
     let ask = &Ask { trace, ..*ask };
@@ -141,6 +143,7 @@ pub(crate) fn alloc(ask: &Ask) -> Option<*mut u8> {
     Some(object)
 }
 
+#[inline]
 fn place(ask: &Ask) -> Option<*mut u8> {
     match class_for(ask) {
         Some(class) => bin::alloc(class, ask),
@@ -166,6 +169,7 @@ pub(crate) fn sample(ask: &Ask) -> Option<*mut u8> {
 }
 
 /// The class of the slot that `ask` gets. `None`: pages of its own.
+#[inline]
 fn class_for(ask: &Ask) -> Option<usize> {
     if ask.bytes == 0 && ask.align <= 16 {
         return Some(EMPTY);
@@ -173,7 +177,12 @@ fn class_for(ask: &Ask) -> Option<usize> {
     if is_paranoid() && is_apart(ask.bytes) {
         return None;
     }
-    let bytes = aligned_size(ask.bytes.checked_add(1)?, ask.align)?;
+    // With a byte for the canary at least.
+    let bytes = ask.bytes.checked_add(1)?;
+    if ask.align <= 8 && bytes <= LOOKUP_MAX {
+        return SizeClass::from_byte(LOOKUP[(bytes + 7) >> 3]).map(SizeClass::index);
+    }
+    let bytes = aligned_size(bytes, ask.align)?;
     let class = class_of(bytes).filter(|_| bytes <= SMALL_MAX)?;
     Some(class.index())
 }
@@ -206,8 +215,8 @@ pub(crate) struct Freed {
 /// Where a freed object was.
 #[derive(Debug)]
 enum Place {
-    /// Where it is to wait.
-    Quarantine(Entry),
+    /// Where it is to wait, or waits already; and what is due.
+    Quarantine(Due),
     /// A slot of the pool.
     Pool(usize),
 }
@@ -224,9 +233,14 @@ impl Freed {
     }
 
     /// Lets go of the object's place. The sample has ended. Called inside a passage, no lock held.
+    #[inline]
     pub(crate) fn let_go(self) {
         match self.place {
-            Place::Quarantine(entry) => watched::quietly(|| quarantine::put(entry, release)),
+            Place::Quarantine(Due::Nothing) => {}
+            Place::Quarantine(Due::Drain) => watched::quietly(|| quarantine::drain_over(release)),
+            Place::Quarantine(Due::Wait(entry)) => {
+                watched::quietly(|| quarantine::put(entry, release));
+            }
             Place::Pool(slot) => pool::release(slot),
         }
     }
@@ -260,6 +274,7 @@ pub(crate) fn owns(ptr: *const u8) -> bool {
 
 /// Frees the object at `ptr`, whose place is to be let go (A5), or what is wrong; then nothing happened. `None`: it is not of
 /// this arena. Called inside a passage, no lock held.
+#[inline]
 pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<Freed, Misuse>> {
     let found = find(ptr)?;
     let trace = traces::capture();
@@ -293,18 +308,18 @@ pub(crate) fn discard(arena: usize, mut end: impl FnMut(Sample)) {
     large::discard(arena, each);
 }
 
-fn release(entry: Entry) {
-    match entry.what() {
-        What::Slot(record, slot) => {
-            if let Some(slab) = SlabRef::from_link(record) {
-                bin::release(slab, slot, is_paranoid());
+fn release(mut entries: &[Entry]) {
+    while let Some(first) = entries.first() {
+        let count = match first.what() {
+            What::Slot(..) => bin::release(entries, is_paranoid()),
+            What::Large(record) => {
+                if let Some(large) = large::of_record(record) {
+                    large.release(is_paranoid());
+                }
+                1
             }
-        }
-        What::Large(record) => {
-            if let Some(large) = large::of_record(record) {
-                large.release(is_paranoid());
-            }
-        }
+        };
+        entries = entries.get(count..).unwrap_or(&[]);
     }
 }
 
@@ -414,6 +429,7 @@ pub(crate) fn sweep() {
 /// Lets go of all that waits, and of what the system would not let go before. Called inside a passage, no lock held.
 pub(crate) fn relieve() {
     watched::quietly(|| {
+        bin::hand_over();
         quarantine::drain(0, release);
         (0..slab::CLASSES).for_each(|class| bin::retire_surplus(class, is_paranoid()));
     });

@@ -30,6 +30,12 @@ const fn mix(mut word: u64) -> u64 {
     word ^ word >> 31
 }
 
+/// 32 bits of chance as a number below `end`, which is below 2^32; 0 for 0.
+#[inline]
+pub(super) const fn scale(bits: u32, end: usize) -> usize {
+    (bits as u64 * end as u64 >> 32) as usize
+}
+
 /// A generator; its shard's lock guards it.
 pub(super) struct Random(u64);
 
@@ -47,6 +53,11 @@ impl Random {
         self.0 = self.0.wrapping_add(STEP);
         // The seed once more: a forked child has its own, and its parent's state.
         mix(self.0 ^ SEED.load(Ordering::Relaxed))
+    }
+
+    /// A number below `end`, which is below 2^32; 0 for 0. `shard` as above.
+    pub(super) fn below(&mut self, end: usize, shard: usize) -> usize {
+        scale(self.next(shard) as u32, end)
     }
 }
 

@@ -3,8 +3,8 @@
 //! ```text
 //! run      | guard | slot 0 | slot 1 | ... | guard |
 //! record   0 kind | 4 number | 8 class | 12 slots | 16 base | 24 pages | 28 free | 32 next | 36 prev | 40 all | 44 flags
-//!          48 secret | 56 -
-//!          64 a bit for each slot, 1 = free, then 16 bytes for each: marks | bytes | sample | stacks: made 16, freed 16
+//!          48 secret | 56 stride | 60 reciprocal
+//!          64 16 bytes for each slot: marks | bytes | sample | stacks: made 16, freed 16;  then a bit for each, 1 = free
 //! marks    | state 2 | door 3 | lg of the alignment 6 | index of the arena 12 |
 //! ```
 //! S1  Bit `i` is set exactly if slot `i` is `Free`; `free` is the number of set bits.
@@ -12,11 +12,13 @@
 //! S3  A slot that was found written while it was free is `Spoilt`: nobody gets it again.
 //! S4  The record stays its bin's for good: when the slab goes, `base` is null, and the next slab of that length takes it.
 //! The pages of a slab read class 0 in the page map, so that every free comes to look at the record.
-//! Lock: the bin's, for all but kind, class, slots, base and secret, which stand still while the slab lives.
+//! Lock: the bin's, for all but kind, class, slots, base, secret, stride and reciprocal, which stand still while the slab lives.
 
 use super::about::About;
+use super::canary;
 use super::door::{Ask, Door};
 use super::figures::ARENAS;
+use super::random::scale;
 use crate::arena::cells::{Address, Number, Size};
 use crate::arena::misuse::Misuse;
 use crate::arena::record::{Kind, KindCell};
@@ -216,6 +218,9 @@ pub(super) struct Slab {
     pub(super) all: Number,
     flags: Number,
     secret: Size,
+    /// Bytes from one slot to the next, and what a multiplication with divides by that (see [`reciprocal`]).
+    stride: Number,
+    reciprocal: Number,
 }
 
 const _: () = assert!(size_of::<Slab>() == UNIT);
@@ -231,6 +236,78 @@ pub(super) const SHUT: u32 = 8;
 /// Its guards are bare; and its pages.
 pub(super) const BARE_GUARDS: u32 = 16;
 pub(super) const BARE: u32 = 32;
+
+/// What of a slab stands still while it lives, read once.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    base: *mut u8,
+    marks: *const Marks,
+    /// Bytes of a slot.
+    pub(super) stride: usize,
+    /// Slots.
+    pub(super) slots: usize,
+    reciprocal: usize,
+    secret: u64,
+    /// The slots have memory.
+    pub(super) is_solid: bool,
+}
+
+impl Shape {
+    /// What is known of slot number `slot`.
+    #[inline]
+    pub(super) fn marks(&self, slot: usize) -> &Marks {
+        // SAFETY: as long as `create` made the record; a number beyond the last slot is that of the last.
+        unsafe { &*self.marks.add(slot.min(self.slots - 1)) }
+    }
+
+    /// Where slot number `slot` begins.
+    #[inline]
+    pub(super) fn object(&self, slot: usize) -> *mut u8 {
+        self.base.wrapping_add(slot * self.stride)
+    }
+
+    /// The slot that starts at `ptr`.
+    #[inline]
+    pub(super) fn slot_of(&self, ptr: *const u8) -> Result<usize, Misuse> {
+        let offset = ptr.addr().wrapping_sub(self.base.addr());
+        let slot = offset.wrapping_mul(self.reciprocal) >> 32;
+        if slot < self.slots && slot * self.stride == offset {
+            Ok(slot)
+        } else {
+            Err(Misuse::Interior)
+        }
+    }
+
+    /// Whether the canary behind the `bytes` of slot number `slot`, which is live, is whole.
+    #[inline]
+    pub(super) fn is_whole(&self, slot: usize, bytes: usize) -> bool {
+        let behind = self.object(slot).wrapping_add(bytes);
+        let slack = self.stride.saturating_sub(bytes);
+        // SAFETY: within the slot, whose pages are readable.
+        !self.is_solid || unsafe { canary::is_whole_behind(behind, slack, self.secret) }
+    }
+
+    /// Writes the canary behind the `bytes` of slot number `slot`, whose bytes behind them read zero.
+    ///
+    /// # Safety
+    /// The slot is the caller's.
+    #[inline]
+    pub(super) unsafe fn write_canary(&self, slot: usize, bytes: usize) {
+        let behind = self.object(slot).wrapping_add(bytes);
+        let slack = self.stride.saturating_sub(bytes);
+        if self.is_solid {
+            // SAFETY: the caller's promise; within the slot, whose pages are writable.
+            unsafe { canary::write_behind(behind, slack, self.secret) };
+        }
+    }
+
+    /// Whether all of slot number `slot`, which is free, reads zero.
+    #[inline]
+    pub(super) fn is_clean(&self, slot: usize) -> bool {
+        // SAFETY: a slot, whose pages are readable.
+        !self.is_solid || unsafe { canary::is_zero(self.object(slot), self.stride) }
+    }
+}
 
 /// A slab by its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -251,13 +328,19 @@ const fn words(slots: usize) -> usize {
     slots.div_ceil(64)
 }
 
-/// Bytes from the start of a record to its marks.
-const fn marks_at(slots: usize) -> usize {
-    UNIT + (words(slots) * size_of::<u64>()).next_multiple_of(size_of::<Marks>())
+/// Bytes from the start of a record to its bits.
+const fn bits_at(slots: usize) -> usize {
+    UNIT + slots * size_of::<Marks>()
 }
 
 const fn units(slots: usize) -> usize {
-    (marks_at(slots) + slots * size_of::<Marks>()).div_ceil(UNIT)
+    (bits_at(slots) + words(slots) * size_of::<u64>()).div_ceil(UNIT)
+}
+
+/// `offset * reciprocal >> 32` is `offset / stride` for each multiple of the stride in a slab: rounded up, it is too much by less
+/// than `offset / 2^32`.
+const fn reciprocal(stride: usize) -> u32 {
+    (1u64 << 32).div_ceil(stride as u64) as u32
 }
 
 impl SlabRef {
@@ -286,6 +369,8 @@ impl SlabRef {
                 all: Number::new(0),
                 flags: Number::new(flags),
                 secret: Size::new(0),
+                stride: Number::new(stride(class) as u32),
+                reciprocal: Number::new(reciprocal(stride(class))),
             });
         }
         Some(Self(slab))
@@ -350,8 +435,9 @@ impl SlabRef {
         (self.class.get() as usize).min(EMPTY)
     }
 
+    #[inline]
     pub(super) fn stride(self) -> usize {
-        stride(self.class())
+        self.stride.get() as usize
     }
 
     /// Pages, guards apart.
@@ -376,8 +462,24 @@ impl SlabRef {
         self.kind.get() == Kind::HardSlab
     }
 
-    pub(super) fn secret(self) -> u64 {
-        self.secret.get() as u64
+    #[inline]
+    pub(super) fn shape(self) -> Shape {
+        Shape {
+            base: self.base(),
+            marks: self.first_marks(),
+            stride: self.stride(),
+            slots: self.slots(),
+            reciprocal: self.reciprocal.get() as usize,
+            secret: self.secret.get() as u64,
+            is_solid: self.class() != EMPTY,
+        }
+    }
+
+    /// The marks of slot 0.
+    #[inline]
+    fn first_marks(self) -> *const Marks {
+        let record: *const u8 = self.0.as_ptr().cast();
+        record.wrapping_add(UNIT).cast()
     }
 
     pub(super) fn is(self, flag: u32) -> bool {
@@ -390,48 +492,48 @@ impl SlabRef {
     }
 
     fn bits(&self) -> &[AtomicU64] {
-        let bits = self.0.as_ptr().cast::<u8>().wrapping_add(UNIT);
+        let slots = self.slots.get() as usize;
+        let bits = self.0.as_ptr().cast::<u8>().wrapping_add(bits_at(slots));
         // SAFETY: as long as `create` made the record, in memory that stays mapped.
-        unsafe { core::slice::from_raw_parts(bits.cast(), words(self.slots.get() as usize)) }
+        unsafe { core::slice::from_raw_parts(bits.cast(), words(slots)) }
     }
 
     /// What is known of slot number `slot`.
+    #[inline]
     pub(super) fn marks(&self, slot: usize) -> &Marks {
-        let slots = self.slots.get() as usize;
-        let marks = self.0.as_ptr().cast::<u8>().wrapping_add(marks_at(slots));
         // SAFETY: as long as `create` made the record; a number beyond the last slot is that of the last.
-        unsafe { &*marks.cast::<Marks>().add(slot.min(slots - 1)) }
+        unsafe { &*self.first_marks().add(slot.min(self.slots() - 1)) }
     }
 
     /// Where slot number `slot` begins.
+    #[inline]
     pub(super) fn object(self, slot: usize) -> *mut u8 {
         self.base().wrapping_add(slot * self.stride())
     }
 
     /// The slot that starts at `ptr`.
+    #[inline]
     pub(super) fn slot_of(self, ptr: *const u8) -> Result<usize, Misuse> {
-        let offset = ptr.addr().wrapping_sub(self.base().addr());
-        let slot = offset / self.stride();
-        if slot < self.slots() && slot * self.stride() == offset {
-            Ok(slot)
-        } else {
-            Err(Misuse::Interior)
-        }
+        self.shape().slot_of(ptr)
     }
 
     /// Takes a free slot, by chance: it is the caller's, to begin or to spoil. `None`: there is none.
     pub(super) fn take(self, random: u64) -> Option<usize> {
         let bits = self.bits();
-        let first = (random >> 32) as usize % bits.len();
-        let (before, behind) = bits.split_at(first);
-        for (at, word) in (first..).zip(behind.iter().chain(before)) {
+        let mut at = scale((random >> 32) as u32, bits.len());
+        for _ in 0..bits.len() {
+            let word = bits.get(at)?;
             let free = word.load(Ordering::Relaxed);
             if free != 0 {
                 let turn = random as u32 & 63;
                 let bit = (free.rotate_right(turn).trailing_zeros() + turn) & 63;
                 word.store(free & !(1 << bit), Ordering::Relaxed);
                 self.free.set(self.free.get() - 1);
-                return Some(at % bits.len() * 64 + bit as usize);
+                return Some(at * 64 + bit as usize);
+            }
+            at += 1;
+            if at == bits.len() {
+                at = 0;
             }
         }
         None

@@ -55,11 +55,16 @@ fn place(number: usize) -> Option<&'static Place> {
 }
 
 /// The number of the calling thread's stack; 0: it is not known, or none are kept.
+#[inline]
 pub(super) fn capture() -> u16 {
-    let depth = DEPTH.load(Ordering::Relaxed);
-    if depth == 0 {
-        return 0;
+    match DEPTH.load(Ordering::Relaxed) {
+        0 => 0,
+        depth => take(depth),
     }
+}
+
+#[inline(never)]
+fn take(depth: usize) -> u16 {
     let mut stack = NONE;
     unwind::capture(&mut stack[..depth]);
     keep(&stack)
