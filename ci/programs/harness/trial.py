@@ -10,6 +10,7 @@ import difflib
 import os
 import shutil
 import time
+from dataclasses import replace
 
 from .stage import Allocator, Failure, Stage
 
@@ -54,6 +55,8 @@ class Trial:
     def facts_on(self, allocator, name, module):
         """One run of the load, and what it computed."""
         folder = self.folder / name
+        if allocator.conf and hasattr(module, "OPTIONS"):
+            allocator = replace(allocator, conf=f"{allocator.conf},{module.OPTIONS}")
         stage = Stage(allocator, folder, self.patience)
         try:
             try:

@@ -358,6 +358,8 @@ pub struct Options {
     pub quarantine: usize,
     /// `hardening_stacks`: frames of the stacks that messages name, from `hardening:strong` on; -1: 8 at `paranoid`, else none.
     pub hardening_stacks: isize,
+    /// `hardening_families`: `malloc`, `new` and `new[]` each go with their own functions that free.
+    pub hardening_families: bool,
     /// `guarded_sampling`: one in so many slow allocations lies between guards; 0: none.
     pub guarded_sampling: usize,
     /// `experimental_infallible_new`: C++ `new` that fails ends the process.
@@ -486,6 +488,7 @@ impl Options {
         hardening: Hardening::Standard,
         quarantine: 4 << 20,
         hardening_stacks: -1,
+        hardening_families: true,
         guarded_sampling: 0,
         experimental_infallible_new: false,
         disable_large_size_classes: true,

@@ -137,6 +137,24 @@ fn objects_of_arenas_made_by_request_are_hardened() {
     }
 }
 
+/// A library with a C++ runtime of its own frees by `free` what another made by `new`: what is wrong in one program is sound in
+/// the next.
+#[test]
+fn families_are_told_apart_where_they_are_to_be() {
+    let Some(program) = compiler::cxx("cxx/built_in_runtime.cpp", "hard_families", &[]) else {
+        return;
+    };
+    for level in LEVELS {
+        let told = run(&program, &[], level);
+        let line = "<jemoxide>: wrong deallocation function: ";
+        assert!(told.stderr.starts_with(line), "{level}: {told}");
+        assert!(told.stderr.contains("hardening_families:false"), "{told}");
+        let options = format!("{level},hardening_families:false");
+        let quiet = run(&program, &[], &options).expect_success();
+        assert_eq!(quiet.stderr, "", "{options}: {quiet}");
+    }
+}
+
 #[test]
 fn a_callback_lets_the_program_go_on_as_it_was() {
     let Some(program) = compiler::c("process/hardening.c", "hardening", &["-O1"]) else {

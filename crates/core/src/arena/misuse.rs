@@ -82,7 +82,7 @@ impl Misuse {
             ),
             Self::WrongDoor => (
                 "wrong deallocation function: the object was made by another family",
-                "malloc goes with free, new with delete, new[] with delete[]",
+                "malloc goes with free, new with delete, new[] with delete[]; where a library has a C++ runtime built in: hardening_families:false",
             ),
             Self::Overflow => (
                 "overflow: bytes behind the object were written",

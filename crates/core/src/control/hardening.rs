@@ -29,6 +29,9 @@ pub(super) fn prepare(options: &Options) {
     empty::want(is_standard);
     // Where the system is to give huge pages at once, a fence would keep it from that.
     fence::want(is_standard && options.thp != Thp::Always);
+    if !options.hardening_families {
+        hardened::treat_doors_alike();
+    }
     if modes::is_hardening(options) {
         let by_level = match options.hardening {
             Hardening::Paranoid => hardened::FRAMES,

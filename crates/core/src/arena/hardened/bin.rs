@@ -227,7 +227,7 @@ pub(super) fn dealloc(slab: SlabRef, ptr: *mut u8, told: &Told) -> Result<Freed,
     let shape = slab.shape();
     let slot = inspect_locked(slab, &shape, ptr)?;
     let marks = shape.marks(slot);
-    if told.door != marks.door() {
+    if told.is_wrong_door(marks.door()) {
         return Err(Misuse::WrongDoor);
     }
     let bytes = marks.bytes();

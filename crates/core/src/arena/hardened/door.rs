@@ -1,5 +1,7 @@
 //! Doors: by which family of functions an object comes and goes, and what a call says of it.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 /// A family of functions whose objects go back by the same one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -45,6 +47,14 @@ impl Door {
             Self::Rust => "Rust",
         }
     }
+}
+
+/// The families are not told apart.
+static ALIKE: AtomicBool = AtomicBool::new(false);
+
+/// Has no free refused for its door alone. Called once, by the boot.
+pub(crate) fn treat_doors_alike() {
+    ALIKE.store(true, Ordering::Relaxed);
 }
 
 /// What an allocation asks for.
@@ -124,6 +134,12 @@ impl Told {
             align,
             trace,
         }
+    }
+
+    /// Whether an object that came by `made` is not to go by this door.
+    #[inline]
+    pub(super) fn is_wrong_door(&self, made: Door) -> bool {
+        self.door != made && !ALIKE.load(Ordering::Relaxed)
     }
 
     /// Whether an object asked for with `bytes` at `1 << lg_align` may be meant.

@@ -413,7 +413,7 @@ impl LargeRef {
             let _larges = LARGES.lock();
             self.look(ptr)?;
             let bytes = self.bytes.get();
-            if told.door != self.marks.door() {
+            if told.is_wrong_door(self.marks.door()) {
                 return Err(Misuse::WrongDoor);
             }
             if !told.fits(bytes, self.marks.lg_align()) {

@@ -56,7 +56,7 @@ mod watched;
 pub(crate) use about::About;
 pub(crate) use bare::{bytes as bare_bytes, held_bytes};
 pub use door::Door;
-pub(crate) use door::{Ask, Size, Told};
+pub(crate) use door::{Ask, Size, Told, treat_doors_alike};
 pub(crate) use figures::{ARENAS, counted, figures, figures_of, slabs};
 pub(crate) use figures::{by_request_bytes, forget, pages_of, serves};
 pub(crate) use traces::FRAMES;
@@ -337,7 +337,7 @@ pub(crate) fn inspect(ptr: *const u8) -> Option<Result<usize, Misuse>> {
 pub(crate) fn inspect_for(ptr: *const u8, told: &Told) -> Option<Result<usize, Misuse>> {
     let door = find(ptr)?.with_marks(ptr, Marks::door);
     Some(inspect(ptr)?.and_then(|bytes| match door {
-        Some(door) if door != told.door => Err(Misuse::WrongDoor),
+        Some(door) if told.is_wrong_door(door) => Err(Misuse::WrongDoor),
         _ => Ok(bytes),
     }))
 }

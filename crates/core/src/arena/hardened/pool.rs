@@ -234,7 +234,7 @@ pub(super) fn inspect(number: usize, ptr: *const u8) -> Result<usize, Misuse> {
 pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
     let mut pool = POOL.lock();
     let slot = look(number, ptr)?;
-    if told.door != slot.marks.door() {
+    if told.is_wrong_door(slot.marks.door()) {
         return Err(Misuse::WrongDoor);
     }
     if !told.fits(slot.marks.bytes(), slot.marks.lg_align()) {

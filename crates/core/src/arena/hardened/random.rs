@@ -33,7 +33,7 @@ const fn mix(mut word: u64) -> u64 {
 /// 32 bits of chance as a number below `end`, which is below 2^32; 0 for 0.
 #[inline]
 pub(super) const fn scale(bits: u32, end: usize) -> usize {
-    (bits as u64 * end as u64 >> 32) as usize
+    ((bits as u64 * end as u64) >> 32) as usize
 }
 
 /// A generator; its shard's lock guards it.

@@ -168,6 +168,7 @@ rows! {
     zero: Switch(zero) "new memory reads zero";
     hardening: Hardening(hardening) "what is done against misuse of memory";
     hardening_stacks: Count(hardening_stacks, within(-1, 8)) "frames of stacks in messages of misuse; -1: by level";
+    hardening_families: Switch(hardening_families) "new goes with delete alone, malloc with free";
     guarded_sampling: Number(guarded_sampling, within(0, ANY)) "one in so many slow allocations between guards; 0: none";
     quarantine: Bytes(quarantine, within(0, BYTES_MAX)) "freed objects that wait, from hardening:strong on";
     experimental_infallible_new: Switch(experimental_infallible_new) "C++ new that fails ends the process";
