@@ -139,7 +139,7 @@ struct TableArguments {
     /// Build no peer; those that were built before are measured
     #[arg(long)]
     no_build: bool,
-    /// jemoxide at its levels of hardening, too: sampled, strong, paranoid
+    /// jemoxide at its levels of hardening, too: off, sampled, strong, paranoid
     #[arg(long)]
     levels: bool,
 }

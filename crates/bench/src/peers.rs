@@ -36,7 +36,8 @@ pub(crate) const JEMOXIDE: &str = "jemoxide";
 pub(crate) const GLIBC: &str = "glibc";
 
 /// What `--levels` adds: names in the tables, and options.
-const LEVELS: [(&str, &str); 3] = [
+const LEVELS: [(&str, &str); 4] = [
+    ("off", "hardening:off"),
     ("sampled", "guarded_sampling:1000"),
     ("strong", "hardening:strong"),
     ("paranoid", "hardening:paranoid"),

@@ -14,6 +14,7 @@
 //! M3  A program that is linked statically tells at link time; elsewhere the modules are looked through that it was started with,
 //!     as a relocation for each form would cost every process that has no C++ at all (`build.rs` binds our own references to
 //!     our own operators). No lock of the loader's is taken: whoever calls may be waited for by a constructor that holds it.
+//!     Only where that cannot be done (our own module was loaded later) the loader is asked after all.
 //! Source: ISO C++, [new.delete.single] and [new.delete.array], "Default behavior".
 
 use crate::unwinding;
@@ -86,7 +87,8 @@ fn first(way: &[Form]) -> Option<*const c_void> {
 #[cold]
 fn look() {
     let (linked, ours) = (unwinding::linked_forms(), unwinding::own_forms());
-    let loaded = api::first_defined(&NAMES);
+    let loaded = api::first_defined(&NAMES)
+        .unwrap_or_else(|| NAMES.map(|name| unwinding::find_first(name).expose_provenance()));
     let mut bound = api::FAST_MAX + 1;
     for (((linked, loaded), ours), own) in linked.iter().zip(loaded).zip(ours).zip(&OWN) {
         let found = [linked.expose_provenance(), loaded]

@@ -409,7 +409,6 @@ macro_rules! weak {
 /// The address of `name` in whatever C++ runtime the process has by now.
 #[cold]
 fn find(name: &CStr) -> *const c_void {
-    type Find = unsafe extern "C" fn(*mut c_void, *const libc::c_char) -> *const c_void;
     type Open = unsafe extern "C" fn(*const libc::c_char, c_int) -> *mut c_void;
     let find = weak!("dlsym");
     if find.is_null() {
@@ -462,6 +461,61 @@ pub(crate) fn own_forms() -> [*const c_void; 8] {
         operators::delete_aligned as *const c_void,
         operators::delete_array_aligned as *const c_void,
     ]
+}
+
+type Find = unsafe extern "C" fn(*mut c_void, *const libc::c_char) -> *const c_void;
+
+/// The function that the loader gives for `name` to whoever asks; null where it knows none, there is no loader, or a program
+/// that is not moved has only an entry of its own by which it calls it. Waits for the loader's lock; `errno` stays.
+#[cold]
+pub(crate) fn find_first(name: &CStr) -> *const c_void {
+    let find = weak!("dlsym");
+    if find.is_null() {
+        return core::ptr::null();
+    }
+    // SAFETY: the C library's function, not null; the calling thread's own number.
+    unsafe {
+        let find = transmute::<*const c_void, Find>(find);
+        let errno = *libc::__errno_location();
+        let found = find(libc::RTLD_DEFAULT, name.as_ptr());
+        let is_function = !found.is_null() && !is_reference(find, found);
+        *libc::__errno_location() = errno;
+        if is_function {
+            found
+        } else {
+            core::ptr::null()
+        }
+    }
+}
+
+/// Whether the symbol at `address` is one that its module does not define: where a program that is not moved takes a
+/// function's address, its own entry for that function has the name, too.
+#[cold]
+fn is_reference(find: Find, address: *const c_void) -> bool {
+    type About = unsafe extern "C" fn(
+        *const c_void,
+        *mut libc::Dl_info,
+        *mut *const libc::Elf64_Sym,
+        c_int,
+    ) -> c_int;
+    const SYMBOL: c_int = 1;
+    const UNDEFINED: u16 = 0;
+    // SAFETY: the C library's functions; it writes both places, the symbol's with an address in a table that stays.
+    unsafe {
+        let about = find(libc::RTLD_DEFAULT, c"dladdr1".as_ptr());
+        if about.is_null() {
+            return false;
+        }
+        let mut info: libc::Dl_info = core::mem::zeroed();
+        let mut symbol = core::ptr::null();
+        let known = transmute::<*const c_void, About>(about)(
+            address,
+            &raw mut info,
+            &raw mut symbol,
+            SYMBOL,
+        );
+        known != 0 && !symbol.is_null() && (*symbol).st_shndx == UNDEFINED
+    }
 }
 
 /// The new-handler in force.

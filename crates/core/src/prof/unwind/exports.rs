@@ -15,7 +15,8 @@
 
 use super::table::{Cursor, Tables};
 
-const ENTRIES_MAX: usize = 128;
+/// Entries of a dynamic section: some thousand libraries that are needed come before all others.
+const ENTRIES_MAX: usize = 4096;
 const CHAIN_MAX: usize = 4096;
 const SYMBOL: usize = 24;
 
@@ -37,41 +38,56 @@ pub(super) struct Function {
     pub is_chosen: bool,
 }
 
-/// The value that the dynamic section at `dynamic` has for `tag`.
-pub(super) fn dynamic_value(dynamic: usize, tag: u64, tables: &mut Tables) -> Option<usize> {
-    for index in 0..ENTRIES_MAX {
-        let entry = dynamic.wrapping_add(index * 16);
-        match tables.u64(entry)? {
-            seen if seen == tag => return Some(tables.u64(entry.wrapping_add(8))? as usize),
-            0 => break,
-            _ => {}
+/// What a dynamic section tells; 0 where it does not.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Dynamic {
+    hash: usize,
+    gnu_hash: usize,
+    strings: usize,
+    symbols: usize,
+    /// Where the loader's list begins, for debuggers.
+    pub debug: usize,
+}
+
+impl Dynamic {
+    /// That at `place`. `None`: it cannot be read.
+    pub(super) fn at(place: usize, tables: &mut Tables) -> Option<Self> {
+        let mut told = Self::default();
+        for index in 0..ENTRIES_MAX {
+            let mut entry = [0; 16];
+            tables.read(place.wrapping_add(index * entry.len()), &mut entry)?;
+            let tag = u64::from_le_bytes(*entry.first_chunk()?);
+            let value = match tag {
+                0 => break,
+                4 => &mut told.hash,
+                5 => &mut told.strings,
+                6 => &mut told.symbols,
+                21 => &mut told.debug,
+                0x6fff_fef5 => &mut told.gnu_hash,
+                _ => continue,
+            };
+            *value = u64::from_le_bytes(*entry.last_chunk()?) as usize;
         }
+        Some(told)
     }
-    None
 }
 
 impl Exports {
     /// Those of the module that was moved by `moved`, and whose dynamic section is at `dynamic`. `None`: it has none.
     pub(super) fn at(dynamic: usize, moved: usize, tables: &mut Tables) -> Option<Self> {
-        const HASH: u64 = 4;
-        const STRINGS: u64 = 5;
-        const SYMBOLS: u64 = 6;
-        const GNU_HASH: u64 = 0x6fff_fef5;
+        let told = Dynamic::at(dynamic, tables)?;
         // Some loaders write addresses here where the file has offsets.
-        let mut place = |tag| {
-            let value = dynamic_value(dynamic, tag, tables)?;
-            Some(if value < moved {
-                moved.wrapping_add(value)
-            } else {
-                value
-            })
+        let place = |value: usize| match value {
+            0 => 0,
+            offset if offset < moved => moved.wrapping_add(offset),
+            address => address,
         };
-        Some(Self {
+        (told.strings != 0 && told.symbols != 0).then(|| Self {
             moved,
-            strings: place(STRINGS)?,
-            symbols: place(SYMBOLS)?,
-            gnu_hash: place(GNU_HASH).unwrap_or(0),
-            hash: place(HASH).unwrap_or(0),
+            strings: place(told.strings),
+            symbols: place(told.symbols),
+            gnu_hash: place(told.gnu_hash),
+            hash: place(told.hash),
         })
     }
 
@@ -210,6 +226,34 @@ mod tests {
         assert_ne!(seen, 0);
         assert_eq!(gnu_hash(b"printf"), 0x156b_2bb8);
         assert_eq!(hash(b"printf"), 0x077_905a6);
+    }
+
+    #[test]
+    fn what_stands_behind_hundreds_of_needed_libraries_is_found() {
+        let mut words = std::vec![[1, 77]; 900];
+        words.extend([
+            [5, 10],
+            [0x6fff_fef5, 20],
+            [21, 30],
+            [6, 40],
+            [4, 50],
+            [0, 0],
+            [21, 9],
+        ]);
+        let place = words.as_ptr().expose_provenance();
+        let told = Dynamic {
+            hash: 50,
+            gnu_hash: 20,
+            strings: 10,
+            symbols: 40,
+            debug: 30,
+        };
+        let words: &[[u64; 2]] = &words;
+        for mut tables in [Tables::fleeting(), Tables::lasting()] {
+            assert_eq!(Dynamic::at(place, &mut tables), Some(told));
+        }
+        assert_eq!(words.len(), 907);
+        assert_eq!(Dynamic::at(8, &mut Tables::fleeting()), None);
     }
 
     #[test]

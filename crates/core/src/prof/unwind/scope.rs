@@ -10,9 +10,11 @@
 //! reads it, with no lock at all.
 //!
 //! C1  The list is followed up to our own module, and never beyond the loader's entry: that part of it never changes (rule B1
-//!     of [`loader`](super::loader)). Of two modules that define a name the first one's is bound to it; what lies behind our own is
-//!     not asked, nor what came later, whether all may see it (`RTLD_GLOBAL`) or not.
-//! C2  If our own module is not in that part, no name of the program's leads to us: there is nothing to be told.
+//!     of [`loader`](super::loader)), and is read in place, as the loader did that bound the program to it. Of two modules that
+//!     define a name the first one's is bound to it; what lies behind our own is not asked, nor what came later, whether all may
+//!     see it (`RTLD_GLOBAL`) or not.
+//! C2  If our own module is not in that part, or the list is nowhere to be found (a program linked without `DT_DEBUG`), nothing
+//!     is known: whoever asks has to ask the loader.
 //! C3  A library that stands for another one (`DT_FILTER`, `DT_AUXILIARY`) comes later in the list than names are looked up in
 //!     it; one that has operators of C++ is not known.
 //!
@@ -20,7 +22,7 @@
 //! Dependencies".
 
 use super::elf;
-use super::exports::{Exports, Function, dynamic_value};
+use super::exports::{Dynamic, Exports, Function};
 use super::table::Tables;
 use crate::sys::image;
 use core::ffi::CStr;
@@ -28,14 +30,13 @@ use core::ffi::CStr;
 const ENTRIES_MAX: usize = 4096;
 
 /// The functions that `names` lead to: of each the first that a module defines from the program on, up to our own; 0 where
-/// that is none. Where there is no loader, or our own module came later, all are 0. Takes no lock.
+/// that is none. `None`: it cannot be told (C2). Takes no lock.
+#[doc(hidden)]
 #[cold]
-pub fn first_defined<const N: usize>(names: &[&CStr; N]) -> [usize; N] {
+pub fn first_defined<const N: usize>(names: &[&CStr; N]) -> Option<[usize; N]> {
     let mut functions = [None; N];
-    if follow(names, &mut functions).is_none() {
-        return [0; N];
-    }
-    functions.map(|function| function.map_or(0, address_of))
+    follow(names, &mut functions)?;
+    Some(functions.map(|function| function.map_or(0, address_of)))
 }
 
 /// Follows the list. `None`: it does not lead to our own module.
@@ -43,9 +44,10 @@ fn follow<const N: usize>(names: &[&CStr; N], functions: &mut [Option<Function>;
     let own = image::own_dynamic();
     let (mut entry, loader) = list()?;
     for _ in 0..ENTRIES_MAX {
-        let mut tables = Tables::fleeting();
+        let mut tables = Tables::lasting();
         let [moved, dynamic, next] = entry_at(entry, &mut tables)?;
-        if let Some(exports) = Exports::at(dynamic, moved, &mut tables) {
+        let exports = (dynamic != 0).then(|| Exports::at(dynamic, moved, &mut tables));
+        if let Some(exports) = exports.flatten() {
             for (function, name) in functions.iter_mut().zip(names) {
                 if function.is_none() {
                     *function = exports.function(name.to_bytes(), &mut tables);
@@ -65,10 +67,12 @@ fn follow<const N: usize>(names: &[&CStr; N], functions: &mut [Option<Function>;
 
 /// The first entry of the loader's list, and how far the loader was moved.
 fn list() -> Option<(usize, usize)> {
-    const DEBUG: u64 = 21;
-    let mut tables = Tables::fleeting();
+    let mut tables = Tables::lasting();
     let dynamic = elf::dynamic_of_program(&mut tables)?;
-    let told = dynamic_value(dynamic, DEBUG, &mut tables).filter(|&place| place != 0)?;
+    let told = Dynamic::at(dynamic, &mut tables)?.debug;
+    if told == 0 {
+        return None;
+    }
     // struct r_debug: version, first entry, two more, where the loader is; a word each.
     let [first, loader] = [8, 32].map(|at| tables.u64(told.wrapping_add(at)));
     Some((first? as usize, loader? as usize)).filter(|&(first, _)| first != 0)
@@ -96,13 +100,13 @@ mod tests {
 
     #[test]
     fn the_list_begins_with_the_program_and_leads_to_the_loader() {
-        let mut tables = Tables::fleeting();
+        let mut tables = Tables::lasting();
         let (mut entry, loader) = list().unwrap();
         assert_eq!(loader, image::landmarks().loader);
         let [_, dynamic, _] = entry_at(entry, &mut tables).unwrap();
         assert_eq!(elf::dynamic_of_program(&mut tables), Some(dynamic));
         assert_eq!(image::own_dynamic(), dynamic, "this test is the program");
-        let moved = |entry| entry_at(entry, &mut Tables::fleeting()).unwrap()[0];
+        let moved = |entry| entry_at(entry, &mut Tables::lasting()).unwrap()[0];
         while moved(entry) != loader {
             entry = entry_at(entry, &mut tables).unwrap()[2];
             assert_ne!(entry, 0);
@@ -112,6 +116,7 @@ mod tests {
     #[test]
     fn names_of_others_are_not_the_programs() {
         // The program calls the first, and defines neither.
-        assert_eq!(first_defined(&[c"getauxval", c"no_such_function"]), [0; 2]);
+        let found = first_defined(&[c"getauxval", c"no_such_function"]);
+        assert_eq!(found, Some([0; 2]));
     }
 }

@@ -39,6 +39,11 @@ impl Tables {
         Self::new(0, 0)
     }
 
+    /// Tables that all stay readable for good.
+    pub(super) fn lasting() -> Self {
+        Self::new(0, usize::MAX)
+    }
+
     /// The other module's tables are read from now on, out of the same allowance.
     pub(super) fn turn_to(&mut self, low: usize, high: usize) {
         (self.low, self.high) = (low, high);

@@ -24,12 +24,18 @@ pub(super) unsafe fn syscall(number: i64, arguments: [usize; 6]) -> isize {
     result
 }
 
-/// An entry of the vector that the kernel gave the process; 0 where there is none.
+/// An entry of the vector that the kernel gave the process; 0 where there is none. `errno` stays.
 pub(super) fn auxiliary(name: libc::c_ulong) -> usize {
     #[cfg(all(test, miri))]
     return super::interpreted::auxiliary(name);
-    // SAFETY: only reads the vector.
-    unsafe { libc::getauxval(name) as usize }
+    // SAFETY: only reads the vector; the calling thread's own number, which is set where there is no such entry.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        let value = libc::getauxval(name) as usize;
+        *errno = before;
+        value
+    }
 }
 
 /// The value of a successful call.
