@@ -45,7 +45,13 @@ fn sizes_and_alignments_are_what_a_sound_program_says() {
     let Some(program) = compiler::c("process/sound.c", "sound", &flags) else {
         return;
     };
-    let sampled = ["guarded_sampling:1", "guarded_sampling:7", ""];
+    let sampled = [
+        "guarded_sampling:1",
+        "guarded_sampling:7",
+        "hardening:strong,guarded_sampling:1",
+        "hardening:paranoid,guarded_sampling:2",
+        "",
+    ];
     for options in LEVELS.into_iter().chain(sampled) {
         let outcome = run(&program, &[], options).expect_success();
         assert_eq!(
@@ -315,4 +321,47 @@ fn guarded_pages_tell_who_made_and_who_freed() {
     assert_eq!(outcome.stdout, "the program's own handler\n", "{outcome}");
     let outcome = run(&program, &["after"], "guarded_sampling:0").expect_success();
     assert_eq!(outcome.stdout, "the end\n", "{outcome}");
+}
+
+/// What lies alone is told with whole stacks at every level, where others have none.
+#[test]
+fn guarded_pages_tell_the_same_at_every_level() {
+    let Some(program) = compiler::c("process/hardening.c", "hardening_alone", &["-O1"]) else {
+        return;
+    };
+    let (refused, aborted) = (Some(libc::SIGSEGV), Some(libc::SIGABRT));
+    for level in ["hardening:off", "hardening:standard"]
+        .into_iter()
+        .chain(LEVELS)
+    {
+        let options = format!("{level},hardening_stacks:0,guarded_sampling:3");
+        let told = [
+            ("alone_over", refused, "out of bounds: a guard beside"),
+            ("alone_beyond", aborted, "overflow: bytes behind"),
+            ("alone_after", refused, "use after free"),
+            ("alone_twice", aborted, "double free"),
+            ("alone_exit", aborted, "overflow: bytes behind"),
+        ];
+        for (what, signal, words) in told {
+            if what == "alone_exit" && !LEVELS.contains(&level) {
+                continue;
+            }
+            let outcome = run(&program, &[what], &options);
+            assert_eq!(outcome.signal, signal, "{what}, {options}: {outcome}");
+            let line = outcome.stderr.trim_end();
+            let is_freed = ["alone_after", "alone_twice"].contains(&what);
+            assert!(
+                line.starts_with("<jemoxide>: ")
+                    && !line.contains('\n')
+                    && line.contains(words)
+                    && line.contains("48 bytes by malloc")
+                    && line.contains("allocated at 0x")
+                    && line.contains("freed at 0x") == is_freed,
+                "{what}, {options}: {outcome}"
+            );
+        }
+        let outcome = run(&program, &["alone_child"], &options).expect_success();
+        let said = (outcome.stdout.as_str(), outcome.stderr.as_str());
+        assert_eq!(said, ("the end\n", ""), "{options}: {outcome}");
+    }
 }

@@ -248,18 +248,26 @@ fn get_cached(class: SizeClass, ask: Ask) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn get_guarded(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> Option<*mut u8> {
-    let source = Source::of(cache);
+    get_guarded_of(cache, Source::of(cache), ask, zeroed)
+}
+
+/// As [`get_guarded`], of `source`'s arena. The pool has objects of automatic arenas alone.
+#[inline]
+pub(super) fn get_guarded_of(
+    cache: Option<CacheRef>,
+    source: Source,
+    ask: Ask,
+    zeroed: bool,
+) -> Option<*mut u8> {
     let ask = ask.of_arena(source.hardened()?);
-    if modes::hardened() {
-        return Some(get_hardened(cache, ask, zeroed));
+    if modes::sampled() && matches!(source, Source::Automatic(_)) {
+        if let Some(object) = hardened::sample(&ask) {
+            hardening::watch(cache);
+            note_guarded(cache, object, ask, zeroed);
+            return Some(object);
+        }
     }
-    if let Source::Manual(_) = source {
-        return None;
-    }
-    let object = hardened::sample(&ask)?;
-    hardening::watch(cache);
-    note_guarded(cache, object, ask, zeroed);
-    Some(object)
+    modes::hardened().then(|| get_hardened(cache, ask, zeroed))
 }
 
 /// Counts an object of the hardened arena, and fills it as the options say.
@@ -280,7 +288,7 @@ fn note_guarded(cache: Option<CacheRef>, object: *mut u8, ask: Ask, zeroed: bool
 
 /// An object of the hardened arena.
 #[inline]
-pub(super) fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *mut u8 {
+fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *mut u8 {
     if ask.bytes > ADDRESS_SPACE || ask.align > ADDRESS_SPACE {
         return modes::refuse(ask.bytes);
     }

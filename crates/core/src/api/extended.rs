@@ -8,7 +8,7 @@
 //! ```
 //! An arena that there is not gives null.
 
-use super::alloc::{alloc_aligned, alloc_zeroed_aligned, get_hardened, looked_up, refuse};
+use super::alloc::{alloc_aligned, alloc_zeroed_aligned, get_guarded_of, looked_up, refuse};
 use super::block;
 use super::flags::Flags;
 use super::free::{dealloc, dealloc_hardened, dealloc_sized, is_size_of};
@@ -63,9 +63,10 @@ pub fn alloc_with(size: usize, flags: Flags) -> *mut u8 {
     };
     slow::enter(|own| {
         if modes::hardened() {
-            if let Some(arena) = flags.source(own).and_then(Source::hardened) {
-                let ask = Ask::new(size, flags.align, Door::Malloc).of_arena(arena);
-                return get_hardened(own, ask, flags.zero);
+            let ask = Ask::new(size, flags.align, Door::Malloc);
+            let source = flags.source(own);
+            if let Some(object) = source.and_then(|of| get_guarded_of(own, of, ask, flags.zero)) {
+                return object;
             }
         }
         let zero = flags.zero || modes::zero();

@@ -39,12 +39,13 @@ pub(super) fn prepare(options: &Options) {
         };
         let frames = usize::try_from(options.hardening_stacks).unwrap_or(by_level);
         hardened::prepare(options.hardening, options.quarantine, frames);
-    } else if modes::is_sampling(options) {
-        hardened::prepare_pool(options.guarded_sampling);
-    } else {
-        return;
     }
-    UNWATCHED.store(true, Ordering::Relaxed);
+    if modes::is_sampling(options) {
+        hardened::prepare_pool(options.guarded_sampling);
+    }
+    if modes::is_hardening(options) || modes::is_sampling(options) {
+        UNWATCHED.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Has refused accesses looked at from now on, where they are to be and are not yet (E2).
@@ -81,7 +82,7 @@ pub(super) fn amend(options: &mut Options) {
 
 /// In a forked child: what it does by chance is not what its parent does.
 pub(super) fn note_child() {
-    if modes::hardened() {
+    if modes::guarded() {
         hardened::reseed();
     }
 }

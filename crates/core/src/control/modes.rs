@@ -84,7 +84,7 @@ pub(super) fn watch_all(options: &Options) -> bool {
 
 /// Whether the pool of guarded pages is to serve some of them.
 pub(super) fn is_sampling(options: &Options) -> bool {
-    options.guarded_sampling != 0 && !is_hardening(options)
+    options.guarded_sampling != 0
 }
 
 /// Whether the hardened arena serves all allocations, or some.
@@ -97,6 +97,12 @@ pub(crate) fn guarded() -> bool {
 #[inline]
 pub(crate) fn hardened() -> bool {
     are(HARDENED)
+}
+
+/// Whether the pool of guarded pages serves some of them.
+#[inline]
+pub(crate) fn sampled() -> bool {
+    are(SAMPLED)
 }
 
 /// Whether memory is filled as it changes hands.

@@ -4,14 +4,19 @@
  *            function may allocate, and the heap serves on. Meant for hardening:strong and above.
  * over, after, twice   a walk over sampled objects, beyond their ends, after their free, freeing them again: among many
  *            thousand objects some lie in guarded pages, where each ends the program. Meant for guarded_sampling.
+ * alone_over, alone_beyond, alone_after, alone_twice, alone_exit, alone_child   the same with objects that are known to lie
+ *            alone: at a page's start, with pages on both sides that nobody may touch, or between two of those. A byte beyond
+ *            the end is written, of one that ends its page (over) and of one that does not (beyond; exit: which nobody frees).
+ *            child: all are sound, and a forked child frees them. Meant for guarded_sampling at any level.
  * handler    as `after`, with a handler of the program's own that was there first.
  */
 #include "expect.h"
 #include <dlfcn.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/wait.h>
 
-enum { OBJECTS = 100000, BYTES = 48 };
+enum { OBJECTS = 100000, BYTES = 48, PAGE = 4096 };
 static char *objects[OBJECTS];
 
 /* Volatile, as compilers know that malloc and free change nothing. */
@@ -96,6 +101,67 @@ static void misuse_everything(void) {
     say("%d told", calls);
 }
 
+/* Whether the page at `page` may be read: the system says so without a signal. */
+static int is_open(const char *page) {
+    static int ends[2];
+    if (ends[1] == 0) {
+        EXPECT(pipe(ends) == 0);
+    }
+    char byte;
+    return write(ends[1], page, 1) == 1 && read(ends[0], &byte, 1) == 1;
+}
+
+static char *page_of(char *object) {
+    return object - (uintptr_t)object % PAGE;
+}
+
+static void misuse_alone(const char *what) {
+    /* Between the first and the last that lie alone at a page's start are guarded pages and nothing else. */
+    char *first = NULL, *last = NULL, *at_start = NULL, *at_end = NULL;
+    for (int i = 0; i < OBJECTS; i++) {
+        char *page = page_of(objects[i]);
+        if (objects[i] == page && !is_open(page - PAGE) && !is_open(page + PAGE)) {
+            first = first == NULL || page < first ? page : first;
+            last = last == NULL || page > last ? page : last;
+            at_start = objects[i];
+        }
+    }
+    EXPECT(at_start != NULL && last < first + 130 * PAGE);
+    for (int i = 0; i < OBJECTS; i++) {
+        if (objects[i] > first && objects[i] < last && objects[i] != page_of(objects[i])) {
+            EXPECT(objects[i] + BYTES == page_of(objects[i]) + PAGE);
+            at_end = objects[i];
+        }
+    }
+    EXPECT(at_end != NULL);
+    char *volatile object = strcmp(what, "over") == 0 ? at_end : at_start;
+    if (strcmp(what, "child") == 0) {
+        pid_t child = fork();
+        EXPECT(child >= 0);
+        for (int i = 0; i < OBJECTS; i++) {
+            free(objects[i]);
+        }
+        if (child == 0) {
+            exit(0);
+        }
+        int status;
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    } else if (strcmp(what, "over") == 0 || strcmp(what, "beyond") == 0 || strcmp(what, "exit") == 0) {
+        object[BYTES] ^= 1;
+        if (strcmp(what, "exit") != 0) {
+            free(object);
+        }
+    } else {
+        free(object);
+        if (strcmp(what, "after") == 0) {
+            object[1] = 1;
+        } else {
+            free(object);
+        }
+    }
+    say("the end");
+}
+
 static void handle(int signal) {
     (void)signal;
     say("the program's own handler");
@@ -117,6 +183,10 @@ int main(int count, char **arguments) {
         objects[i] = malloc(BYTES);
         EXPECT(objects[i] != NULL && malloc_usable_size(objects[i]) >= BYTES);
         memset(objects[i], 1, BYTES);
+    }
+    if (strncmp(what, "alone_", 6) == 0) {
+        misuse_alone(what + 6);
+        return 0;
     }
     volatile char seen = 0;
     if (strcmp(what, "over") == 0) {

@@ -113,10 +113,11 @@ pub(crate) fn prepare(level: Hardening, quarantine_bytes: usize, frames: usize) 
     }
 }
 
-/// Has one in `share` allocations that come by a slow path served by the pool. Called once, by the boot.
+/// Has one in `share` allocations that come by a slow path served by the pool, whose objects have whole stacks at any level. Called
+/// once, by the boot, after [`prepare`] where a level asks for that.
 pub(crate) fn prepare_pool(share: usize) {
     random::seed();
-    traces::prepare(FRAMES);
+    traces::prepare_whole();
     pool::prepare(share);
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn sample(ask: &Ask) -> Option<*mut u8> {
     if !pool::is_due() || !pool::may_serve(ask) {
         return None;
     }
-    let trace = traces::capture();
+    let trace = traces::capture_whole();
     let object = watched::quietly(|| pool::alloc(&Ask { trace, ..*ask }))?;
     watched::note_alloc(object, ask.bytes);
     figures::note_came(ask.arena, ask.bytes);
@@ -277,7 +278,10 @@ pub(crate) fn owns(ptr: *const u8) -> bool {
 #[inline]
 pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<Freed, Misuse>> {
     let found = find(ptr)?;
-    let trace = traces::capture();
+    let trace = match found {
+        Found::Pool(_) => traces::capture_whole(),
+        Found::Slab(_) | Found::Large(_) => traces::capture(),
+    };
     let told = &Told { trace, ..*told };
     let freed = watched::quietly(|| match found {
         Found::Slab(slab) => bin::dealloc(slab, ptr, told),
@@ -423,6 +427,7 @@ pub(crate) fn sweep() {
     watched::quietly(|| {
         (0..slab::CLASSES).for_each(bin::sweep);
         large::sweep();
+        pool::sweep();
     });
 }
 

@@ -8,6 +8,7 @@
 //!     object meets a page that nobody may touch for as long as possible.
 //! L2  While an object is out its page may be touched, the guards never. A freed object's memory goes at once.
 //! L3  Who is chosen is left to chance: one in so many allocations that come by a slow path. If all slots are out, nobody is.
+//! L4  What its canary is made of is drawn for each object: a forked child, whose seed is another, knows its parent's objects.
 //! Lock: rank 2, held during the system calls: objects are chosen rarely.
 //! Idea: GWP-ASan (K. Serebryany et al., "GWP-ASan: Sampling-Based Detection of Memory-Safety Bugs in Production", 2024).
 
@@ -19,13 +20,13 @@ use super::random::{self, Random};
 use super::slab::{Marks, State};
 use super::{Freed, Place};
 use crate::arena::cells::{Address, Number};
-use crate::arena::misuse::Misuse;
+use crate::arena::misuse::{self, Misuse};
 use crate::extent::{HEAP, Purpose};
 use crate::size::{PAGE, Pages};
 use crate::sync::Mutex;
 use crate::sys::memory;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// Slots.
 pub(super) const SLOTS: usize = 64;
@@ -36,6 +37,8 @@ const SHARD: usize = 1001;
 struct Slot {
     marks: Marks,
     object: Address,
+    /// What its canary is made of (L4).
+    secret: AtomicU64,
     /// When it was freed, counted in frees; 0: never.
     freed: Number,
     /// 1 from a free until its object is let go: nobody gets the slot meanwhile.
@@ -48,6 +51,7 @@ static SLOT: [Slot; SLOTS] = [const {
     Slot {
         marks: Marks::new(),
         object: Address::new(),
+        secret: AtomicU64::new(0),
         freed: Number::new(0),
         leaving: Number::new(0),
         bare: Number::new(0),
@@ -177,13 +181,9 @@ pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
     let object = page.as_ptr().wrapping_add(offset);
     slot.object.set(object);
     slot.marks.begin(ask);
-    let (before, behind) = slot.slack(page);
-    let secret = random::secret(page.addr().get() as u64);
-    // SAFETY: beside the object, within its page.
-    unsafe {
-        canary::write_before(object, before, secret);
-        canary::write_behind(object.wrapping_add(ask.bytes), behind, secret);
-    }
+    let secret = pool.random.next(SHARD);
+    slot.secret.store(secret, Ordering::Relaxed);
+    slot.write_canaries(page);
     Some(object)
 }
 
@@ -196,6 +196,17 @@ impl Slot {
     fn slack(&self, page: NonNull<u8>) -> (usize, usize) {
         let before = self.object.get().addr() - page.addr().get();
         (before, PAGE - before - self.marks.bytes())
+    }
+
+    /// Writes what nobody may change beside the slot's object, which is live. Under the lock.
+    fn write_canaries(&self, page: NonNull<u8>) {
+        let (before, behind) = self.slack(page);
+        let (object, secret) = (self.object.get(), self.secret.load(Ordering::Relaxed));
+        // SAFETY: beside the object, within its page, which may be touched while it is live (L2).
+        unsafe {
+            canary::write_before(object, before, secret);
+            canary::write_behind(object.wrapping_add(self.marks.bytes()), behind, secret);
+        }
     }
 }
 
@@ -211,7 +222,7 @@ fn look(number: usize, ptr: *const u8) -> Result<&'static Slot, Misuse> {
     }
     let page = page_of(number).ok_or(Misuse::Foreign)?;
     let (before, behind) = slot.slack(page);
-    let secret = random::secret(page.addr().get() as u64);
+    let secret = slot.secret.load(Ordering::Relaxed);
     // SAFETY: beside the object, within its page, which is readable while it is live.
     unsafe {
         if !canary::is_whole_behind(ptr.wrapping_add(slot.marks.bytes()), behind, secret) {
@@ -280,6 +291,29 @@ pub(super) fn marks(number: usize) -> Option<&'static Marks> {
 pub(super) fn about(number: usize) -> Option<About> {
     let marks = marks(number)?;
     Some(About::of(marks, marks.bytes(), PAGE))
+}
+
+/// Looks at every live object, and tells what was written beside it.
+pub(super) fn sweep() {
+    let _pool = POOL.lock();
+    for (number, slot) in SLOT.iter().enumerate() {
+        let object = slot.object.get();
+        if slot.marks.state() != State::Live {
+            continue;
+        }
+        if let (Err(error), Some(page)) = (look(number, object), page_of(number)) {
+            misuse::report(error, object);
+            let (before, behind) = slot.slack(page);
+            // SAFETY: beside the object, within its page, which may be touched while it is live (L2).
+            unsafe {
+                page.as_ptr().write_bytes(0, before);
+                object
+                    .wrapping_add(slot.marks.bytes())
+                    .write_bytes(0, behind);
+            }
+            slot.write_canaries(page);
+        }
+    }
 }
 
 /// What an access of `addr` that the system has refused was: the object that it was meant for, most likely.

@@ -527,3 +527,43 @@ fn the_pool_serves_by_chance_and_tells_what_it_sees() {
         assert_eq!(again.addr() / PAGE, first.addr() / PAGE, "L1");
     });
 }
+
+#[test]
+fn the_pool_serves_beside_a_level_with_stacks_of_its_own() {
+    for level in [Hardening::Strong, Hardening::Paranoid] {
+        alone(|| {
+            prepare(level, 0, 0);
+            prepare_pool(1);
+            let mut chosen = (0..100).filter_map(|_| sample(&ask(100, 1)));
+            let [freed, spoilt, kept] = [(); 3].map(|()| chosen.next().unwrap());
+            // A child's seed is another: what its parent wrote is known all the same (L4).
+            reseed();
+            assert_eq!(dealloc(freed, &FREE), Some(Ok(100)), "L4");
+            let line = told(|| free_wrong(freed, &FREE));
+            assert!(
+                line.contains("allocated at 0x") && line.contains("freed at 0x"),
+                "{line}"
+            );
+            let ordinary = malloc(100);
+            assert_eq!(dealloc(ordinary, &FREE), Some(Ok(100)));
+            let line = told(|| free_wrong(ordinary, &FREE));
+            assert!(
+                line.contains("double free") && !line.contains(" at 0x"),
+                "{line}"
+            );
+            let at_end = spoilt.addr() % PAGE != 0;
+            // SAFETY: within the page, on the side of the object where its slack is.
+            unsafe { spoilt.offset(if at_end { -1 } else { 100 }).write(1) };
+            let line = told(sweep);
+            assert!(
+                line.contains(if at_end { "underflow" } else { "overflow" })
+                    && line.contains("allocated at 0x"),
+                "{line}"
+            );
+            // Told once, and mended.
+            for object in [spoilt, kept] {
+                assert_eq!(dealloc(object, &FREE), Some(Ok(100)));
+            }
+        });
+    }
+}

@@ -31,7 +31,7 @@ struct Place {
 }
 
 static TABLE: AtomicPtr<Place> = AtomicPtr::new(core::ptr::null_mut());
-/// Frames that are kept; 0: no stacks are.
+/// Frames that [`capture`] keeps; 0: no stacks.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
 
 /// Has stacks of so many frames kept. Called once, by the boot; where there is no memory for the table none are.
@@ -39,9 +39,18 @@ pub(super) fn prepare(depth: usize) {
     if depth == 0 {
         return;
     }
-    if let Some(table) = meta::table(PLACES * size_of::<Place>()) {
-        TABLE.store(table.as_ptr().cast(), Ordering::Relaxed);
+    prepare_whole();
+    if !TABLE.load(Ordering::Relaxed).is_null() {
         DEPTH.store(depth.min(FRAMES), Ordering::Relaxed);
+    }
+}
+
+/// Has whole stacks kept for whoever asks for one ([`capture_whole`]). Called by the boot, as [`prepare`].
+pub(super) fn prepare_whole() {
+    if TABLE.load(Ordering::Relaxed).is_null() {
+        if let Some(table) = meta::table(PLACES * size_of::<Place>()) {
+            TABLE.store(table.as_ptr().cast(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -54,13 +63,18 @@ fn place(number: usize) -> Option<&'static Place> {
     Some(unsafe { &*table.wrapping_add(number % PLACES) })
 }
 
-/// The number of the calling thread's stack; 0: it is not known, or none are kept.
+/// The number of the calling thread's stack, with as many frames as the level asks for; 0: it is not known, or none are kept.
 #[inline]
 pub(super) fn capture() -> u16 {
     match DEPTH.load(Ordering::Relaxed) {
         0 => 0,
         depth => take(depth),
     }
+}
+
+/// As [`capture`], with all its frames, whatever the level.
+pub(super) fn capture_whole() -> u16 {
+    take(FRAMES)
 }
 
 #[inline(never)]
