@@ -301,6 +301,7 @@ fn get_hardened(cache: Option<CacheRef>, ask: Ask, zeroed: bool) -> *mut u8 {
             None => {
                 hardened::relieve();
                 limit::relieve(ask.bytes, cache);
+                hardened::relieve_addresses(ask.bytes);
                 is_last = true;
             }
         }

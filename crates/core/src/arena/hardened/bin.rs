@@ -10,7 +10,7 @@
 //! N3  Neighbours are looked at within [`NEAR`] bytes of the object that is freed; all of a slot when it changes hands.
 //! N4  `paranoid` keeps the addresses of empty slabs for their class: their memory goes, and nobody may touch them.
 //! N5  An empty slab that the system does not let go stays awake, and goes with the next one that it lets go.
-//! Lock: one for each class, rank 2; page heap and metadata may be taken under it.
+//! Lock: one for each class, rank 2; page heap, metadata and the quarantine's queue may be taken under it.
 
 use super::bare;
 use super::canary;
@@ -251,6 +251,8 @@ fn end(bin: &mut Bin, slab: SlabRef, shape: &Shape, slot: usize, trace: u16) -> 
         unsafe { shape.object(slot).write_bytes(0, used) };
     }
     marks.end(trace);
+    // Once it waits it may be another's.
+    watched::note_dealloc(shape.object(slot));
     let entry = Entry::slot(slab.number(), slot, shape.stride);
     let mut freed = Freed::of(marks, bytes, Place::Quarantine(Due::Wait(entry)));
     if freed.sample.is_none() {
@@ -268,27 +270,21 @@ pub(super) fn hand_over() {
 
 /// Frees all objects of `class` that the arena with index `arena` has, and calls `each` with them, no lock held. What was
 /// written behind them is told.
-pub(super) fn discard(class: usize, arena: usize, mut each: impl FnMut(*mut u8, Freed)) {
+pub(super) fn discard(class: usize, arena: usize, mut each: impl FnMut(Freed)) {
     let mut link = BINS[class].lock().all;
     while let Some(slab) = SlabRef::from_link(link) {
         link = slab.all.get();
         let mut slot = 0;
         while slot < slab.slots() {
             let (ended, next) = watched::quietly(|| end_some_of(arena, slab, slot));
-            for (object, freed) in ended.into_iter().flatten() {
-                each(object, freed);
-            }
+            ended.into_iter().flatten().for_each(&mut each);
             slot = next;
         }
     }
 }
 
 /// Ends objects of an arena in slots from number `slot` on; also answers the first slot that was not looked at.
-fn end_some_of(
-    arena: usize,
-    slab: SlabRef,
-    mut slot: usize,
-) -> ([Option<(*mut u8, Freed)>; BATCH], usize) {
+fn end_some_of(arena: usize, slab: SlabRef, mut slot: usize) -> ([Option<Freed>; BATCH], usize) {
     let mut ended = [const { None }; BATCH];
     let mut bin = BINS[slab.class()].lock();
     if !slab.is_alive() {
@@ -302,12 +298,11 @@ fn end_some_of(
         if slot == shape.slots {
             break;
         }
-        let object = shape.object(slot);
         if !shape.is_whole(slot, shape.marks(slot).bytes()) {
-            misuse::report(Misuse::Overflow, object);
+            misuse::report(Misuse::Overflow, shape.object(slot));
             mend(&shape, slot);
         }
-        *place = Some((object, end(&mut bin, slab, &shape, slot, 0)));
+        *place = Some(end(&mut bin, slab, &shape, slot, 0));
     }
     (ended, slot)
 }

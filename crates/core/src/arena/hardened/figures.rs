@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! automatic arenas ──> one set of books          arena made by request ──> its own, from its first object on
-//! books    by class: objects that came, that went, bytes that are out;    bytes of all classes
+//! books    by class: objects that came, that went, bytes that are out;    bytes of all classes (F4)
 //! ```
 //! F1  An object is counted with the class that its request rounds to, whatever slot or pages it has: as anywhere else, so that
 //!     sums agree.
 //! F2  What an object takes beyond that, free slots, guards, and what waits are in the active pages and in no class.
 //! F3  The books of an index stay for it once they were made, and begin anew with each arena ([`forget`]).
-//! F4  Arenas made by request share slabs with all others: their share of the active pages is what their objects count with.
+//! F4  Arenas made by request share slabs with all others: their share of the active pages is what their objects count with,
+//!     but for those of no bytes, which have no memory. All of them together have no more than there is.
 //! Lock: none; all are atomics.
 
+use super::bare;
 use crate::arena::automatic;
 use crate::ds::table::Table;
 use crate::meta::{self, MetaRef};
@@ -108,7 +110,9 @@ pub(super) fn note_came(arena: usize, bytes: usize) {
         let class = books.class(bytes);
         class.came.fetch_add(1, Ordering::Relaxed);
         class.bytes.fetch_add(counted(bytes), Ordering::Relaxed);
-        books.bytes.fetch_add(counted(bytes), Ordering::Relaxed);
+        if bytes > 0 {
+            books.bytes.fetch_add(counted(bytes), Ordering::Relaxed);
+        }
     }
 }
 
@@ -119,7 +123,9 @@ pub(super) fn note_went(arena: usize, bytes: usize) {
         // Release: pairs with the Acquire in `of_class`: what went is seen to have come.
         class.went.fetch_add(1, Ordering::Release);
         class.bytes.fetch_sub(counted(bytes), Ordering::Relaxed);
-        books.bytes.fetch_sub(counted(bytes), Ordering::Relaxed);
+        if bytes > 0 {
+            books.bytes.fetch_sub(counted(bytes), Ordering::Relaxed);
+        }
     }
 }
 
@@ -177,17 +183,23 @@ pub(crate) fn serves(arena: usize) -> bool {
     books(arena).is_some()
 }
 
-/// Pages that the arena made by request with index `arena` has a share of (F4).
-pub(crate) fn pages_of(arena: usize) -> usize {
-    books(arena).map_or(0, |books| {
-        books.bytes.load(Ordering::Relaxed).div_ceil(PAGE)
-    })
+/// Bytes that the arena made by request with index `arena` has a share of (F4).
+fn shared_bytes(arena: usize) -> usize {
+    books(arena).map_or(0, |books| books.bytes.load(Ordering::Relaxed))
 }
 
-/// Bytes of the pages of all of them.
+/// The same in pages.
+pub(crate) fn pages_of(arena: usize) -> usize {
+    shared_bytes(arena).div_ceil(PAGE)
+}
+
+/// Bytes of the pages that all of them share.
 pub(crate) fn by_request_bytes() -> usize {
-    let pages = (automatic()..END.load(Ordering::Relaxed)).map(pages_of);
-    pages.sum::<usize>() * PAGE
+    let shared = (automatic()..END.load(Ordering::Relaxed)).map(shared_bytes);
+    shared
+        .sum::<usize>()
+        .next_multiple_of(PAGE)
+        .min(bare::held_bytes())
 }
 
 /// Slabs that there are with slots of the small class with index `class`.

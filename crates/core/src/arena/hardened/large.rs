@@ -7,10 +7,12 @@
 //!          64 next | 68 prev | 72 secret | 80 class of the run | 88 older | 92 newer
 //! ```
 //! G1  What is left of the pages before and behind the object is canary and zeros.
-//! G2  A freed object's memory goes at once, and nobody may touch its pages while it is in the quarantine; where the system
-//!     refuses that, they are zeroed, and looked at when it leaves.
+//! G2  A freed object's memory goes when it is let go (A5), and nobody may touch its pages while it is in the quarantine; where
+//!     the system refuses that, they are zeroed, and looked at when it leaves.
 //! G3  The page map names the record on the guards and on the first [`NAMED`] pages between them.
 //! G4  `paranoid` keeps the addresses of a run for objects of its class: it sleeps (see `asleep`).
+//! G5  An object is live and in the list from one instant on, when all else is in place: before, its page map may name it, and
+//!     whoever frees it is told of a double free.
 //! Lock: one for all, rank 2.
 
 use super::about::About;
@@ -19,7 +21,7 @@ use super::bare;
 use super::canary;
 use super::door::{Ask, Told};
 use super::guard;
-use super::quarantine::{Due, Entry};
+use super::quarantine::Entry;
 use super::random;
 use super::slab::{Marks, State};
 use super::{Freed, Place, watched};
@@ -70,7 +72,7 @@ const BARE_GUARDS: u32 = 8;
 const BARE: u32 = 16;
 
 /// A large object by its record.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LargeRef(NonNull<Large>);
 
 impl Deref for LargeRef {
@@ -90,22 +92,26 @@ static LARGES: Mutex<Larges, 2> = Mutex::new(Larges { first: 0 });
 
 /// An object with pages of its own. `None`: out of memory.
 pub(super) fn alloc(ask: &Ask) -> Option<*mut u8> {
-    let large = match LargeRef::wake(ask) {
-        Some(large) => large,
-        None => {
-            let record = meta::allocate(meta::units_of::<Large>())?;
-            let Some(large) = LargeRef::place(record, ask) else {
-                // SAFETY: just allocated; nobody knows it.
-                unsafe { meta::recycle(record, meta::units_of::<Large>()) };
-                return None;
-            };
-            large.name(Some(record));
-            large
-        }
+    let large = furnish(ask)?;
+    LARGES.lock().begin(large, ask);
+    Some(large.object.get())
+}
+
+/// Pages with the place of an object for `ask`, which is not live yet (G5). `None`: out of memory.
+pub(super) fn furnish(ask: &Ask) -> Option<LargeRef> {
+    if let Some(large) = LargeRef::wake(ask) {
+        large.write_canaries();
+        return Some(large);
+    }
+    let record = meta::allocate(meta::units_of::<Large>())?;
+    let Some(large) = LargeRef::place(record, ask) else {
+        // SAFETY: just allocated; nobody knows it.
+        unsafe { meta::recycle(record, meta::units_of::<Large>()) };
+        return None;
     };
     large.write_canaries();
-    LARGES.lock().link(large);
-    Some(large.object.get())
+    large.name(Some(record));
+    Some(large)
 }
 
 /// Whether one more run may have guards: what sleeps makes room.
@@ -119,9 +125,9 @@ pub(super) fn has_guards() -> bool {
     true
 }
 
-/// Has all that sleeps go back to the page heap, if those are so many bytes of addresses. Whether they are.
-pub(super) fn relieve(bytes: usize) -> bool {
-    if asleep::bytes() < bytes.max(1) {
+/// Has all that sleeps go back to the page heap, if something does, of so many bytes of addresses at least. Whether it did.
+pub(super) fn relieve(least_bytes: usize) -> bool {
+    if asleep::bytes() < least_bytes.max(1) {
         return false;
     }
     while let Some(sleeper) = asleep::take_oldest() {
@@ -131,7 +137,9 @@ pub(super) fn relieve(bytes: usize) -> bool {
 }
 
 impl Larges {
-    fn link(&mut self, large: LargeRef) {
+    /// The object for `ask` in pages that were prepared is live (G5).
+    fn begin(&mut self, large: LargeRef, ask: &Ask) {
+        large.marks.begin(ask);
         large.prev.set(0);
         large.next.set(self.first);
         if let Some(next) = LargeRef::from_link(self.first) {
@@ -149,7 +157,7 @@ impl Larges {
                 }
                 large.marks.end(0);
                 let bytes = large.bytes.get();
-                return Some((large, Freed::of(&large.marks, bytes, large.place_freed())));
+                return Some((large, Freed::of(&large.marks, bytes, Place::Pages(large))));
             }
             link = large.next.get();
         }
@@ -214,12 +222,12 @@ impl LargeRef {
         }
         large.flags.set(large.flags.get() & !(SHUT | BARE));
         watched::forbid(large.base(), pages * PAGE);
-        large.begin(ask);
+        large.lay_out(ask);
         Some(large)
     }
 
-    /// The object for `ask` begins, in pages that read zero.
-    fn begin(self, ask: &Ask) {
+    /// Finds the object for `ask` its place, in pages that read zero.
+    fn lay_out(self, ask: &Ask) {
         let base = self.base();
         let slack = self.end().addr() - base.addr() - ask.bytes;
         // Small objects too are aligned as the sizes of their classes are.
@@ -231,7 +239,6 @@ impl LargeRef {
         self.bytes.set(ask.bytes);
         self.object.set(base.wrapping_add(offset));
         self.secret.set(random::secret(base.addr() as u64) as usize);
-        self.marks.begin(ask);
     }
 
     /// Pages for `ask`, with guards if there may be more, and the object's place among them.
@@ -279,7 +286,7 @@ impl LargeRef {
         }
         let large = Self(large);
         large.run.set(run.addr.as_ptr());
-        large.begin(ask);
+        large.lay_out(ask);
         large.kind.set(Kind::HardLarge);
         Some(large)
     }
@@ -386,12 +393,13 @@ impl LargeRef {
     /// it had; `None`: it cannot be.
     pub(super) fn resize(self, ptr: *mut u8, bytes: usize, align: Option<usize>) -> Option<usize> {
         let _larges = LARGES.lock();
+        self.look(ptr).ok()?;
         let (_, behind) = self.slack();
         let old = self.bytes.get();
         let room = old + behind;
         // With less than half of it left a move gives memory back.
         let fits = bytes <= room && bytes * 2 >= room && bytes > 0;
-        if !fits || self.look(ptr).is_err() || !self.is(GUARDED) && bytes + canary::BYTES > room {
+        if !fits || !self.is(GUARDED) && bytes + canary::BYTES > room {
             return None;
         }
         // SAFETY: within the object's pages.
@@ -409,21 +417,24 @@ impl LargeRef {
 
     /// Frees the object at `ptr`. Otherwise nothing happened.
     pub(super) fn dealloc(self, ptr: *mut u8, told: &Told) -> Result<Freed, Misuse> {
-        let freed = {
-            let _larges = LARGES.lock();
-            self.look(ptr)?;
-            let bytes = self.bytes.get();
-            if told.is_wrong_door(self.marks.door()) {
-                return Err(Misuse::WrongDoor);
-            }
-            if !told.fits(bytes, self.marks.lg_align()) {
-                return Err(Misuse::WrongSize);
-            }
-            self.marks.end(told.trace);
-            Freed::of(&self.marks, bytes, self.place_freed())
-        };
+        let _larges = LARGES.lock();
+        self.look(ptr)?;
+        let bytes = self.bytes.get();
+        if told.is_wrong_door(self.marks.door()) {
+            return Err(Misuse::WrongDoor);
+        }
+        if !told.fits(bytes, self.marks.lg_align()) {
+            return Err(Misuse::WrongSize);
+        }
+        self.marks.end(told.trace);
+        Ok(Freed::of(&self.marks, bytes, Place::Pages(self)))
+    }
+
+    /// A freed object is let go: what is to wait.
+    pub(super) fn let_go(self) -> Entry {
         self.shut();
-        Ok(freed)
+        watched::note_dealloc(self.object.get());
+        Entry::large(self.number.get(), self.pages.get() * PAGE)
     }
 
     /// Takes the memory of the object, which nobody uses any more, and keeps everybody off its pages (G2).
@@ -448,18 +459,18 @@ impl LargeRef {
         }
     }
 
-    /// Where it is once it is freed.
-    fn place_freed(self) -> Place {
-        let weight = self.pages.get() * PAGE;
-        Place::Quarantine(Due::Wait(Entry::large(self.number.get(), weight)))
-    }
-
     /// Bare pages of the run.
     fn bare_pages(self) -> usize {
         let guards = usize::from(self.is(GUARDED)) + usize::from(self.is(GUARDED_BEFORE));
         let between = self.pages.get() - guards;
         let pages = if self.is(BARE) { between } else { 0 };
         pages + if self.is(BARE_GUARDS) { guards } else { 0 }
+    }
+
+    /// Where the object is.
+    #[cfg(test)]
+    pub(super) fn object(self) -> *mut u8 {
+        self.object.get()
     }
 
     /// Whether there is a guard behind the object.
@@ -547,7 +558,7 @@ pub(super) fn around(addr: usize) -> Option<LargeRef> {
 
 /// Frees all objects that the arena with index `arena` has, and calls `each` with them, no lock held. What was written
 /// beside them is told.
-pub(super) fn discard(arena: usize, mut each: impl FnMut(*mut u8, Freed)) {
+pub(super) fn discard(arena: usize, mut each: impl FnMut(Freed)) {
     let mut ended: Option<(LargeRef, Freed)> = None;
     loop {
         let next = watched::quietly(|| {
@@ -556,9 +567,8 @@ pub(super) fn discard(arena: usize, mut each: impl FnMut(*mut u8, Freed)) {
             let from = ended.as_ref().map(|(large, _)| large.next.get());
             larges.end_next_of(arena, from.unwrap_or(larges.first))
         });
-        if let Some((large, freed)) = core::mem::replace(&mut ended, next) {
-            watched::quietly(|| large.shut());
-            each(large.object.get(), freed);
+        if let Some((_, freed)) = core::mem::replace(&mut ended, next) {
+            each(freed);
         }
         if ended.is_none() {
             break;

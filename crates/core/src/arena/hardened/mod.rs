@@ -14,7 +14,9 @@
 //! A3  A fault found changes nothing, but is told (`arena::misuse`); a slot found written while free serves nobody again.
 //! A4  Whoever is short of memory gets what waits in the quarantine ([`relieve`]).
 //! A5  A freed object's place is nobody's until [`Freed::let_go`], before which the profiler's sample ends: two samples never
-//!     have one address. One that was no sample may be on its way into the quarantine before.
+//!     have one address. One that was no sample may be on its way into the quarantine before. Who is told of the end of a
+//!     sample (`prof_sample_free`) finds pages of its own as they were, a slot zeroed, and a slot of the pool shut.
+//!     A child forked meanwhile by another thread never lets go of that object: its slot, or its pages, serve nobody there.
 //! A6  An arena made by request has its objects here as well, each marked with its index, by which a reset finds them. Who gave
 //!     such an arena hooks of its own wants its memory from there: what they bring is not hardened.
 //!
@@ -67,6 +69,7 @@ use crate::meta::limit;
 use crate::options::Hardening;
 use crate::prof::Sample;
 use crate::size::{LOOKUP, LOOKUP_MAX, Pages, SMALL_MAX, SizeClass, aligned_size, class_of};
+use crate::sys::process;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use large::LargeRef;
 use quarantine::{Due, Entry, What};
@@ -218,6 +221,8 @@ pub(crate) struct Freed {
 enum Place {
     /// Where it is to wait, or waits already; and what is due.
     Quarantine(Due),
+    /// Pages of its own, as it left them.
+    Pages(LargeRef),
     /// A slot of the pool.
     Pool(usize),
 }
@@ -242,6 +247,7 @@ impl Freed {
             Place::Quarantine(Due::Wait(entry)) => {
                 watched::quietly(|| quarantine::put(entry, release));
             }
+            Place::Pages(large) => watched::quietly(|| quarantine::put(large.let_go(), release)),
             Place::Pool(slot) => pool::release(slot),
         }
     }
@@ -288,10 +294,7 @@ pub(crate) fn dealloc(ptr: *mut u8, told: &Told) -> Option<Result<Freed, Misuse>
         Found::Large(large) => large.dealloc(ptr, told),
         Found::Pool(slot) => pool::dealloc(slot, ptr, told),
     });
-    Some(freed.inspect(|freed| {
-        figures::note_went(freed.arena, freed.bytes);
-        watched::note_dealloc(ptr);
-    }))
+    Some(freed.inspect(|freed| figures::note_went(freed.arena, freed.bytes)))
 }
 
 /// Frees all objects of the arena with index `arena`, which nobody uses any more, as a reset of it does: they wait as what was
@@ -300,9 +303,8 @@ pub(crate) fn discard(arena: usize, mut end: impl FnMut(Sample)) {
     if !serves(arena) {
         return;
     }
-    let mut each = |object: *mut u8, mut freed: Freed| {
+    let mut each = |mut freed: Freed| {
         figures::note_went(freed.arena, freed.bytes);
-        watched::note_dealloc(object);
         if let Some(sample) = freed.sample.take() {
             end(sample);
         }
@@ -438,6 +440,15 @@ pub(crate) fn relieve() {
         quarantine::drain(0, release);
         (0..slab::CLASSES).for_each(|class| bin::retire_surplus(class, is_paranoid()));
     });
+}
+
+/// Has all addresses that wait for objects of their class serve anybody, where the system's bound on addresses may be why there
+/// is no room for `bytes`. Called inside a passage, no lock held.
+pub(crate) fn relieve_addresses(bytes: usize) {
+    let is_bounded = process::address_space_limit().is_some_and(|most| bytes < most);
+    if is_bounded && limit::has_room(bytes) {
+        watched::quietly(|| large::relieve(0));
+    }
 }
 
 /// In a forked child: its numbers are not its parent's.

@@ -18,7 +18,7 @@ use super::canary;
 use super::door::{Ask, Door, Told};
 use super::random::{self, Random};
 use super::slab::{Marks, State};
-use super::{Freed, Place};
+use super::{Freed, Place, watched};
 use crate::arena::cells::{Address, Number};
 use crate::arena::misuse::{self, Misuse};
 use crate::extent::{HEAP, Purpose};
@@ -278,6 +278,7 @@ pub(super) fn dealloc(number: usize, ptr: *mut u8, told: &Told) -> Result<Freed,
 pub(super) fn release(number: usize) {
     let _pool = POOL.lock();
     if let Some(slot) = SLOT.get(number) {
+        watched::note_dealloc(slot.object.get());
         slot.leaving.set(0);
     }
 }

@@ -94,6 +94,8 @@ impl List {
             let bytes: usize = own().map(|object| counted(object.2)).sum();
             let came = own().count() as u64 + self.gone[at];
             assert_eq!(sums, (came, self.gone[at], bytes), "arena {arena}");
+            let sized = own().filter(|object| object.2 > 0);
+            let bytes: usize = sized.map(|object| counted(object.2)).sum();
             assert!(at == 0 || pages_of(arena) == bytes.div_ceil(PAGE), "F4");
         }
         for &(_, object, bytes) in &self.live {

@@ -66,5 +66,45 @@ fn sleepers_make_room_for_guards_and_where_addresses_are_short() {
         assert!(!large::relieve(103 * PAGE) && owns(second), "no help");
         assert!(large::relieve(102 * PAGE) && !owns(second));
         check();
+
+        // Where the system sets no bound they are not what is short; nor are they for what no bound has room for.
+        let third = sleeper(100);
+        relieve_addresses(PAGE);
+        bound_addresses(1 << 40);
+        relieve_addresses(1 << 41);
+        assert!(owns(third));
+        relieve_addresses(300 * PAGE);
+        assert!(!owns(third), "however few they are");
+        check();
+    });
+}
+
+/// Has the system bound the addresses of the process.
+fn bound_addresses(bytes: usize) {
+    let bound = libc::rlimit {
+        rlim_cur: bytes as _,
+        rlim_max: bytes as _,
+    };
+    // SAFETY: a bound of this process.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &bound) }, 0);
+}
+
+#[test]
+fn an_object_is_live_from_when_it_is_in_the_list() {
+    alone(|| {
+        prepare(Hardening::Paranoid, 0, 0);
+        let object = sleeper(10);
+        let ask = ask(10 * PAGE, 1);
+        for _ in 0..2 {
+            // First the sleeper, then another.
+            let large = large::furnish(&ask).unwrap();
+            let now = large.object();
+            assert!(owns(now));
+            assert_eq!(inspect(now), Some(Err(Misuse::DoubleFree)));
+            assert!(!resize(now, 9 * PAGE, None));
+            let again = dealloc(object, &FREE);
+            assert_eq!(again, Some(Err(Misuse::DoubleFree)));
+            check();
+        }
     });
 }
