@@ -76,8 +76,9 @@ fn files_of_children_that_did_not_exit_are_swept() {
     succeeds("killed children", "control:FOLDER/live");
 }
 
-/// What has `unshare` run one part of the program as process 1 of a namespace of its own, with the channel in `folder`.
-fn process_one(what: &str, folder: &Folder) -> Option<Vec<String>> {
+/// What has `unshare` run one part of the program as process 1 of a namespace of its own, with the channel in `folder` and
+/// the options `more`.
+fn process_one(what: &str, more: &str, folder: &Folder) -> Option<Vec<String>> {
     let program = compiler::c("process/channel.c", "channel", &[])?;
     let unshare = ["--pid", "--mount-proc", "--fork", "--kill-child"];
     let can = Command::new("unshare").args(unshare).arg("true").status();
@@ -89,7 +90,7 @@ fn process_one(what: &str, folder: &Folder) -> Option<Vec<String>> {
     words.extend([
         "env".to_owned(),
         format!("LD_PRELOAD={}", artifacts::library().display()),
-        format!("JEMOXIDE_CONF=control:{}/live", folder.display()),
+        format!("JEMOXIDE_CONF=control:{}/live{more}", folder.display()),
         program.display().to_string(),
         what.to_owned(),
         folder.text().to_owned(),
@@ -97,17 +98,27 @@ fn process_one(what: &str, folder: &Folder) -> Option<Vec<String>> {
     Some(words)
 }
 
-#[test]
-fn a_child_that_is_process_1_as_its_parent_is_has_a_file_of_its_own() {
+/// Runs one part of the program so; nothing may be left.
+fn succeeds_as_process_one(what: &str, more: &str) {
     let folder = Folder::new();
-    if let Some(words) = process_one("nested", &folder) {
+    if let Some(words) = process_one(what, more, &folder) {
         let outcome = child::Run::new("unshare")
             .args(words)
             .run()
             .expect_success();
         assert_eq!(outcome.stdout, "done\n", "{outcome}");
     }
-    assert_eq!(folder.names(), [""; 0], "both took theirs away");
+    assert_eq!(folder.names(), [""; 0], "all took theirs away");
+}
+
+#[test]
+fn a_child_that_is_process_1_as_its_parent_is_has_a_file_of_its_own() {
+    succeeds_as_process_one("nested", "");
+}
+
+#[test]
+fn a_child_that_is_process_1_and_gets_the_signal_has_a_file_of_its_own() {
+    succeeds_as_process_one("nested signal", ",control_signal:12");
 }
 
 #[test]
@@ -115,7 +126,7 @@ fn two_containers_that_share_a_folder_share_no_file() {
     let folder = Folder::new();
     // Both are process 1 of their own.
     let start = || {
-        let words = process_one("neighbour", &folder)?;
+        let words = process_one("neighbour", "", &folder)?;
         let mut child = Command::new("unshare")
             .args(words)
             .stdin(Stdio::piped())

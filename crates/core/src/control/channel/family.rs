@@ -9,8 +9,8 @@
 //! N1  Where the process goes later (`chdir`) changes no name, and two containers that share a folder share no name: nor do
 //!     parent and child, each of which may be process 1 of its own.
 //! N2  A child that ends by `_exit`, or is killed, cannot remove its file: a younger one does it, or the process that opened
-//!     the channel when it closes it. What they remove has a name of the family and the number of no process, of their own
-//!     namespace: of others nobody can tell whose they are.
+//!     the channel when it closes it. What they remove has a name of the family, and the number of no process in their own
+//!     namespace. In others they do not see who is there: what goes is what nobody holds (rule X3 of `sys::shared`).
 #![deny(unsafe_code)]
 
 use super::Refused;
@@ -32,13 +32,12 @@ pub(super) type Name = [u8; NAME];
 /// A process that opened a channel, and its children.
 #[derive(Clone, Copy)]
 pub(super) struct Family {
-    /// Base and namespace.
-    stem: [u8; NAME],
-    stem_len: usize,
-    /// The namespace in which processes have these numbers.
-    namespace: Option<u64>,
+    base: [u8; PATH_MAX],
+    base_len: usize,
     /// The process that opened it; 0: none has yet.
     opener: u32,
+    /// The namespace in which that one has this number.
+    namespace: Option<u64>,
     /// This process was forked from that one, or from a child of it.
     is_inherited: bool,
 }
@@ -46,14 +45,14 @@ pub(super) struct Family {
 impl Family {
     /// There is none.
     pub(super) const NONE: Self = Self {
-        stem: [0; NAME],
-        stem_len: 0,
-        namespace: None,
+        base: [0; PATH_MAX],
+        base_len: 0,
         opener: 0,
+        namespace: None,
         is_inherited: false,
     };
 
-    /// Those at `base`, which a relative path leads to from the folder of this moment (N1).
+    /// Those at `base`, which a relative path leads to from the folder of this moment (N1). Nobody has opened it.
     pub(super) fn at(base: &[u8]) -> Result<Self, Refused> {
         if base.is_empty() || base.contains(&0) {
             return Err(Refused::Path);
@@ -64,34 +63,28 @@ impl Family {
             line.bytes(process::folder(&mut place).ok_or(Refused::Folder)?);
             line.text("/");
         }
-        line.bytes(base);
-        if line.as_bytes().len() > PATH_MAX {
-            return Err(Refused::Path);
-        }
-        let namespace = output::process_namespace();
-        if let Some(number) = namespace.filter(|&number| number != FIRST_NAMESPACE) {
-            line.text(".").decimal(number as usize);
-        }
+        let base = line.bytes(base).as_bytes();
         let mut family = Self::NONE;
-        let stem = line.as_bytes();
         family
-            .stem
-            .get_mut(..stem.len())
+            .base
+            .get_mut(..base.len())
             .ok_or(Refused::Path)?
-            .copy_from_slice(stem);
-        family.stem_len = stem.len();
-        family.namespace = namespace;
+            .copy_from_slice(base);
+        family.base_len = base.len();
         Ok(family)
     }
 
-    /// `process` opens it, if nobody has.
+    /// `process`, this one, opens it, if nobody has.
     pub(super) fn open(&mut self, process: u32) {
+        self.open_in(process, output::process_namespace);
+    }
+
+    /// As [`Family::open`], in the namespace that is told.
+    fn open_in(&mut self, process: u32, namespace: impl FnOnce() -> Option<u64>) {
         if self.opener == 0 {
-            *self = Self {
-                opener: process,
-                is_inherited: false,
-                ..*self
-            };
+            self.opener = process;
+            self.namespace = namespace();
+            self.is_inherited = false;
         }
     }
 
@@ -123,7 +116,7 @@ impl Family {
                 .decimal(process as usize);
         }
         let mut name = [0; NAME];
-        // Cut off nowhere: the stem leaves room for all numbers, and for the end.
+        // Cut off nowhere: the base leaves room for all numbers, and for the end.
         for (to, &from) in name.iter_mut().zip(line.as_bytes()) {
             *to = from;
         }
@@ -133,16 +126,24 @@ impl Family {
     /// What follows the opener's name before the number of a child in `namespace`.
     fn begin_child<'a>(&self, line: &'a mut Line, namespace: Option<u64>) -> &'a mut Line {
         line.text(".");
-        match namespace.filter(|_| namespace != self.namespace) {
+        match self.foreign(namespace) {
             Some(other) => line.decimal(other as usize).text("."),
             None => line,
         }
     }
 
+    /// The namespace that names of children in `namespace` tell: none where it is the opener's.
+    fn foreign(&self, namespace: Option<u64>) -> Option<u64> {
+        namespace.filter(|_| namespace != self.namespace)
+    }
+
     /// The name of the opener's file.
     fn opened(&self) -> Line {
         let mut line = Line::new();
-        line.bytes(self.stem.get(..self.stem_len).unwrap_or(&[]));
+        line.bytes(self.base.get(..self.base_len).unwrap_or(&[]));
+        if let Some(number) = self.namespace.filter(|&number| number != FIRST_NAMESPACE) {
+            line.text(".").decimal(number as usize);
+        }
         line.text(".").decimal(self.opener as usize);
         line
     }
@@ -153,35 +154,68 @@ impl Family {
         if namespace.is_none() && self.namespace.is_some() {
             return;
         }
+        let own = self.foreign(namespace);
         let mut beginning = self.opened();
-        let beginning = self.begin_child(&mut beginning, namespace).as_bytes();
+        let beginning = beginning.text(".").as_bytes();
         let slash = beginning.iter().rposition(|&byte| byte == b'/');
         let (folder, beginning) = beginning.split_at(slash.map_or(0, |at| at + 1));
-        let path = |name: &[u8]| {
-            let mut path = Line::new();
-            path.bytes(folder).bytes(name).text("\0");
-            path
-        };
-        let whole = path(b"");
-        let Ok(whole) = CStr::from_bytes_until_nul(whole.as_bytes()) else {
-            return;
-        };
-        shared::for_names(whole, |name| {
-            let child = name.strip_prefix(beginning).and_then(child_of);
-            if child.is_none_or(process::is_there) {
-                return;
-            }
-            if let Ok(path) = CStr::from_bytes_until_nul(path(name).as_bytes()) {
-                shared::remove(path);
-            }
+        with_path(folder, b"", |whole| {
+            shared::for_names(whole, |name| {
+                let Some(child) = name.strip_prefix(beginning).and_then(Child::of) else {
+                    return;
+                };
+                let live = name.strip_suffix(PROFILE).unwrap_or(name);
+                with_path(folder, name, |path| {
+                    if child.namespace != own {
+                        with_path(folder, live, |live| shared::remove_unless_held(path, live));
+                    } else if !process::is_there(child.number) {
+                        shared::remove(path);
+                    }
+                });
+            });
         });
     }
 }
 
-/// The child that what follows the opener's name tells of: `4750` and `4750.heap`.
-fn child_of(rest: &[u8]) -> Option<u32> {
-    let digits = rest.strip_suffix(PROFILE).unwrap_or(rest);
-    let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+/// Hands `name` in `folder`, which ends with a slash, to `body` as a C text.
+fn with_path(folder: &[u8], name: &[u8], body: impl FnOnce(&CStr)) {
+    let mut path = Line::new();
+    path.bytes(folder).bytes(name).text("\0");
+    // One that does not fit has no end.
+    if let Ok(path) = CStr::from_bytes_until_nul(path.as_bytes()) {
+        body(path);
+    }
+}
+
+/// The child that a name tells of.
+#[derive(Clone, Copy)]
+struct Child {
+    /// Where that is not the opener's.
+    namespace: Option<u64>,
+    number: u32,
+}
+
+impl Child {
+    /// What follows the opener's name and a dot: `4750`, `4026532202.1`, either with `.heap`. `None`: something else.
+    fn of(rest: &[u8]) -> Option<Self> {
+        let rest = rest.strip_suffix(PROFILE).unwrap_or(rest);
+        let mut numbers = rest.split(|&byte| byte == b'.').map(number);
+        let (first, second) = (numbers.next()??, numbers.next());
+        let (namespace, child) = match second {
+            Some(child) => (Some(first), child?),
+            None => (None, first),
+        };
+        let number = u32::try_from(child).ok()?;
+        numbers
+            .next()
+            .is_none()
+            .then_some(Self { namespace, number })
+    }
+}
+
+/// The number, above 0, that is written so.
+fn number(digits: &[u8]) -> Option<u64> {
+    let is_plain = digits.iter().all(u8::is_ascii_digit);
     let text = core::str::from_utf8(digits).ok().filter(|_| is_plain)?;
     text.parse().ok().filter(|&number| number != 0)
 }
@@ -228,6 +262,27 @@ mod tests {
     }
 
     #[test]
+    fn names_tell_the_namespace_where_the_opener_opens_it() {
+        let base = Family::at(b"/run/live").unwrap();
+        let name = |family: &Family, namespace| text(family.name_in(1, namespace));
+        let opened = |namespace| {
+            let mut family = base;
+            family.open_in(1, || namespace);
+            (family, name(&family, namespace))
+        };
+        assert_eq!(opened(None).1, "/run/live.1");
+        assert_eq!(opened(Some(FIRST_NAMESPACE)).1, "/run/live.1");
+        let (mut family, parents) = opened(Some(77));
+        assert_eq!(parents, "/run/live.77.1");
+        // A child of that number leaves the channel, and opens one of its own.
+        family.inherit();
+        assert_eq!(name(&family, Some(78)), "/run/live.77.1.78.1");
+        family.close();
+        family.open_in(1, || Some(78));
+        assert_eq!(name(&family, Some(78)), "/run/live.78.1", "N1");
+    }
+
+    #[test]
     fn only_files_of_children_that_are_gone_are_swept() {
         let folder = env::temp_dir().join(format!("jemoxide-family-{}", own::id()));
         fs::create_dir_all(&folder).unwrap();
@@ -242,15 +297,28 @@ mod tests {
             format!("{name}.{here}"),
             format!("{name}.{gone}.log"),
             format!("{name}.{gone}x"),
-            format!("{name}.77.{gone}"),
+            format!("{name}.77.{here}"),
+            format!("{name}.77.{here}.heap"),
+            format!("{name}.77.{gone}.1"),
+            format!("{name}.77."),
+            format!("{name}..{gone}"),
             format!("{name}.0"),
             format!("{name}."),
             format!("{name}1.{gone}"),
         ];
-        let goes = [format!("{name}.{gone}"), format!("{name}.{gone}.heap")];
+        let goes = [
+            format!("{name}.{gone}"),
+            format!("{name}.{gone}.heap"),
+            // In a namespace of their own, where our number is nothing; a profile may be all that is left.
+            format!("{name}.78.{here}"),
+            format!("{name}.78.{here}.heap"),
+            format!("{name}.79.1.heap"),
+        ];
         for path in stays.iter().chain(&goes) {
             fs::write(path, "").unwrap();
         }
+        let held = fs::File::open(format!("{name}.77.{here}")).unwrap();
+        held.try_lock().unwrap();
         family.sweep();
         let left: Vec<_> = stays
             .iter()

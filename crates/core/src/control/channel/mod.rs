@@ -65,6 +65,9 @@ static OPEN: AtomicBool = AtomicBool::new(false);
 /// Whether what is needed besides the file is to be seen to: the thread, the call at exit, a sweep.
 #[unsafe(link_section = ".data.jemoxide_start")]
 static ARM_DUE: AtomicBool = AtomicBool::new(false);
+/// Whether a file was to be made, ever: a child is to forget whose.
+#[unsafe(link_section = ".data.jemoxide_start")]
+static WAS_OPENED: AtomicBool = AtomicBool::new(false);
 static AT_EXIT: AtomicBool = AtomicBool::new(false);
 
 struct State {
@@ -279,9 +282,10 @@ pub(crate) fn close() {
     ARM_DUE.store(true, Ordering::Relaxed);
 }
 
-/// In a forked child: the parent's file is not its own (G4), even if both are process 1, each of its namespace.
+/// In a forked child: the parent's file is not its own (G4), even if both are process 1, each of its namespace; nor is its
+/// channel, open or given up, which a signal may open again.
 pub(super) fn forget() {
-    if is_open() {
+    if WAS_OPENED.load(Ordering::Relaxed) {
         let mut state = STATE.lock();
         state.file = None;
         state.process = 0;
@@ -382,6 +386,7 @@ impl State {
 
 /// Makes the file `name`, in place of what was there.
 fn made(name: &Name) -> Result<Identity, Refused> {
+    WAS_OPENED.store(true, Ordering::Relaxed);
     let name = CStr::from_bytes_until_nul(name).map_err(|_| Refused::Path)?;
     let file = SharedFile::create(name, FILE_BYTES).ok_or(Refused::File)?;
     if !file.is_private() {

@@ -52,6 +52,8 @@ pub(in crate::control) struct Service<'a> {
     file: Option<SharedFile>,
     /// The number of that file among those made.
     number: Option<u32>,
+    /// The file is held: others see that it is somebody's (N2).
+    is_held: bool,
     /// Whose files are to be swept in this turn.
     sweep: Option<Family>,
     figures: &'a mut Figures,
@@ -74,6 +76,7 @@ impl<'a> Service<'a> {
         Self {
             file: None,
             number: None,
+            is_held: false,
             sweep: None,
             figures,
             request: None,
@@ -90,6 +93,7 @@ impl<'a> Service<'a> {
     pub(in crate::control) fn leave(&mut self) {
         self.file = None;
         self.number = None;
+        self.is_held = false;
     }
 
     /// Has the file of this moment open. Inside the gate.
@@ -103,8 +107,21 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Takes away what ended children left (N2), and looks for a request. `true`: figures are due. Outside the gate.
+    /// Holds the file. One that was taken away before is made anew in the next turn.
+    fn hold(&mut self) {
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_held) else {
+            return;
+        };
+        self.is_held = file.hold();
+        if self.is_held && file.is_removed() {
+            self.leave();
+        }
+    }
+
+    /// Holds the file, takes away what ended children left (N2), and looks for a request. `true`: figures are due. Outside the
+    /// gate.
     pub(in crate::control) fn is_due(&mut self) -> bool {
+        self.hold();
         if let Some(family) = self.sweep.take() {
             super::sweep(&family);
         }

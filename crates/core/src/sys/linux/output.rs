@@ -23,7 +23,7 @@ pub(crate) struct Output {
 
 const AT: usize = libc::AT_FDCWD as usize;
 
-fn checked(result: isize) -> Result<usize, Errno> {
+pub(super) fn checked(result: isize) -> Result<usize, Errno> {
     match result {
         -4095..0 => Err(Errno(-result as i32)),
         _ => Ok(result as usize),

@@ -3,8 +3,11 @@
 //! X1  Never mapped: a mapping dies by SIGBUS when somebody cuts the file off. Reads and writes that find less than they
 //!     want answer so.
 //! X2  Made anew, for the owner alone, through no symbolic link; opened again only if it is the file that was made.
+//! X3  Who has it open may hold it, which the kernel ends with the process. So others can tell whether it is anybody's, also
+//!     one whose number they do not know. Who holds it looks then whether somebody took it away before.
 
 use super::call::{ok, syscall};
+use super::output::{Errno, checked};
 use core::ffi::CStr;
 
 /// Which file it is, for as long as it is there.
@@ -13,6 +16,9 @@ pub(crate) struct Identity {
     device: u64,
     inode: u64,
 }
+
+/// To read and write. NONBLOCK: something else that was put there must not make us wait.
+const PLAIN: i32 = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// An open shared file; closed when dropped.
 pub(crate) struct SharedFile {
@@ -35,19 +41,27 @@ impl SharedFile {
     }
 
     fn open_with(path: &CStr, more: i32) -> Option<Self> {
-        // NONBLOCK: something else that was put there must not make us wait.
-        Self::open_as(
-            path,
-            libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | more,
-        )
+        Self::open_as(path, PLAIN | more).ok()
     }
 
-    fn open_as(path: &CStr, flags: i32) -> Option<Self> {
+    fn open_as(path: &CStr, flags: i32) -> Result<Self, Errno> {
         let (at, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
         let arguments = [at, path, (flags | libc::O_CLOEXEC) as usize, 0o600, 0, 0];
         // SAFETY: the path is a C string.
-        let descriptor = ok(unsafe { syscall(libc::SYS_openat, arguments) })?;
-        Some(Self { descriptor })
+        let descriptor = checked(unsafe { syscall(libc::SYS_openat, arguments) })?;
+        Ok(Self { descriptor })
+    }
+
+    /// Holds it until it is closed (X3). `false`: somebody else does, or the file system cannot tell.
+    pub(crate) fn hold(&self) -> bool {
+        let how = (libc::LOCK_EX | libc::LOCK_NB) as usize;
+        // SAFETY: our own descriptor.
+        ok(unsafe { syscall(libc::SYS_flock, [self.descriptor, how, 0, 0, 0, 0]) }).is_some()
+    }
+
+    /// Whether it was taken away: no name leads to it.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.told().is_some_and(|told| told.st_nlink == 0)
     }
 
     /// Which file it is. `None`: the system does not tell.
@@ -102,7 +116,7 @@ impl Drop for SharedFile {
 
 /// Hands the names in the folder at `path` to `body`, in no order. What comes or goes meanwhile may be left out.
 pub(crate) fn for_names(path: &CStr, mut body: impl FnMut(&[u8])) {
-    let Some(folder) = SharedFile::open_as(path, libc::O_RDONLY | libc::O_DIRECTORY) else {
+    let Ok(folder) = SharedFile::open_as(path, libc::O_RDONLY | libc::O_DIRECTORY) else {
         return;
     };
     let mut bytes = [0u8; 2048];
@@ -135,6 +149,19 @@ pub(crate) fn remove(path: &CStr) {
     let (at, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
     // SAFETY: the path is a C string.
     unsafe { syscall(libc::SYS_unlinkat, [at, path, 0, 0, 0, 0]) };
+}
+
+/// Takes away what is at `path`, if it may, and nobody holds the file at `owner` (X3): that may be the same, or be gone.
+pub(crate) fn remove_unless_held(path: &CStr, owner: &CStr) {
+    // Held until it is done: who made it comes later, and sees that it is gone.
+    let file = SharedFile::open_as(owner, PLAIN);
+    let is_nobodys = match &file {
+        Ok(file) => file.hold(),
+        Err(why) => *why == Errno(libc::ENOENT),
+    };
+    if is_nobodys {
+        remove(path);
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +224,34 @@ mod tests {
         assert!(SharedFile::open(&name, identity).is_none(), "a link");
         remove(&name);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_somebody_holds_stays() {
+        let (path, name) = place("held");
+        let (with, more) = place("with");
+        let file = SharedFile::create(&name, 64).unwrap();
+        let holder = SharedFile::open(&name, file.identity().unwrap()).unwrap();
+        fs::write(&with, "").unwrap();
+        assert!(holder.hold() && !file.hold(), "one holds it");
+        remove_unless_held(&more, &name);
+        remove_unless_held(&name, &name);
+        assert!(path.exists() && with.exists() && !file.is_removed(), "X3");
+        drop(holder);
+        remove_unless_held(&more, &name);
+        assert!(path.exists() && !with.exists());
+        remove_unless_held(&name, &name);
+        assert!(!path.exists() && file.is_removed() && file.hold());
+        fs::write(&with, "").unwrap();
+        remove_unless_held(&more, &name);
+        assert!(!with.exists(), "nobody holds what is not there");
+        // What cannot be opened may be held.
+        symlink("/etc/passwd", &path).unwrap();
+        fs::write(&with, "").unwrap();
+        remove_unless_held(&more, &name);
+        assert!(with.exists());
+        fs::remove_file(path).unwrap();
+        fs::remove_file(with).unwrap();
     }
 
     #[test]
