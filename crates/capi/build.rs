@@ -1,4 +1,4 @@
-//! Passes link arguments; compiles nothing.
+//! Passes link arguments, and tells whether nothing is optimised; compiles nothing.
 
 fn main() {
     let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".into());
@@ -21,6 +21,10 @@ fn main() {
         "-z,separate-loadable-segments".into(),
     ] {
         println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
+    }
+    println!("cargo::rustc-check-cfg=cfg(unoptimised)");
+    if std::env::var("OPT_LEVEL").is_ok_and(|level| level == "0") {
+        println!("cargo::rustc-cfg=unoptimised");
     }
     // The C compiler's start-up objects run constructors and unload handlers that we do not have: calling them would
     // cost every process pages.

@@ -86,12 +86,14 @@ global_asm!(
     ".popsection",
 );
 
-// Without optimisation the linker keeps code of `core` whose unwind tables name this function. Nothing unwinds here, so nobody
-// calls it; whoever has a real one is given that.
-#[cfg(debug_assertions)]
+// The unwind tables of `core` name this function. Code of it that is not inlined is kept, so somebody has to have it: without
+// optimisation, and where checks of ours may panic. Nothing of ours unwinds, so it is not called; a program that gets a real one
+// from an archive is given that. Hidden: a shared library that the program loads keeps its own.
+#[cfg(any(debug_assertions, unoptimised))]
 global_asm!(
     ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
     ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
     ".type rust_eh_personality, @function",
     "rust_eh_personality:",
     "ud2",

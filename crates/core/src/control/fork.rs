@@ -5,7 +5,9 @@
 //! parent   open
 //! child    dead threads' caches become orphans; the purge thread is forgotten, to come again when wanted; open
 //! ```
-//! Nobody being inside, no lock of ours is held: the child repairs nothing and touches no object.
+//! Nobody being inside, no lock of ours is held and every record is whole: the child mends none, and moves no object of the
+//! program's. What it changes is what belonged to threads that are gone: their caches and claims, a dump that was under way
+//! (the books of the profiler let go of what had to stay for it), the channel's file.
 
 use super::{channel, hardening, limit, profiling, purger, report};
 use crate::arena::{explicit, manual, misuse, run_cache};
