@@ -14,9 +14,11 @@ A soak fails
 A line says what a server is about to do and for how long, another one what came of it; the logs of one that fails stay in
 target/soak/NAME.
 
-Rounds kill: redis and MariaDB are ended by SIGKILL in the midst of work and start again from what they wrote, PostgreSQL
-loses backends and its whole family, nginx its workers, memcached and the Rust server all they had. The Rust server is the
-command's own (`jemoxide workload`): threads, one store, a checksum.
+Rounds kill, by SIGKILL. When its round's work is done and its fact taken, redis or PostgreSQL gets one writer more, and dies with all
+its family while that writes: whatever the writer was told is written has to be there when the server starts again, and the
+fact has to be what it was. MariaDB dies at rest and starts again from what it wrote, nginx loses workers, and memcached, at rest,
+all it had. The Rust server, which is the command's own (`jemoxide workload`: threads, one store, a checksum), dies in the midst of
+work.
 """
 
 import hashlib
@@ -107,12 +109,38 @@ logfile {self.stage.log_folder}/redis.log
         replies = [client.pipeline([redis_server._command(dice) for _ in range(150)]) for _ in range(20)]
         fact = client.ask("DEBUG", "DIGEST")
         if number % self.every == 2:
-            self.kill()
+            told = self.kill_while_writing()
             self.start()
-            again = redis_server.Client(self.path).ask("DEBUG", "DIGEST")
+            client = redis_server.Client(self.path)
+            if (kept := int(client.ask("GET", "soak:written") or 0)) < told:
+                raise Failure(f"redis lost data at a kill: {told} writes were acknowledged, {kept} are there")
+            client.pipeline([("DEL", "soak:written"), ("DEL", "soak:blobs")])
+            again = client.ask("DEBUG", "DIGEST")
             if again != fact:
                 raise Failure(f"redis lost data at a kill: {fact} before, {again} afterwards")
         return digest(replies, fact)
+
+    def kill_while_writing(self):
+        """How many writes were acknowledged before the kill."""
+        client, told = redis_server.Client(self.path), 0
+
+        def write():
+            nonlocal told
+            try:
+                while True:
+                    client.ask("RPUSH", "soak:blobs", "x" * (told % 5000))
+                    told = int(client.ask("INCR", "soak:written"))
+            except (Failure, OSError):
+                pass  # the server is gone
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            while told < 100 and not writing.done():
+                time.sleep(0.01)
+            if writing.done():
+                raise Failure("redis: the writer ended before the kill")
+            self.kill()
+        return told
 
 
 class Memcached(Soak):
@@ -213,11 +241,27 @@ max_wal_size = 64MB
                 "SELECT md5(string_agg(body::text || md5(words), ',' ORDER BY client, id)) FROM docs;")
         fact = self.ask(sums)
         if number % self.every == 2:
-            self.kill()
+            told = self.kill_while_writing()
             self.start()
+            if (kept := int(self.ask("SELECT coalesce(max(id), 0) FROM written;"))) < told:
+                raise Failure(f"PostgreSQL lost data at a kill: {told} rows were committed, {kept} are there")
             if (again := self.ask(sums)) != fact:
                 raise Failure(f"PostgreSQL lost data at a kill:\n{fact}\n{again}")
         return digest(fact)
+
+    def kill_while_writing(self):
+        """The highest row that was committed before the kill, as the client was told; rows are numbered from 1."""
+        self.ask("DROP TABLE IF EXISTS written; CREATE TABLE written (id serial PRIMARY KEY, body text);")
+        rows = "INSERT INTO written (body) SELECT repeat('x', 3000) RETURNING id;\n" * 50_000
+        script = self.stage.write("written.sql", rows)
+        writer = self.stage.background(self.tool("psql"), "-qAtX", "-f", script, env=self.where)
+        while not writer.logs[0].stat().st_size:
+            time.sleep(0.01)
+            writer.assert_alive()
+        self.kill()
+        # Its last line may be half a number; psql tells that the connection is gone by its status.
+        lines = self.stage.finish(writer, expect=(1, 2, 3)).split("\n")[:-1]
+        return max(map(int, lines), default=0)
 
 
 class MariaDB(Soak):

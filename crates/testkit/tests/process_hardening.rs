@@ -277,11 +277,19 @@ fn what_is_said_to_be_resident_is() {
         let conf = format!("{options},dirty_decay_ms:0,muzzy_decay_ms:0,quarantine:4194304");
         let outcome = run(&program, &[], &conf).expect_success();
         println!("{options}: {}", outcome.stdout);
-        for line in outcome.stdout.lines() {
-            let figures: Vec<i64> = line.split(' ').map(|word| word.parse().unwrap()).collect();
-            let (library, system) = (figures[0], figures[1]);
-            // Free slots of slabs, and records, have no memory before they are written.
-            let tolerance = system / 5 + 3000;
+        let pairs: Vec<(i64, i64)> = outcome
+            .stdout
+            .lines()
+            .map(|line| {
+                let (library, system) = line.split_once(' ').expect("two figures");
+                (library.parse().unwrap(), system.parse().unwrap())
+            })
+            .collect();
+        assert_eq!(pairs.len(), 4, "{options}: {outcome}");
+        for (library, system) in pairs {
+            // Free slots of slabs, and records, have no memory before they are written, and live objects count with their
+            // class: measured, 7.3 % at most.
+            let tolerance = system / 8;
             assert!((library - system).abs() < tolerance, "{options}: {outcome}");
         }
     }
