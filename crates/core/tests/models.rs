@@ -8,12 +8,15 @@
 //! | claim of an explicit cache | `lock` | the library's file |
 //! | parking a cache and the way back, end and adoption, binding to an arena that ends | `hand_over` | a twin |
 //! | page map, run cache, boot, counters | `publication` | a twin |
+//! | stacks of the hardened arena, books of arenas made by request | `hardened` | a twin |
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p jemoxide --release --test models`.
 #![cfg(loom)]
 
 #[path = "models/hand_over.rs"]
 mod hand_over;
+#[path = "models/hardened.rs"]
+mod hardened;
 #[path = "models/lock.rs"]
 mod lock;
 #[path = "models/publication.rs"]
