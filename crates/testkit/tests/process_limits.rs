@@ -8,6 +8,9 @@ use jemoxide_testkit::{artifacts, child, compiler};
 
 const MIB: u64 = 1 << 20;
 
+/// The level by default, and one where the hardened arena serves.
+const LEVELS: [&str; 2] = ["", "hardening:strong"];
+
 /// `ulimit -v` values in MiB. Below [`SURELY_STARTS`] the loader may not even get the program
 /// into memory; from there on it must run.
 const ADDRESS_SPACE_MIB: [u64; 24] = [
@@ -26,9 +29,11 @@ fn every_limit_on_address_space_is_survived() {
         return;
     };
     let mut without = Vec::new();
-    for mib in ADDRESS_SPACE_MIB {
+    let every = |options| ADDRESS_SPACE_MIB.map(|mib| (options, mib));
+    for (options, mib) in LEVELS.into_iter().flat_map(every) {
         let outcome = child::Run::new(&program)
             .arg("started")
+            .env("MALLOC_CONF", options)
             .preload(artifacts::library())
             .limit_address_space(mib * MIB)
             .run();
@@ -44,7 +49,7 @@ fn every_limit_on_address_space_is_survived() {
             without.push(mib);
             continue;
         }
-        println!("{mib} MiB: {}", outcome.stdout.trim());
+        println!("{options} {mib} MiB: {}", outcome.stdout.trim());
         assert!(!without_us, "{outcome}");
         let outcome = outcome.expect_success();
         assert!(outcome.stdout.starts_with("held "), "{outcome}");

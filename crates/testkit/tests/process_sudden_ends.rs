@@ -9,19 +9,22 @@ fn run(case: &str) {
     let Some(program) = compiler::c("process/sudden_ends.c", "sudden_ends", &["-ldl"]) else {
         return;
     };
-    let mut run = child::Run::new(program)
-        .arg(case)
-        .timeout(Duration::from_secs(300))
-        .preload(artifacts::library());
-    if case == "plugins" {
-        let Some(plugin) = compiler::c("process/plugin.c", "plugin.so", &["-shared", "-fPIC"])
-        else {
-            return;
-        };
-        run = run.arg(plugin);
+    for options in ["", "hardening:strong"] {
+        let mut run = child::Run::new(&program)
+            .arg(case)
+            .env("MALLOC_CONF", options)
+            .timeout(Duration::from_secs(300))
+            .preload(artifacts::library());
+        if case == "plugins" {
+            let Some(plugin) = compiler::c("process/plugin.c", "plugin.so", &["-shared", "-fPIC"])
+            else {
+                return;
+            };
+            run = run.arg(plugin);
+        }
+        let outcome = run.run().expect_success();
+        assert_eq!(outcome.stdout, "in order\n", "{options}: {outcome}");
     }
-    let outcome = run.run().expect_success();
-    assert_eq!(outcome.stdout, "in order\n", "{outcome}");
 }
 
 #[test]
