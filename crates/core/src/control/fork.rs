@@ -37,7 +37,7 @@ unsafe extern "C" fn child() {
     manual::forget_visitors();
     explicit::forget_claims();
     misuse::forget_others();
-    hardening::note_child();
+    hardening::note_child(own);
     report::detach();
     channel::forget();
     purger::forget();

@@ -80,10 +80,15 @@ pub(super) fn amend(options: &mut Options) {
     }
 }
 
-/// In a forked child: what it does by chance is not what its parent does.
-pub(super) fn note_child() {
+/// In a forked child, whose only thread has that cache: what it does by chance is not what its parent does, and nobody else is
+/// about to let go of an object.
+pub(super) fn note_child(own: Option<CacheRef>) {
     if modes::guarded() {
         hardened::reseed();
+        // The thread itself may be, where it forks in a hook.
+        if own.is_some_and(|own| !own.is_away()) {
+            hardened::forget_leaving();
+        }
     }
 }
 

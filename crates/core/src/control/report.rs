@@ -4,9 +4,7 @@
 //!     registered where a report is wanted: no other process pays for it, one that never allocates least of all.
 //! Q2  A forked child lets go of its parent's file and makes its own at its next tick or exit.
 
-use crate::arena::manual;
 use crate::ds::text::Line;
-use crate::extent::HEAP;
 use crate::options::{Options, PATH_MAX};
 use crate::stats::report::{LAYOUT, MAGIC, Report};
 use crate::stats::rss::RssReport;
@@ -115,7 +113,7 @@ impl State {
             self.peak_active = 0;
             self.open();
         }
-        let active = HEAP.figures().active + manual::active_bytes();
+        let active = snapshot::active_at_once();
         let Some(mut file) = NonNull::new(self.file) else {
             return;
         };

@@ -84,7 +84,7 @@ pub struct Class {
     pub slabs: u64,
     /// Bytes of their pages.
     pub slab_bytes: u64,
-    /// Bytes of their free slots.
+    /// Bytes of their free slots, but for those of hardened slabs.
     pub free_bytes: u64,
     /// Objects in thread caches and between threads.
     pub cached: u64,

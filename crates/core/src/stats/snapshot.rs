@@ -59,6 +59,12 @@ pub(crate) fn take(out: &mut Snapshot) {
     out.allocated = allocated;
 }
 
+/// Bytes in pages in use of all arenas, told at once: what waits in the run cache among them.
+pub(crate) fn active_at_once() -> usize {
+    let own = HEAP.figures().active;
+    own.saturating_sub(hardened::bare_bytes()) + manual::active_bytes()
+}
+
 /// Adds what arenas made by request hold, which [`take`] leaves out.
 pub(crate) fn add_by_request(out: &mut Snapshot) {
     let sum = manual::sum();
@@ -85,4 +91,26 @@ pub(crate) fn cached(classes: Range<usize>) -> (u64, u64) {
         let kept = depot::kept(class) * size;
         (threads + held as u64, depot + kept as u64)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::hardened::{Ask, Door, Told};
+    use crate::options::Hardening;
+    use crate::sys::simulated::child::alone;
+
+    #[test]
+    fn addresses_that_wait_without_memory_are_not_in_use() {
+        alone(|| {
+            const BYTES: usize = 1000 * PAGE;
+            hardened::prepare(Hardening::Paranoid, 0, 0);
+            let object = hardened::alloc(&Ask::new(BYTES, 1, Door::Malloc)).unwrap();
+            let (before, whole) = (active_at_once(), HEAP.figures().active);
+            let freed = hardened::dealloc(object, &Told::of(Door::Malloc));
+            freed.unwrap().unwrap().let_go();
+            assert_eq!(HEAP.figures().active, whole, "they wait");
+            assert_eq!(active_at_once(), before - BYTES);
+        });
+    }
 }

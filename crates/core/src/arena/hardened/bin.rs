@@ -529,7 +529,7 @@ impl Bin {
     fn add(&mut self, slab: SlabRef) {
         self.slabs += 1;
         self.empty += 1;
-        figures::note_slab(slab.class(), true);
+        figures::note_slab(slab.class(), slab.pages(), true);
         self.list(slab);
     }
 
@@ -538,7 +538,7 @@ impl Bin {
         self.unlist(slab);
         self.empty -= 1;
         self.slabs -= 1;
-        figures::note_slab(slab.class(), false);
+        figures::note_slab(slab.class(), slab.pages(), false);
         // Who sweeps leaves it alone from now on.
         slab.set(SHUT, true);
     }

@@ -60,8 +60,9 @@ static BY_REQUEST: Table<AtomicU32, ARENAS> = Table::new([const { AtomicU32::new
 /// One past the highest index with books of its own.
 static END: AtomicUsize = AtomicUsize::new(0);
 
-/// Slabs that there are, by the class of their slots.
+/// Slabs that there are, by the class of their slots, and their pages.
 static SLABS: [AtomicUsize; SMALL_CLASSES] = [const { AtomicUsize::new(0) }; SMALL_CLASSES];
+static SLAB_PAGES: [AtomicUsize; SMALL_CLASSES] = [const { AtomicUsize::new(0) }; SMALL_CLASSES];
 
 /// Bytes that an object asked for with `bytes` is counted with.
 #[inline]
@@ -129,13 +130,15 @@ pub(super) fn note_went(arena: usize, bytes: usize) {
     }
 }
 
-/// Counts a slab of slots of `class` that came or went.
-pub(super) fn note_slab(class: usize, came: bool) {
-    if let Some(slabs) = SLABS.get(class) {
+/// Counts a slab of slots of `class` that came or went, of so many pages.
+pub(super) fn note_slab(class: usize, pages: usize, came: bool) {
+    if let (Some(slabs), Some(all)) = (SLABS.get(class), SLAB_PAGES.get(class)) {
         if came {
             slabs.fetch_add(1, Ordering::Relaxed);
+            all.fetch_add(pages, Ordering::Relaxed);
         } else {
             slabs.fetch_sub(1, Ordering::Relaxed);
+            all.fetch_sub(pages, Ordering::Relaxed);
         }
     }
 }
@@ -207,6 +210,13 @@ pub(crate) fn slabs(class: usize) -> usize {
     SLABS
         .get(class)
         .map_or(0, |slabs| slabs.load(Ordering::Relaxed))
+}
+
+/// Bytes of their pages, guards apart.
+pub(crate) fn slab_bytes(class: usize) -> usize {
+    SLAB_PAGES
+        .get(class)
+        .map_or(0, |pages| pages.load(Ordering::Relaxed) * PAGE)
 }
 
 /// The arena made by request with index `arena`, all objects of which are gone, has ended (F3).

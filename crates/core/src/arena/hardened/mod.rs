@@ -16,7 +16,8 @@
 //! A5  A freed object's place is nobody's until [`Freed::let_go`], before which the profiler's sample ends: two samples never
 //!     have one address. One that was no sample may be on its way into the quarantine before. Who is told of the end of a
 //!     sample (`prof_sample_free`) finds pages of its own as they were, a slot zeroed, and a slot of the pool shut.
-//!     A child forked meanwhile by another thread never lets go of that object: its slot, or its pages, serve nobody there.
+//!     A child forked meanwhile by another thread never lets go of that object: its slot, or its pages, serve nobody there;
+//!     slots of the pool, which are few, do.
 //! A6  An arena made by request has its objects here as well, each marked with its index, by which a reset finds them. Who gave
 //!     such an arena hooks of its own wants its memory from there: what they bring is not hardened.
 //!
@@ -59,7 +60,7 @@ pub(crate) use about::About;
 pub(crate) use bare::{bytes as bare_bytes, held_bytes};
 pub use door::Door;
 pub(crate) use door::{Ask, Size, Told, treat_doors_alike};
-pub(crate) use figures::{ARENAS, counted, figures, figures_of, slabs};
+pub(crate) use figures::{ARENAS, counted, figures, figures_of, slab_bytes, slabs};
 pub(crate) use figures::{by_request_bytes, forget, pages_of, serves};
 pub(crate) use traces::FRAMES;
 
@@ -449,6 +450,11 @@ pub(crate) fn relieve_addresses(bytes: usize) {
     if is_bounded && limit::has_room(bytes) {
         watched::quietly(|| large::relieve(0));
     }
+}
+
+/// In a forked child whose thread lets go of nothing: slots of the pool that other threads would have let go serve again (A5).
+pub(crate) fn forget_leaving() {
+    pool::forget_leaving();
 }
 
 /// In a forked child: its numbers are not its parent's.

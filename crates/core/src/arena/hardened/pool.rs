@@ -283,6 +283,12 @@ pub(super) fn release(number: usize) {
     }
 }
 
+/// In a forked child: nobody lets go of what was freed there.
+pub(super) fn forget_leaving() {
+    let _pool = POOL.lock();
+    SLOT.iter().for_each(|slot| slot.leaving.set(0));
+}
+
 /// What is known of the object in a slot.
 pub(super) fn marks(number: usize) -> Option<&'static Marks> {
     Some(&SLOT.get(number)?.marks)

@@ -529,6 +529,27 @@ fn the_pool_serves_by_chance_and_tells_what_it_sees() {
 }
 
 #[test]
+fn a_slot_of_the_pool_serves_nobody_before_its_object_is_let_go() {
+    alone(|| {
+        prepare_pool(1);
+        let all: Vec<*mut u8> = (0..600).filter_map(|_| sample(&ask(100, 1))).collect();
+        let again = || (0..10).find_map(|_| sample(&ask(100, 1)));
+        let page = |object: *mut u8| object.addr() / PAGE;
+        let freed = super::dealloc(all[0], &FREE).unwrap().unwrap();
+        assert!(again().is_none());
+        freed.let_go();
+        assert_eq!(again().map(page), Some(page(all[0])));
+
+        // A thread that a fork left behind was to let go of it.
+        let lost = super::dealloc(all[1], &FREE).unwrap().unwrap();
+        assert!(again().is_none());
+        forget_leaving();
+        assert_eq!(again().map(page), Some(page(all[1])));
+        drop(lost);
+    });
+}
+
+#[test]
 fn the_pool_serves_beside_a_level_with_stacks_of_its_own() {
     for level in [Hardening::Strong, Hardening::Paranoid] {
         alone(|| {

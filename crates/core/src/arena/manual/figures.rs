@@ -4,7 +4,7 @@
 //! N2  What keys tell is as of the epoch, whose beginning has every arena note its figures.
 //! N3  What an arena counted is added to what destroyed ones counted, once, when it ends.
 //! N4  Objects that the hardened arena serves for an arena are its own here; they take as many pages and slabs as they would fill,
-//!     which its own are, too.
+//!     which its own are, too. The address of its pages in use, for who looks without an epoch, has its own pages alone.
 
 use super::arena::ArenaRef;
 use super::books::Books;

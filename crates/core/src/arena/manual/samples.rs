@@ -7,7 +7,8 @@
 //! will do, and who frees an object of an extent without any sees that at a glance.
 //!
 //! L1  A list changes under the arena's lock. Who has an object sees its own sample, which came before the object did.
-//! L2  An object's sample ends before the object does; what an arena discards takes its samples along.
+//! L2  An object's sample ends before the object does; what an arena discards takes its samples along. One that the hardened
+//!     arena serves ends as that has it (A5).
 //! Lock: the arena's.
 
 use super::arena::ArenaRef;

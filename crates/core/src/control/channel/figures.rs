@@ -4,7 +4,7 @@
 //! operations apart. No system call but for the size of the resident set.
 #![deny(unsafe_code)]
 
-use crate::arena::{ArenaIndex, automatic, bin, depot, explicit, large, manual};
+use crate::arena::{ArenaIndex, automatic, bin, depot, explicit, hardened, large, manual};
 use crate::control::{boot, container, limit, purger};
 use crate::extent::{HEAP, PurgeFigures};
 use crate::meta::limit as counts;
@@ -60,9 +60,10 @@ fn take_classes(classes: &mut [Class; SMALL_CLASSES]) {
         let slabs: usize = (0..automatic())
             .map(|arena| bin::figures(index, ArenaIndex::new(arena)).curslabs)
             .sum();
+        let slab_bytes = slabs * slab_pages(index) * PAGE + hardened::slab_bytes(index);
         *class = Class {
-            slabs: slabs as u64,
-            slab_bytes: (slabs * slab_pages(index) * PAGE) as u64,
+            slabs: (slabs + hardened::slabs(index)) as u64,
+            slab_bytes: slab_bytes as u64,
             free_bytes: bin::room(index).free as u64,
             cached: (depot::kept(index) + registry::held(index) + explicit::held(index)) as u64,
             requests: SizeClass::new(index).map_or(0, |class| registry::totals(class).popped),
@@ -131,6 +132,57 @@ fn automatic_arena(index: usize) -> Arena {
         let cached = |class| held(class) * size_of_class(class);
         let cached: usize = (SMALL_CLASSES..CACHED_CLASSES).map(cached).sum();
         arena.large = out.saturating_sub(cached) as u64;
+        add_hardened(&mut arena);
     }
     arena
+}
+
+/// What the hardened arena serves for automatic ones stands with the first of them: see `stats.arenas`.
+fn add_hardened(arena: &mut Arena) {
+    for class in 0..CLASSES {
+        let hard = hardened::figures(class);
+        if class < SMALL_CLASSES {
+            arena.small += hard.bytes as u64;
+            arena.slabs += hardened::slabs(class) as u64;
+            arena.allocations += hard.nmalloc;
+            arena.frees += hard.ndalloc;
+        } else {
+            arena.large += hard.bytes as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::hardened::{Ask, Door, Told};
+    use crate::options::Hardening;
+    use crate::sys::simulated::child::alone;
+
+    #[test]
+    fn hardened_objects_stand_with_the_first_arena() {
+        alone(|| {
+            hardened::prepare(Hardening::Strong, 0, 0);
+            let before = automatic_arena(0);
+            let objects = [100, 100, 20_000]
+                .map(|bytes| hardened::alloc(&Ask::new(bytes, 1, Door::Malloc)).unwrap());
+            let freed = hardened::dealloc(objects[0], &Told::of(Door::Malloc));
+            freed.unwrap().unwrap().let_go();
+            let arena = automatic_arena(0);
+            assert_eq!(arena.small, before.small + 112);
+            assert_eq!(arena.large, before.large + 20_480);
+            assert_eq!(arena.slabs, before.slabs + 1);
+            assert_eq!(arena.allocations, before.allocations + 2);
+            assert_eq!(arena.frees, before.frees + 1);
+
+            let mut classes = [Class::default(); SMALL_CLASSES];
+            take_classes(&mut classes);
+            let [slabs, bytes] = [0, 1].map(|at| {
+                let of = |class: &Class| [class.slabs, class.slab_bytes][at];
+                classes.iter().map(of).sum::<u64>()
+            });
+            assert_eq!(slabs, arena.slabs);
+            assert!(bytes > 0);
+        });
+    }
 }

@@ -5,9 +5,10 @@ use super::super::row::{Kind, Row, read};
 use super::{Call, Refusal};
 use crate::arena::manual;
 use crate::control::boot;
-use crate::extent::{HEAP, page_map};
+use crate::extent::page_map;
 use crate::meta;
 use crate::size::PAGE;
+use crate::stats::snapshot;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Key {
@@ -76,7 +77,6 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         Key::Resident => by_request(|sums| sums.resident_bytes),
         Key::Mapped => by_request(manual::Figures::mapped_bytes),
         Key::Retained => by_request(|sums| sums.retained_bytes),
-        Key::ActiveAtOnce => manual::active_bytes(),
         _ => 0,
     };
     let bytes = match key {
@@ -88,7 +88,7 @@ pub(super) fn answer(key: Key, call: &mut Call) -> Result<(), Refusal> {
         }
         Key::NumThreads => figure(|figures| figures.purger.threads),
         Key::ZeroReallocs => boot::zero_reallocs(),
-        Key::ActiveAtOnce => HEAP.figures().active,
+        Key::ActiveAtOnce => snapshot::active_at_once(),
         Key::MetadataRtree => page_map::used_bytes(),
         Key::MetadataEdata => figure(|figures| figures.record_bytes),
         Key::MetadataThp => meta::huge_pages(),
