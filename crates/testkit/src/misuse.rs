@@ -136,10 +136,12 @@ impl Verdict {
 
     /// Rule V1.
     pub const fn is_caught(self) -> bool {
-        matches!(
-            self,
-            Self::Name | Self::Late | Self::LateDamaged | Self::Trap | Self::Refusal
-        )
+        self.is_caught_in_time() || matches!(self, Self::LateDamaged)
+    }
+
+    /// Caught before other memory that is live was harmed.
+    pub const fn is_caught_in_time(self) -> bool {
+        matches!(self, Self::Name | Self::Late | Self::Trap | Self::Refusal)
     }
 }
 

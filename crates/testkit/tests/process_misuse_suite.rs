@@ -1,8 +1,12 @@
-//! The misuse suite at every level of hardening: each case ends as `facts/misuse.tsv` says.
+//! The misuse suite at `standard`, `strong` and `paranoid`, the levels that `facts/misuse.tsv` has: each case ends as it says.
 //!
 //! At the default level a verdict that is better than the table's fails too: the table then wants `cargo xtask misuse
 //! --measure`. The other levels place objects at random, so that a case ends by a trap today and by name tomorrow, and what the
-//! table has as missed is caught now and then: there, what is caught must be caught, and nothing crashes.
+//! table has as missed is caught now and then. There
+//!
+//! R1  what is caught in time passes, by whichever of the four verdicts;
+//! R2  `late-damaged`, and a death without a message, pass where the table has the very word;
+//! R3  what is not caught passes where the table has it, or something worse that is not caught either.
 
 use std::collections::BTreeSet;
 
@@ -50,11 +54,51 @@ fn is_as_expected(level: &str, expected: &str, verdict: Verdict) -> bool {
     if level == misuse::DEFAULT_LEVEL {
         return words.any(|word| word == verdict);
     }
-    let is_death = matches!(verdict, Verdict::Crashed | Verdict::Hung);
-    words.any(|word| match word.is_caught() {
-        true => verdict.is_caught(),
-        false => !is_death || word == verdict,
-    })
+    match verdict {
+        Verdict::Wiped | Verdict::Missed | Verdict::Damaged => {
+            words.any(|word| !word.is_caught() && verdict <= word)
+        }
+        _ => verdict.is_caught_in_time() || words.any(|word| word == verdict),
+    }
+}
+
+#[test]
+fn a_worse_verdict_does_not_pass_for_a_better_one() {
+    let passing = |level, expected| -> Vec<Verdict> {
+        let all = Verdict::ALL.into_iter();
+        all.filter(|&verdict| is_as_expected(level, expected, verdict))
+            .collect()
+    };
+    let in_time = [
+        Verdict::Name,
+        Verdict::Late,
+        Verdict::Trap,
+        Verdict::Refusal,
+    ];
+    for level in ["strong", "paranoid"] {
+        for word in in_time.map(Verdict::word) {
+            assert_eq!(passing(level, word), in_time);
+        }
+        for (word, allowed) in [
+            ("late-damaged", &[Verdict::LateDamaged][..]),
+            ("wiped", &[Verdict::Wiped]),
+            ("missed", &[Verdict::Wiped, Verdict::Missed]),
+            (
+                "missed/late-damaged",
+                &[Verdict::LateDamaged, Verdict::Wiped, Verdict::Missed],
+            ),
+            (
+                "damaged",
+                &[Verdict::Wiped, Verdict::Missed, Verdict::Damaged],
+            ),
+        ] {
+            let mut all = [&in_time, allowed].concat();
+            all.sort();
+            assert_eq!(passing(level, word), all, "{word} at {level}");
+        }
+    }
+    let either = [Verdict::Late, Verdict::Missed];
+    assert_eq!(passing(misuse::DEFAULT_LEVEL, "missed/late"), either);
 }
 
 #[test]

@@ -170,10 +170,22 @@ struct Share {
 
 impl Share {
     fn of(verdicts: impl Iterator<Item = Verdict>) -> Self {
+        Self::counting(verdicts, Verdict::is_caught)
+    }
+
+    /// Those that were caught before other memory was harmed.
+    fn in_time(verdicts: impl Iterator<Item = Verdict>) -> Self {
+        Self::counting(verdicts, Verdict::is_caught_in_time)
+    }
+
+    fn counting(
+        verdicts: impl Iterator<Item = Verdict>,
+        is_caught: impl Fn(Verdict) -> bool,
+    ) -> Self {
         verdicts.filter(|&verdict| verdict != Verdict::Absent).fold(
             Self::default(),
             |sum, verdict| Self {
-                caught: sum.caught + usize::from(verdict.is_caught()),
+                caught: sum.caught + usize::from(is_caught(verdict)),
                 all: sum.all + 1,
             },
         )

@@ -18,10 +18,11 @@ const HEAD: &str = "\
 The programs in `crates/testkit/programs/misuse` (C, C++, Rust) each commit one misuse in a process of their own. Before it,
 blocks of many sizes are live and filled with patterns; after it, the program compares them, goes on allocating and freeing
 some MiB in the sizes concerned, ends its thread and calls `malloc_trim`, so that a fault that is noticed late has its
-chance. `cargo test -p jemoxide-testkit --test process_misuse_suite` runs all cases at all levels of hardening and fails on
-a verdict that is worse than the one written here; `cargo xtask misuse --measure --repeat 3` writes the verdicts anew, with `--peers`
-those of the other allocators on this machine. Strong and paranoid place objects at random: their columns have the worst of
-several runs, and what they have as `late` may end by `trap` the next time, or the other way round.
+chance. `cargo test -p jemoxide-testkit --test process_misuse_suite` runs all cases at standard, strong and paranoid (not at off).
+At standard each has to end by the verdict written here. Strong and paranoid place objects at random: their columns have the worst
+of several runs, and the test fails where a case ends worse. There `name`, `late`, `trap` and `refusal` stand for each other;
+`late-damaged` passes only where it is written, `wiped`, `missed` and `damaged` only for themselves or a later one of the three.
+`cargo xtask misuse --measure --repeat 3` writes the verdicts anew, with `--peers` those of the other allocators on this machine.
 
 C and C++ cases run on the preloaded library, Rust's on the crate as the program's allocator; on the other allocators
 Rust's cases run over libc's `malloc`, which does not see layouts.
@@ -52,7 +53,10 @@ pub fn text() -> Result<String, String> {
         .ok_or("misuse_peers.tsv has no row (version)")?;
 
     let mut text = String::from(HEAD);
-    text.push_str("\n## In all\n\n| allocator | caught | share |");
+    text.push_str(
+        "\n## In all\n\n`in time` leaves out `late-damaged`: what was told when other live memory had changed already.\n\n\
+         | allocator | caught | share | in time | share |",
+    );
     let shown: Vec<Verdict> = Verdict::ALL
         .into_iter()
         .filter(|verdict| *verdict != Verdict::Hung)
@@ -61,7 +65,7 @@ pub fn text() -> Result<String, String> {
         let _ = write!(text, " {verdict} |");
     }
     text.push_str("\n| --- |");
-    text.push_str(&" ---: |".repeat(shown.len() + 2));
+    text.push_str(&" ---: |".repeat(shown.len() + 4));
     text.push('\n');
     for level in &levels {
         let verdicts = column(&ours, level)?;
@@ -114,14 +118,16 @@ fn column(table: &Table, name: &str) -> Result<Vec<Verdict>, String> {
 }
 
 fn line(text: &mut String, name: &str, verdicts: &[Verdict], shown: &[Verdict]) {
-    let share = Share::of(verdicts.iter().copied());
-    let _ = write!(
-        text,
-        "| {name} | {} of {} | {} |",
-        share.caught,
-        share.all,
-        share.percent()
-    );
+    let _ = write!(text, "| {name} |");
+    for share in [Share::of, Share::in_time].map(|of| of(verdicts.iter().copied())) {
+        let _ = write!(
+            text,
+            " {} of {} | {} |",
+            share.caught,
+            share.all,
+            share.percent()
+        );
+    }
     for wanted in shown {
         let count = verdicts.iter().filter(|verdict| *verdict == wanted).count();
         let _ = write!(text, " {count} |");
