@@ -267,7 +267,10 @@ pub(super) fn get_guarded_of(
             return Some(object);
         }
     }
-    modes::hardened().then(|| get_hardened(cache, ask, zeroed))
+    modes::hardened().then(|| {
+        hardening::watch(cache);
+        get_hardened(cache, ask, zeroed)
+    })
 }
 
 /// Counts an object of the hardened arena, and fills it as the options say.

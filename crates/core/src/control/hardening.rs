@@ -5,9 +5,9 @@
 //!     nobody may is told, though nobody freed or reused it. Registered with the first thread; no other process pays for it.
 //! E2  There, and where objects are sampled, the signal of a refused access is looked at first: an access of a guard or of freed
 //!     pages is told, and goes on to the program's own handler, or ends the process. No other process has a handler of ours.
-//!     It comes with the first tick or object of the pool of a thread that has come by slow paths a few dozen times: what a
-//!     language's runtime does with the signal at its start (Rust's tells a stack overflow by it) it does only where it finds
-//!     nothing there, and so comes before.
+//!     It comes with a tick, or an object of the hardened arena or its pool, of the first thread when that has come by slow paths
+//!     a few dozen times, or of any other thread: what a language's runtime does with the signal at its start (Rust's tells a stack
+//!     overflow by it) it does only where it finds nothing there, and so comes before.
 //! E3  Pages are not made huge from `strong` on: guards would stand in their midst.
 
 use super::modes;
@@ -51,7 +51,8 @@ pub(super) fn prepare(options: &Options) {
 /// Has refused accesses looked at from now on, where they are to be and are not yet (E2).
 #[inline]
 pub(crate) fn watch(cache: Option<CacheRef>) {
-    let is_wanted = UNWATCHED.load(Ordering::Relaxed) && cache.is_some_and(CacheRef::is_seasoned);
+    let is_late = |cache: CacheRef| cache.is_seasoned() || !process::is_first_thread();
+    let is_wanted = UNWATCHED.load(Ordering::Relaxed) && cache.is_some_and(is_late);
     if is_wanted && UNWATCHED.swap(false, Ordering::Relaxed) {
         fault::on_refused_access(look_at_refused);
     }

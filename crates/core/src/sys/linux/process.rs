@@ -275,6 +275,11 @@ pub(crate) fn random_word() -> u64 {
     unsafe { place.read_unaligned() }
 }
 
+/// Whether this is the thread that the process began with.
+pub(crate) fn is_first_thread() -> bool {
+    thread_id() == id() as usize
+}
+
 /// Number of the calling thread, as the system counts.
 pub(super) fn thread_id() -> usize {
     // SAFETY: plain call.
