@@ -4,8 +4,9 @@
 //! ask for that version of the C library in every process; it is looked up in the library's own table of symbols instead,
 //! once.
 //!
-//! B1  What was there when the loader had started the program is never unloaded: the loader's list begins with it, its
-//!     own entry the last; what `dlopen` loads comes behind. That part of the list never changes, and may be walked.
+//! B1  What was there when the loader had started the program is never unloaded: the loader's list begins with it, and what
+//!     `dlopen` loads comes behind. The part of the list up to the loader's own entry never changes, and may be walked; a module
+//!     of the start that stands behind that entry, as some do, counts as one that may go.
 //!
 //! B2  Of a module with holes between its segments the loader tells the one segment that has the address, not the module.
 //!     Such a module is found by how far it was moved, which is where it begins where its file counts from 0.
